@@ -1,0 +1,65 @@
+# `make run` shows Plimsoll, `make test` proves it, `make check` is the developer's loop.
+# Everything is installed into .venv; a machine needs Python 3.11 (with venv) and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+TOOLS := $(VENV)/.tools
+
+.PHONY: run check test deps unit server e2e lint types layers lock golden clean
+
+run: $(RUNTIME)
+	$(BIN)/plimsoll certs --directory certs
+	$(BIN)/python samples/show.py
+
+check: $(TOOLS) lint types layers unit
+
+test: check deps server e2e
+
+lint: $(TOOLS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(TOOLS)
+	$(BIN)/mypy
+
+layers: $(TOOLS)
+	$(BIN)/lint-imports
+
+unit: $(TOOLS)
+	$(BIN)/pytest -q tests/unit
+
+server: $(TOOLS)
+	$(BIN)/pytest -q tests/server
+
+e2e: $(TOOLS) deps
+	$(BIN)/pytest -q tests/e2e
+
+# the control plane of the end-to-end tests, built once from Go modules and cached outside of the tree
+deps: $(TOOLS)
+	$(BIN)/python tests/controlplane/build.py
+
+golden: $(TOOLS)
+	$(BIN)/pytest -q tests/unit --golden
+
+lock: $(TOOLS)
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  pyproject.toml --group dev -o requirements-dev.lock
+
+$(RUNTIME): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Plimsoll needs Python 3.11 or later")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	touch $@
+
+$(TOOLS): $(RUNTIME) requirements-dev.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
+clean:
+	rm -rf $(VENV) certs build dist
