@@ -1,0 +1,116 @@
+"""The environment of a container, expanded as the kubelet does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from webhook.model import env
+from webhook.model.env import UNKNOWN, Value
+
+# third_party/forked/golang/expansion/expand_test.go of k8s.io/kubernetes v1.37.2
+SET = {"VAR_A": "A", "VAR_B": "B", "VAR_C": "C", "VAR_REF": "$(VAR_A)", "VAR_EMPTY": ""}
+KUBERNETES = [
+    ("$(VAR_A)", "A"),
+    ("$(VAR_A)-$(VAR_A)", "A-A"),
+    ("___$(VAR_B)___", "___B___"),
+    ("$(VAR_A)_$(VAR_B)_$(VAR_C)", "A_B_C"),
+    ("$$(VAR_B)_$(VAR_A)", "$(VAR_B)_A"),
+    ("f000-$$VAR_A", "f000-$VAR_A"),
+    ("foo\\\\$(VAR_C)bar", "foo\\\\Cbar"),
+    ("$(VAR_A$(VAR_B))", "$(VAR_A$(VAR_B))"),
+    ("$(VAR_A$(VAR_B)", "$(VAR_A$(VAR_B)"),
+    ("$(VAR_REF)", "$(VAR_A)"),
+    ("%%$(VAR_REF)--$(VAR_REF)%%", "%%$(VAR_A)--$(VAR_A)%%"),
+    ("foo$(VAR_EMPTY)bar", "foobar"),
+    ("foo$(VAR_Awhoops!", "foo$(VAR_Awhoops!"),
+    ("f00__(VAR_A)__", "f00__(VAR_A)__"),
+    ("$?_boo_$!", "$?_boo_$!"),
+    ("$VAR_A", "$VAR_A"),
+    ("$(VAR_DNE)", "$(VAR_DNE)"),
+    ("$$$$$$(BIG_MONEY)", "$$$(BIG_MONEY)"),
+    ("$$$$$$(VAR_A)", "$$$(VAR_A)"),
+    ("$$$$$$$(GOOD_ODDS)", "$$$$(GOOD_ODDS)"),
+    ("$$$$$$$(VAR_A)", "$$$A"),
+    ("${VAR_A}", "${VAR_A}"),
+    ("$(VAR_B)_______$(A", "B_______$(A"),
+    ("$(VAR_C)_______$(", "C_______$("),
+    ("$(VAR_A)foobarzab$", "Afoobarzab$"),
+    ("foo-\\$(VAR_A", "foo-\\$(VAR_A"),
+    ("--$($($($($--", "--$($($($($--"),
+    ("$(foo$$var)", "$(foo$$var)"),
+    ("\n", "\n"),
+    ("prefix-$€-suffix", "prefix-$€-suffix"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("template", "text"), KUBERNETES)
+def test_references_are_expanded_as_kubernetes_does(template: str, text: str) -> None:
+    assert env.expand(template, lambda name: Value(SET[name]) if name in SET else None) == Value(text)
+
+
+def read(*entries: dict[str, Any], **container: Any) -> env.Environment:
+    return env.read({"env": list(entries), **container})
+
+
+def field(name: str, path: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def test_only_variables_defined_before_are_seen() -> None:
+    found = read({"name": "A", "value": "$(B)"}, {"name": "B", "value": "b"}, {"name": "C", "value": "$(B)"})
+    assert found.values == {"A": Value("$(B)"), "B": Value("b"), "C": Value("b")}
+
+
+def test_the_last_definition_counts() -> None:
+    found = read({"name": "A", "value": "1"}, {"name": "A", "value": "$(A)2"})
+    assert found.find("A") == Value("12")
+
+
+@pytest.mark.parametrize("path", ["metadata.name", "metadata.uid"])
+def test_a_name_and_a_uid_are_unique_and_so_is_what_holds_them(path: str) -> None:
+    found = read(field("POD", path), {"name": "PATH", "value": "/x/$(POD)"})
+    assert found.find("PATH") == Value(f"/x/{{{path}}}", unique=True)
+
+
+@pytest.mark.parametrize("path", ["metadata.namespace", "spec.nodeName", "status.podIP", "metadata.labels['app']"])
+def test_other_fields_are_not_unique(path: str) -> None:
+    assert read(field("FIELD", path)).find("FIELD") == Value(f"{{{path}}}")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"configMapKeyRef": {"name": "web", "key": "path"}},
+        {"secretKeyRef": {"name": "web", "key": "path"}},
+        {"fileKeyRef": {"volumeName": "env", "path": "a", "key": "b"}},
+        {"fieldRef": {"fieldPath": "metadata.annotations['path']"}},
+        {"fieldRef": {}},
+    ],
+)
+def test_what_the_manifest_does_not_hold_is_unknown_and_makes_unknown(source: dict[str, Any]) -> None:
+    found = read({"name": "A", "valueFrom": source}, {"name": "B", "value": "/x/$(A)"})
+    assert found.find("A") == UNKNOWN
+    assert found.find("B") == UNKNOWN
+
+
+def test_with_env_from_a_name_that_is_not_set_is_unknown() -> None:
+    found = read({"name": "A", "value": "$(B)"}, envFrom=[{"configMapRef": {"name": "web"}}])
+    assert found.open
+    assert found.find("A") == UNKNOWN
+    assert found.find("C") == UNKNOWN
+
+
+@pytest.mark.parametrize("name", ["KUBERNETES_SERVICE_HOST", "WEB_PORT", "WEB_PORT_80_TCP_ADDR"])
+def test_the_variables_of_services_are_unknown(name: str) -> None:
+    assert read().find(name) == UNKNOWN
+
+
+def test_a_name_that_nothing_sets_is_not_there() -> None:
+    assert read().find("LOG_PATH") is None
+
+
+def test_a_variable_without_a_value_is_empty() -> None:
+    assert read({"name": "A"}).find("A") == Value("")

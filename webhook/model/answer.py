@@ -1,0 +1,264 @@
+"""The wire answer (`admission.k8s.io/v1`): the only file that knows it.
+
+Sources: k8s.io/api/admission/v1 `AdmissionResponse`; apiserver `admission/plugin/webhook` for what it does
+with warnings and audit annotations.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from webhook.model.decision import About, Decision, Fault, Finding, Fixed
+from webhook.model.review import API_VERSION, Review
+
+MESSAGE_BYTES = 4096
+WARNING_CHARACTERS = 120
+WARNINGS_CHARACTERS = 3000  # all of them; above 4,096 from all webhooks together the API server cuts each to 256
+ANNOTATION_BYTES = 10240
+
+
+def encode(review: Review, decision: Decision, endpoint: str) -> bytes:
+    """Return the AdmissionReview that answers a review: verdict, message, warnings, patch, audit annotations."""
+    return orjson.dumps(document(review, decision, endpoint))
+
+
+def document(review: Review, decision: Decision, endpoint: str) -> dict[str, Any]:
+    """Return the answer as plain values."""
+    response: dict[str, Any] = {"uid": review.uid, "allowed": decision.allowed}
+    if not decision.allowed:
+        response["status"] = _status(review, decision)
+    if endpoint == "mutate" and decision.patch:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = base64.b64encode(orjson.dumps(decision.patch)).decode()
+    if said := warnings(decision):
+        response["warnings"] = said
+    if noted := audit(decision):
+        response["auditAnnotations"] = noted
+    return _envelope(response)
+
+
+def failure(uid: str, message: str, allowed: bool) -> bytes:
+    """Return the answer for a review that could not be judged at all, by the outermost handler."""
+    response: dict[str, Any] = {"uid": uid, "allowed": allowed}
+    if allowed:
+        response["warnings"] = [_line(message, WARNING_CHARACTERS)]
+    else:
+        response["status"] = {"status": "Failure", "message": message, "reason": "InternalError", "code": 500}
+    return orjson.dumps(_envelope(response))
+
+
+def _envelope(response: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}
+
+
+# -- the message of a denial -----------------------------------------------------------------------------------
+
+
+def message(review: Review, decision: Decision) -> str:
+    """Return why an object is refused: every finding that denies, where, what was found, what to write instead.
+
+    At most 4 KiB; what does not fit is counted. Contacts and docs stand at its end.
+    """
+    denials: list[Finding | Fault] = [*_denying(decision.findings), *_deciding((*decision.errors, *decision.unknown))]
+    blocks = [_block(number, item) for number, item in enumerate(denials, 1)]
+    count = f"{len(denials)} finding{'s' if len(denials) != 1 else ''}"
+    head = f"{review.title} does not keep the standards ({count}):\n"
+    tail = _tail([item.about for item in denials])
+    left = MESSAGE_BYTES - len((head + tail).encode()) - 60
+    shown: list[str] = []
+    for block in blocks:
+        left -= len(block.encode()) + 1
+        if left < 0:
+            break
+        shown.append(block)
+    cut = len(blocks) - len(shown)
+    more = [f"... and {cut} more; `plimsoll check` on the manifest shows all"] if cut else []
+    return _cut("\n".join([head, *shown, *more]) + tail, MESSAGE_BYTES)
+
+
+def _block(number: int, item: Finding | Fault) -> str:
+    if isinstance(item, Fault):
+        what = "failed" if item.kind == "error" else "could not be decided"
+        return (
+            f"{number}. {item.rule}: the rule {what}: {item.message}\n   do:     ask the contact below; {_who(item)}\n"
+        )
+    violation = item.violation
+    where = f" in {violation.container}" if violation.container else ""
+    lines = [f"{number}. {item.rule}{where}: {violation.reason}", f"   at:     {violation.pointer or '/'}"]
+    if violation.found:
+        lines.append(f"   found:  {violation.found}")
+    if violation.wanted != violation.reason:
+        lines.append(f"   wanted: {violation.wanted}")
+    if item.about.remediation:
+        lines.append(f"   do:     {' '.join(item.about.remediation.split())}")
+    return "\n".join(_printable(line) for line in lines) + "\n"
+
+
+def _who(fault: Fault) -> str:
+    return (
+        f"pack {fault.about.pack} says onError: deny" if fault.kind == "error" else "the fact may be there in a moment"
+    )
+
+
+def _tail(abouts: Iterable[About]) -> str:
+    abouts = list(abouts)
+    contacts = sorted({f"{a.contact} (pack {a.pack})" for a in abouts if a.contact})
+    docs = sorted({a.docs for a in abouts if a.docs})
+    lines = [f"Contact: {contact}" for contact in contacts] + [f"Docs: {doc}" for doc in docs[:5]]
+    return "".join(f"\n{_printable(line)}" for line in lines)
+
+
+def _status(review: Review, decision: Decision) -> dict[str, Any]:
+    causes = [
+        {"reason": finding.rule, "message": _line(_sentence(finding), 400), "field": finding.violation.pointer}
+        for finding in _denying(decision.findings)
+    ]
+    causes += [
+        {"reason": fault.rule, "message": _line(fault.message, 400), "field": ""}
+        for fault in _deciding((*decision.errors, *decision.unknown))
+    ]
+    return {
+        "status": "Failure",
+        "message": message(review, decision),
+        "reason": "Forbidden",
+        "details": {
+            "name": review.name.rstrip("*"),
+            "group": review.kind.group,
+            "kind": review.resource or review.kind.kind,
+            "causes": causes,
+        },
+        "code": 403,
+    }
+
+
+# -- warnings --------------------------------------------------------------------------------------------------
+
+
+def warnings(decision: Decision) -> list[str]:
+    """Return one line for each finding that is warned of, each fix, each rule that failed; none too long.
+
+    A newline or control character makes the API server drop a warning silently, so there are none.
+    """
+    lines = [_warned(finding) for finding in decision.findings if finding.effective == "warn" and not finding.exempt]
+    lines += [
+        f"{fault.about.pack}/{fault.rule}: rule {'failed' if fault.kind == 'error' else 'not decided'}: {fault.message}"
+        for fault in (*decision.errors, *decision.unknown)
+        if fault.effective == "warn"
+    ]
+    lines += [
+        f"{fixed.about.pack}/{fixed.rule}: corrected, {fixed.operations} change(s) from {fixed.pointer}"
+        for fixed in decision.patched
+        if not fixed.would and not fixed.quiet
+    ]
+    lines += [f"{c.rule}: left {c.pointer} as {c.first} wrote it" for c in decision.conflicts]
+    said = list(dict.fromkeys(_line(line, WARNING_CHARACTERS) for line in lines))
+    total, kept = 0, 0
+    for line in said:
+        total += len(line)
+        if total > WARNINGS_CHARACTERS:
+            break
+        kept += 1
+    return said if kept == len(said) else [*said[:kept], f"plimsoll: and {len(said) - kept} more warnings"]
+
+
+def _warned(finding: Finding) -> str:
+    return f"{finding.pack}/{finding.rule} {_sentence(finding)}{' (as before)' if finding.existing else ''}"
+
+
+# -- audit annotations -----------------------------------------------------------------------------------------
+
+
+def audit(decision: Decision) -> dict[str, str]:
+    """Return the audit annotations; each value but `enforced-pack` is a JSON list of at most 10 KiB."""
+    counted = [finding for finding in decision.findings if finding.exempt is None]
+    lists: dict[str, list[dict[str, Any]]] = {
+        "violations": [_noted(f) for f in counted if f.effective in ("deny", "warn")],
+        "would-violate": [_noted(f) for f in counted if f.effective == "audit"],
+        "patched": [_noted_fix(f) for f in decision.patched if not f.would],
+        "would-patch": [_noted_fix(f) for f in decision.patched if f.would],
+        "exempt": [{**_noted(f), "exemption": f.exempt} for f in decision.findings if f.exempt is not None],
+        "unknown": [_noted_fault(f) for f in decision.unknown],
+        "error": [_noted_fault(f) for f in decision.errors]
+        + [
+            {"message": f"not written, {c.first} wrote it", "rule": c.rule, "pointer": c.pointer}
+            for c in decision.conflicts
+        ],
+    }
+    result = {key: _list(items) for key, items in lists.items() if items}
+    if decision.packs:
+        result["enforced-pack"] = ",".join(decision.packs)
+    return result
+
+
+def _noted(finding: Finding) -> dict[str, Any]:
+    violation = finding.violation
+    item = {
+        "message": _sentence(finding),
+        "policy": finding.pack,
+        "rule": finding.rule,
+        "pointer": violation.pointer,
+        "validationActions": [finding.effective.capitalize()],
+    }
+    return {**item, "container": violation.container} if violation.container else item
+
+
+def _noted_fix(fixed: Fixed) -> dict[str, Any]:
+    return {"policy": fixed.about.pack, "rule": fixed.rule, "pointer": fixed.pointer, "operations": fixed.operations}
+
+
+def _noted_fault(fault: Fault) -> dict[str, Any]:
+    item = {"message": fault.message, "policy": fault.about.pack, "rule": fault.rule}
+    return {**item, "fact": fault.fact} if fault.fact else item
+
+
+def _list(items: list[dict[str, Any]]) -> str:
+    """Return a JSON list of at most 10 KiB, cut between items, with a count of those left out."""
+    encoded = [orjson.dumps(item) for item in items]
+    size, kept = 2 + 40, 0
+    for item in encoded:
+        size += len(item) + 1
+        if size > ANNOTATION_BYTES:
+            break
+        kept += 1
+    if kept < len(encoded):
+        encoded = [*encoded[:kept], orjson.dumps({"leftOut": len(encoded) - kept})]
+    return (b"[" + b",".join(encoded) + b"]").decode()
+
+
+# -- texts -----------------------------------------------------------------------------------------------------
+
+
+def _sentence(finding: Finding) -> str:
+    violation = finding.violation
+    where = f"{violation.container}: " if violation.container else ""
+    found = f": {violation.found}" if violation.found else ""
+    wanted = f"; wanted {violation.wanted}" if violation.wanted != violation.reason else ""
+    return f"{where}{violation.reason}{found}{wanted}"
+
+
+def _denying(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.effective == "deny" and finding.exempt is None]
+
+
+def _deciding(faults: Iterable[Fault]) -> list[Fault]:
+    return [fault for fault in faults if fault.effective == "deny"]
+
+
+def _printable(text: str) -> str:
+    """Return text on one line: every control, format and separator character becomes a space."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+
+
+def _line(text: str, most: int) -> str:
+    """Return text as one printable line of at most `most` characters."""
+    text = _printable(" ".join(text.split()))
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _cut(text: str, most: int) -> str:
+    data = text.encode(errors="replace")
+    return text if len(data) <= most else data[: most - 4].decode(errors="ignore") + "…"

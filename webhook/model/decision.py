@@ -1,0 +1,135 @@
+"""What a review comes to: findings, errors, what is unknown, the patch; plain values for every reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from webhook.model.patch import Conflict
+
+Action = Literal["deny", "warn", "audit", "disabled", "allow"]
+Endpoint = Literal["validate", "advise", "mutate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One place where a check sees its standard not kept.
+
+    `pointer` starts at the root of the reviewed object. `reason` is short and fixed, `found` and `wanted` are
+    specific. `container` is the name of the container or volume meant, None for the pod or object as a whole.
+    """
+
+    pointer: str
+    reason: str
+    found: str
+    wanted: str
+    container: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What every finding of a rule says of its rule."""
+
+    pack: str
+    version: str
+    rule: str
+    action: Action
+    severity: str = "medium"
+    responsible: str = ""
+    remediation: str = ""
+    docs: str = ""
+    contact: str = ""
+    pack_mode: str = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One violation of one rule, with what comes of it.
+
+    `effective` is the action that counts here and now; `exempt` is the reason of the exemption that covers
+    it, or None; `existing` says that the object had it before, so that it is only warned of.
+    """
+
+    about: About
+    violation: Violation
+    effective: Action
+    exempt: str | None = None
+    existing: bool = False
+
+    @property
+    def pack(self) -> str:
+        """The pack's name."""
+        return self.about.pack
+
+    @property
+    def rule(self) -> str:
+        """The rule's name."""
+        return self.about.rule
+
+    @property
+    def action(self) -> Action:
+        """The action that the rule names, whatever weakens it here."""
+        return self.about.action
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A rule that failed (`kind` error), or a fact that it lacked (`kind` unknown), and what comes of it."""
+
+    about: About
+    kind: Literal["error", "unknown"]
+    message: str
+    effective: Action
+    fact: str = ""
+
+    @property
+    def pack(self) -> str:
+        """The pack's name."""
+        return self.about.pack
+
+    @property
+    def rule(self) -> str:
+        """The rule's name."""
+        return self.about.rule
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A fix that was applied, or (`would`) that would have been: how many operations, and where first."""
+
+    about: About
+    operations: int
+    pointer: str
+    quiet: bool = False
+    would: bool = False
+
+    @property
+    def pack(self) -> str:
+        """The pack's name."""
+        return self.about.pack
+
+    @property
+    def rule(self) -> str:
+        """The rule's name."""
+        return self.about.rule
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """All that the answer, the log, the metrics and the reports are made from; everything sorted.
+
+    `wants` names facts that would have mattered and were not gathered; the service gathers and asks again.
+    """
+
+    allowed: bool = True
+    findings: tuple[Finding, ...] = ()
+    errors: tuple[Fault, ...] = ()
+    unknown: tuple[Fault, ...] = ()
+    patch: tuple[dict[str, Any], ...] = ()
+    patched: tuple[Fixed, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    packs: tuple[str, ...] = ()
+    wants: frozenset[str] = frozenset()
+
+
+NOTHING_TO_SAY = Decision()

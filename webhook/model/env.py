@@ -1,0 +1,109 @@
+"""The environment of a container as far as its manifest says it, `$(NAME)` expanded as by the kubelet.
+
+Source: k8s.io/kubernetes pkg/kubelet/kubelet_pods.go (makeEnvironmentVariables) and
+third_party/forked/golang/expansion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webhook.model.pods import listing, mapping
+
+# two pods of a namespace never have the same name at one time; a uid is never given twice
+UNIQUE = frozenset({"metadata.name", "metadata.uid"})
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What a variable holds: its text, or None where the manifest cannot say it.
+
+    A field of the pod stands in the text as `{metadata.name}`: such a value has no `/` in it and is no `..`.
+    `unique` says that a value that only this pod has (`UNIQUE`) is part of it.
+    """
+
+    text: str | None
+    unique: bool = False
+
+
+UNKNOWN = Value(None)
+Lookup = Callable[[str], Value | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The variables that `env` sets, the last of a name counting. `open`: `envFrom` may set others too."""
+
+    values: Mapping[str, Value]
+    open: bool
+
+    def find(self, name: str) -> Value | None:
+        """Return the value of a variable; None where nothing in the manifest sets it."""
+        return _find(name, self.values, self.open)
+
+
+def read(container: Mapping[str, Any]) -> Environment:
+    """Return the environment of a container's spec."""
+    values: dict[str, Value] = {}
+    has_sources = bool(listing(container.get("envFrom")))
+    for entry in listing(container.get("env")):
+        name = mapping(entry).get("name")
+        if isinstance(name, str):
+            values[name] = _value(entry, lambda wanted: _find(wanted, values, has_sources))
+    return Environment(values, has_sources)
+
+
+def expand(template: str, lookup: Lookup) -> Value:
+    """Return `template` with every `$(NAME)` replaced; `$$` is `$`, a name not set stays as written."""
+    text, known, unique = "", True, False
+    for literal, name in _parts(template):
+        value = Value(literal) if name is None else lookup(name)
+        if value is None:
+            value = Value(literal)
+        known = known and value.text is not None
+        unique = unique or value.unique
+        text += value.text or ""
+    return Value(text if known else None, unique)
+
+
+def _find(name: str, values: Mapping[str, Value], has_sources: bool) -> Value | None:
+    if name in values:
+        return values[name]
+    # a Service of the namespace gives WEB_SERVICE_HOST, WEB_PORT_80_TCP and their like
+    return UNKNOWN if has_sources or "_SERVICE_" in name or "_PORT" in name else None
+
+
+def _value(entry: Mapping[str, Any], lookup: Lookup) -> Value:
+    literal, source = entry.get("value"), mapping(entry.get("valueFrom"))
+    if literal:
+        return expand(literal, lookup) if isinstance(literal, str) else UNKNOWN
+    if not source:
+        return Value("")
+    if "resourceFieldRef" in source:
+        return Value("{resource}")
+    field = mapping(source.get("fieldRef")).get("fieldPath")
+    # annotations hold any text; names, labels, uids and addresses are single segments of a path
+    if not isinstance(field, str) or field.startswith("metadata.annotations"):
+        return UNKNOWN
+    return Value(f"{{{field}}}", field in UNIQUE)
+
+
+def _parts(template: str) -> Iterator[tuple[str, str | None]]:
+    """Give (text, None) for text that stands for itself, and (as written, NAME) for a reference."""
+    at = 0
+    while at < len(template):
+        dollar = template.find("$", at)
+        if dollar < 0 or dollar + 1 == len(template):
+            break
+        yield template[at:dollar], None
+        follows = template[dollar + 1]
+        end = template.find(")", dollar) if follows == "(" else -1
+        if end >= 0:
+            yield template[dollar : end + 1], template[dollar + 2 : end]
+            at = end + 1
+        else:
+            yield "$" if follows == "$" else "$" + follows, None
+            at = dollar + 2
+    yield template[at:], None

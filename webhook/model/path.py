@@ -1,0 +1,93 @@
+"""Paths in a container or on a node, by whole segments: `/var/log/app-evil` is not in `/var/log/app`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from webhook.model.glob import Globs, compile_globs
+
+Segments = tuple[str, ...]
+
+
+def segments(path: str, base: Segments = ()) -> Segments:
+    """Return the segments of a path, without `//`, `.` and a trailing `/`, with `..` resolved (never above `/`).
+
+    A path that does not start with `/` is read from `base`; the kubelet reads a relative mountPath from `/`
+    too (pkg/kubelet/kubelet_pods.go, makeAbsolutePath).
+    """
+    result = [] if path.startswith("/") else list(base)
+    for segment in path.split("/"):
+        if segment == "..":
+            del result[-1:]
+        elif segment not in ("", "."):
+            result.append(segment)
+    return tuple(result)
+
+
+def inside(path: Segments, directory: Segments) -> bool:
+    """Say whether `path` is `directory` or lies below it."""
+    return path[: len(directory)] == directory
+
+
+def text(path: Segments) -> str:
+    """Return a path as it is written."""
+    return "/" + "/".join(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A pattern of directories, compiled; None in `parts` is `**`.
+
+    In a segment `*` stands for any characters and `?` for one; the segment `**` for any number of segments,
+    none included. `literal` counts the leading segments that are plain text.
+    """
+
+    written: str
+    parts: tuple[Globs | None, ...]
+    literal: int
+
+    @classmethod
+    def of(cls, written: str) -> Pattern:
+        """Return a pattern compiled."""
+        texts = segments(written)
+        wild = [number for number, part in enumerate(texts) if "*" in part or "?" in part]
+        parts = tuple(None if part == "**" else compile_globs([part]) for part in texts)
+        return cls(written, parts, wild[0] if wild else len(texts))
+
+    def holds(self, path: Segments) -> bool:
+        """Say whether `path` is a log directory, or lies in one."""
+        return any(len(self.parts) in states for states in self._walk(path))
+
+    def at(self, path: Segments) -> bool:
+        """Say whether `path` itself is a log directory."""
+        return len(self.parts) in self._last(path)
+
+    def above(self, path: Segments) -> bool:
+        """Say whether a log directory can lie in `path`, or be `path`."""
+        return bool(self._last(path))
+
+    def _last(self, path: Segments) -> frozenset[int]:
+        return (frozenset[int](), *self._walk(path))[-1]
+
+    def _walk(self, path: Segments) -> Iterator[frozenset[int]]:
+        """Give, after each segment of `path`, how many parts may be matched by now; it never goes back."""
+        states = self._skip({0})
+        for segment in path:
+            following = set()
+            for state in states:
+                if state < len(self.parts):
+                    part = self.parts[state]
+                    if part is None:
+                        following.add(state)
+                    elif part(segment):
+                        following.add(state + 1)
+            states = self._skip(following)
+            yield states
+
+    def _skip(self, states: set[int]) -> frozenset[int]:
+        for state in sorted(states):
+            while state < len(self.parts) and self.parts[state] is None:
+                state += 1
+                states.add(state)
+        return frozenset(states)

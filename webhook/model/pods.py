@@ -1,0 +1,300 @@
+"""Where the pods are: one table of workload kinds, and the one visitor of their containers.
+
+Every check sees pods only through `subjects`, so that no check can forget init containers, native
+sidecars, ephemeral containers or image volumes, nor the pods inside a wrapped manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from webhook.model import pointer as pointers
+
+Role = Literal["init", "sidecar", "container", "ephemeral"]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One workload kind: where its pod templates stand, or where the manifests stand that it wraps.
+
+    `paths` are tuples of keys; `*` stands for every element of a list. `resource` is the plural name
+    in the API. `owners` are the kinds (`group/Kind`) whose controllers make objects of this kind.
+    """
+
+    group: str
+    kind: str
+    resource: str
+    paths: tuple[tuple[str, ...], ...]
+    wraps: bool = False
+    owners: tuple[str, ...] = ()
+
+
+_TEMPLATE = (("spec", "template"),)
+TABLE: tuple[Row, ...] = (
+    Row("", "Pod", "pods", ((),)),
+    Row("", "PodTemplate", "podtemplates", (("template",),)),
+    Row("", "ReplicationController", "replicationcontrollers", _TEMPLATE),
+    Row("apps", "ReplicaSet", "replicasets", _TEMPLATE, owners=("apps/Deployment", "argoproj.io/Rollout")),
+    Row("apps", "Deployment", "deployments", _TEMPLATE),
+    Row("apps", "StatefulSet", "statefulsets", _TEMPLATE),
+    Row("apps", "DaemonSet", "daemonsets", _TEMPLATE),
+    Row(
+        "batch",
+        "Job",
+        "jobs",
+        _TEMPLATE,
+        owners=("batch/CronJob", "jobset.x-k8s.io/JobSet", "apps.kruise.io/AdvancedCronJob"),
+    ),
+    Row("batch", "CronJob", "cronjobs", (("spec", "jobTemplate", "spec", "template"),)),
+    Row("argoproj.io", "Rollout", "rollouts", _TEMPLATE),
+    Row("apps.kruise.io", "CloneSet", "clonesets", _TEMPLATE),
+    Row("apps.kruise.io", "StatefulSet", "statefulsets", _TEMPLATE),
+    Row("apps.kruise.io", "DaemonSet", "daemonsets", _TEMPLATE),
+    Row(
+        "apps.kruise.io",
+        "BroadcastJob",
+        "broadcastjobs",
+        _TEMPLATE,
+        owners=("apps.kruise.io/AdvancedCronJob",),
+    ),
+    Row(
+        "apps.kruise.io",
+        "AdvancedCronJob",
+        "advancedcronjobs",
+        (
+            ("spec", "template", "jobTemplate", "spec", "template"),
+            ("spec", "template", "broadcastJobTemplate", "spec", "template"),
+        ),
+    ),
+    Row("serving.knative.dev", "Service", "services", _TEMPLATE),
+    Row("jobset.x-k8s.io", "JobSet", "jobsets", (("spec", "replicatedJobs", "*", "template", "spec", "template"),)),
+    Row("batch.volcano.sh", "Job", "jobs", (("spec", "tasks", "*", "template"),)),
+    Row(
+        "work.open-cluster-management.io",
+        "ManifestWork",
+        "manifestworks",
+        (("spec", "workload", "manifests", "*"),),
+        wraps=True,
+    ),
+    Row(
+        "work.open-cluster-management.io",
+        "ManifestWorkReplicaSet",
+        "manifestworkreplicasets",
+        (("spec", "manifestWorkTemplate", "workload", "manifests", "*"),),
+        wraps=True,
+    ),
+    Row("work.karmada.io", "Work", "works", (("spec", "workload", "manifests", "*"),), wraps=True),
+    Row("apps.clusternet.io", "Manifest", "manifests", (("template",),), wraps=True),
+)
+
+Kinds = Mapping[tuple[str, str], Row]
+
+
+def table(extra: Iterable[Row] = ()) -> Kinds:
+    """Return the table of workload kinds by (group, kind), with rows that a company adds."""
+    return MappingProxyType({(row.group, row.kind): row for row in (*TABLE, *extra)})
+
+
+KINDS: Kinds = table()
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of a pod: its name, what it is in the pod's life, its spec, and its JSON pointer."""
+
+    name: str
+    role: Role
+    spec: Mapping[str, Any]
+    pointer: str
+
+    @property
+    def image(self) -> str:
+        """The image reference as written, or an empty string."""
+        image = self.spec.get("image")
+        return image if isinstance(image, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One entry of a pod's `volumes`: its name, its spec, and its JSON pointer."""
+
+    name: str
+    spec: Mapping[str, Any]
+    pointer: str
+
+    @property
+    def image(self) -> str | None:
+        """The reference of an image volume (KEP-4639), or None for every other volume."""
+        source = self.spec.get("image")
+        if not isinstance(source, Mapping):
+            return None
+        reference = source.get("reference")
+        return reference if isinstance(reference, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod template found in a workload (or the pod itself): `pointer` is where it stands in the object.
+
+    `containers` are those in the scope of the rule that looks, all roles, in the order init and
+    sidecars, normal, ephemeral. `image_volumes` likewise; `volumes` are always all of them.
+    """
+
+    metadata: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    pointer: str
+    containers: tuple[Container, ...]
+    volumes: tuple[Volume, ...]
+    image_volumes: tuple[Volume, ...]
+
+    @property
+    def annotations(self) -> Mapping[str, Any]:
+        """The annotations of the pod (template), empty where there are none."""
+        return mapping(self.metadata.get("annotations"))
+
+    @property
+    def labels(self) -> Mapping[str, Any]:
+        """The labels of the pod (template), empty where there are none."""
+        return mapping(self.metadata.get("labels"))
+
+    def keep(self, container: Callable[[Container], bool], volume: Callable[[Volume], bool]) -> Pod:
+        """Return this pod with only the containers and image volumes for which the functions say yes."""
+        return replace(
+            self,
+            containers=tuple(c for c in self.containers if container(c)),
+            image_volumes=tuple(v for v in self.image_volumes if volume(v)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One object to judge: the object of the review, or one manifest inside a wrapper.
+
+    `pointer` is where it stands in the object of the review ('' when it is that object).
+    """
+
+    object: Mapping[str, Any]
+    group: str
+    kind: str
+    namespace: str
+    name: str
+    pointer: str
+    pods: tuple[Pod, ...]
+
+    @property
+    def labels(self) -> Mapping[str, Any]:
+        """The labels of the object, empty where there are none."""
+        return mapping(mapping(self.object.get("metadata")).get("labels"))
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return `value` where it is a mapping, else an empty one: missing maps may be null or wrong."""
+    return value if isinstance(value, dict) else NOTHING
+
+
+def listing(value: Any) -> list[Any]:
+    """Return `value` where it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def group_of(api_version: Any) -> str:
+    """Return the group of an `apiVersion` (`apps/v1` is `apps`, `v1` is the empty core group)."""
+    return api_version.rpartition("/")[0] if isinstance(api_version, str) else ""
+
+
+def subjects(
+    obj: Mapping[str, Any], group: str, kind: str, namespace: str, name: str, kinds: Kinds = KINDS
+) -> tuple[Subject, ...]:
+    """Return what is to be judged in an object: itself, or, for a wrapper, each manifest that it carries.
+
+    Manifests inside a wrapper without a namespace are judged in the wrapper's. A wrapper inside a wrapper
+    is unwrapped too, down to four levels.
+    """
+    return tuple(_subjects(obj, group, kind, namespace, name, "", kinds, 4))
+
+
+def _subjects(
+    obj: Mapping[str, Any], group: str, kind: str, namespace: str, name: str, at: str, kinds: Kinds, depth: int
+) -> Iterator[Subject]:
+    row = kinds.get((group, kind))
+    if row is None or not row.wraps:
+        pods = () if row is None else tuple(_pods(obj, row, at))
+        yield Subject(obj, group, kind, namespace, name, at, pods)
+        return
+    yield Subject(obj, group, kind, namespace, name, at, ())
+    if not depth:
+        return
+    for path in row.paths:
+        for where, inner in _walk(obj, path, at):
+            meta = mapping(inner.get("metadata"))
+            inner_kind, inner_name = inner.get("kind"), meta.get("name")
+            if isinstance(inner_kind, str):
+                yield from _subjects(
+                    inner,
+                    group_of(inner.get("apiVersion")),
+                    inner_kind,
+                    meta["namespace"] if isinstance(meta.get("namespace"), str) else namespace,
+                    inner_name if isinstance(inner_name, str) else "",
+                    where,
+                    kinds,
+                    depth - 1,
+                )
+
+
+def _walk(value: Any, path: tuple[str, ...], at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if not path:
+        if isinstance(value, dict):
+            yield at, value
+    elif path[0] == "*":
+        for index, element in enumerate(listing(value)):
+            yield from _walk(element, path[1:], f"{at}/{index}")
+    elif isinstance(value, dict) and path[0] in value:
+        yield from _walk(value[path[0]], path[1:], pointers.join(at, path[0]))
+
+
+def _pods(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Pod]:
+    if row.group == "argoproj.io" and mapping(obj.get("spec")).get("workloadRef"):
+        return  # the template is the referenced Deployment's, which is judged by itself
+    for path in row.paths:
+        for where, template in _walk(obj, path, at):
+            spec = template.get("spec")
+            if isinstance(spec, dict):
+                volumes = tuple(_volumes(spec, where + "/spec"))
+                yield Pod(
+                    mapping(template.get("metadata")),
+                    spec,
+                    where,
+                    tuple(_containers(spec, where + "/spec")),
+                    volumes,
+                    tuple(volume for volume in volumes if volume.image is not None),
+                )
+
+
+def _containers(spec: Mapping[str, Any], at: str) -> Iterator[Container]:
+    for index, init in enumerate(listing(spec.get("initContainers"))):
+        if isinstance(init, dict):
+            # KEP-753: an init container that restarts always is a sidecar
+            role: Role = "sidecar" if init.get("restartPolicy") == "Always" else "init"
+            yield _container(init, role, f"{at}/initContainers/{index}")
+    for index, container in enumerate(listing(spec.get("containers"))):
+        if isinstance(container, dict):
+            yield _container(container, "container", f"{at}/containers/{index}")
+    for index, debug in enumerate(listing(spec.get("ephemeralContainers"))):
+        if isinstance(debug, dict):
+            yield _container(debug, "ephemeral", f"{at}/ephemeralContainers/{index}")
+
+
+def _container(spec: Mapping[str, Any], role: Role, at: str) -> Container:
+    name = spec.get("name")
+    return Container(name if isinstance(name, str) else "", role, spec, at)
+
+
+def _volumes(spec: Mapping[str, Any], at: str) -> Iterator[Volume]:
+    for index, volume in enumerate(listing(spec.get("volumes"))):
+        if isinstance(volume, dict):
+            name = volume.get("name")
+            yield Volume(name if isinstance(name, str) else "", volume, f"{at}/volumes/{index}")
