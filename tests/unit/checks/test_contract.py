@@ -1,0 +1,146 @@
+"""What every check owes its users: a page, a schema, cases that pass and fail in every kind of workload."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import webhook.checks
+from webhook.checks import CHECKS, Module
+from webhook.checks.check import Check
+from webhook.model.decision import Violation
+from webhook.model.patch import Draft, apply
+from webhook.model.pods import group_of, subjects
+from webhook.packs.schema import pack_schema
+
+ROOM = Path(webhook.checks.__file__).parent
+SECTIONS = ("What it does", "Why", "Example", "Use instead", "Parameters", "Fix")
+
+
+def cases(check: str) -> list[dict[str, Any]]:
+    found = yaml.safe_load((ROOM / f"{check}.cases.yaml").read_text())
+    assert isinstance(found, list)
+    return found
+
+
+def wrapped(case: dict[str, Any]) -> list[tuple[str, dict[str, Any], str]]:
+    """Return (what, object, pointer of the pod) for a case in each wrapping."""
+    if "object" in case:
+        return [("object", case["object"], "")]
+    pod = case["pod"]
+    template = {"metadata": pod.get("metadata", {}), "spec": pod["spec"]}
+    job = {"spec": {"template": template}}
+    rows = [
+        ("v1", "Pod", template, ""),
+        ("apps/v1", "Deployment", {"spec": {"template": template}}, "/spec/template"),
+        ("batch/v1", "CronJob", {"spec": {"jobTemplate": job}}, "/spec/jobTemplate/spec/template"),
+    ]
+    return [
+        (kind, copy.deepcopy({"metadata": {"name": "x"}, **body, "apiVersion": version, "kind": kind}), at)
+        for version, kind, body, at in rows
+    ]
+
+
+def judged(check: Check, obj: dict[str, Any]) -> list[Violation]:
+    found: list[Violation] = []
+    for subject in subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", "x"):
+        found += check.subject(subject) if check.subject else []
+        for pod in subject.pods if check.pod else ():
+            found += check.pod(pod)
+    return found
+
+
+def fixed(check: Check, obj: dict[str, Any]) -> Draft:
+    draft = Draft.of(obj)
+    for subject in subjects(draft.document, group_of(obj["apiVersion"]), obj["kind"], "shop", "x"):
+        for pod in subject.pods:
+            assert check.fix is not None
+            check.fix(pod, draft)
+    return draft
+
+
+ALL = [
+    pytest.param(CHECKS[name], case, what, obj, at, id=f"{name}: {case['name']} ({what})")
+    for name in CHECKS
+    for case in cases(name)
+    for what, obj, at in wrapped(case)
+]
+
+
+@pytest.mark.parametrize(("module", "case", "what", "obj", "at"), ALL)
+def test_a_case_finds_exactly_what_it_says_and_where(
+    module: Module, case: dict[str, Any], what: str, obj: dict[str, Any], at: str
+) -> None:
+    check = module.build({**module.DEFAULTS, **case.get("params", {})})
+    found = judged(check, obj)
+    wanted = case["findings"]
+    assert sorted(v.pointer for v in found) == sorted(at + entry["pointer"] for entry in wanted)
+    rest = list(found)
+    for entry in wanted:
+        expected = {**entry, "pointer": at + entry["pointer"]}
+        match = [v for v in rest if all(getattr(v, key) == value for key, value in expected.items())]
+        assert match, f"no finding is like {expected}; there are {rest}"
+        rest.remove(match[0])
+
+
+@pytest.mark.parametrize(("module", "case", "what", "obj", "at"), [p for p in ALL if "fixed" in p.values[1]])
+def test_a_fix_makes_what_the_case_says_and_a_second_one_changes_nothing(
+    module: Module, case: dict[str, Any], what: str, obj: dict[str, Any], at: str
+) -> None:
+    check = module.build({**module.DEFAULTS, **case.get("params", {})})
+    before = copy.deepcopy(obj)
+    draft = fixed(check, obj)
+    assert obj == before, "a fix writes into the draft, never into the object"
+    [(_, wanted, _)] = [row for row in wrapped({"pod": {**case["fixed"]}}) if row[0] == what]
+    assert draft.document == wanted
+    assert apply(obj, draft.operations) == draft.document
+    assert fixed(check, draft.document).operations == []
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_has_three_cases_that_pass_and_three_that_fail(name: str) -> None:
+    found = cases(name)
+    assert sum(1 for case in found if not case["findings"]) >= 3
+    assert sum(1 for case in found if case["findings"]) >= 3
+    assert len({case["name"] for case in found}) == len(found)
+    assert all(len(entry) >= 3 for case in found for entry in case["findings"]), "a finding says what, not only where"
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_has_a_page_whose_yaml_can_be_read(name: str) -> None:
+    page = CHECKS[name].__doc__ or ""
+    positions = [page.find(section) for section in SECTIONS]
+    assert -1 not in positions, f"sections missing: {[s for s, at in zip(SECTIONS, positions, strict=True) if at < 0]}"
+    assert positions == sorted(positions)
+    blocks = page.split("```yaml")[1:]
+    assert blocks
+    for block in blocks:
+        assert list(yaml.safe_load_all(block.split("```")[0]))
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_parameter_has_a_schema_a_description_a_default_and_stands_on_the_page(name: str) -> None:
+    module = CHECKS[name]
+    properties = module.PARAMS["properties"]
+    assert module.PARAMS["additionalProperties"] is False
+    assert set(properties) == set(module.DEFAULTS)
+    assert all(properties[key].get("description") for key in properties)
+    page = (module.__doc__ or "").split("Parameters")[1]
+    assert not [key for key in properties if f"`{key}`" not in page]
+
+
+def test_the_checks_on_disk_are_the_checks_that_are_registered_and_sorted() -> None:
+    modules = {path.stem for path in ROOM.glob("*.py")} - {"__init__", "check", "cel"}
+    assert {name.replace("-", "_") for name in CHECKS} == modules
+    assert {path.name.removesuffix(".cases.yaml") for path in ROOM.glob("*.cases.yaml")} == set(CHECKS)
+    assert list(CHECKS) == sorted(CHECKS)
+    assert all(module.ID == name for name, module in CHECKS.items())
+
+
+def test_every_check_is_in_the_schema_of_packs() -> None:
+    text = str(pack_schema(CHECKS))
+    assert all(name in text for name in CHECKS)

@@ -1,0 +1,33 @@
+"""The checks: one standard, one file. `CHECKS` names them all, sorted; adding one is one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from webhook.checks import approved_image, log_path, no_host_path, requests_equal_limits
+from webhook.checks.check import Check
+
+
+class Module(Protocol):
+    """What every module of a check has; its docstring is the check's page.
+
+    `PARAMS` is the JSON Schema of its parameters, `DEFAULTS` their values where a pack gives none, `KINDS` the
+    kinds that it judges besides every workload kind, `READS` what it reads of an object: `pod`, `object`.
+    """
+
+    ID: str
+    PARAMS: dict[str, Any]
+    DEFAULTS: dict[str, Any]
+    KINDS: tuple[str, ...]
+    READS: tuple[str, ...]
+
+    def build(self, params: Mapping[str, Any]) -> Check:
+        """Return the check with its parameters built in. Raises ParamError."""
+        ...
+
+
+CHECKS: Mapping[str, Module] = MappingProxyType(
+    {module.ID: module for module in (approved_image, log_path, no_host_path, requests_equal_limits)}
+)

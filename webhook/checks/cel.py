@@ -1,0 +1,370 @@
+"""CEL: texts of a pack become programs; the only importer of the C++ binding `cel_expr_python`.
+
+A program is compiled once, at load, and evaluated against one activation for all rules of a review.
+Words and libraries are those of Kubernetes (https://kubernetes.io/docs/reference/using-api/cel/);
+what differs is written in `cellib`. The engine bounds loops by its own iteration budget and nesting
+by 32 levels.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from cel_expr_python import cel
+
+from webhook.checks.cellib import FUNCTIONS, refcounts, rewrite, text, wording
+from webhook.checks.cellib.opaque import kind
+from webhook.checks.cellib.wording import Problem
+from webhook.errors import RuleError
+
+# The words of CEL texts, as DESIGN section 3 has them; `item` exists in the values of patches.
+VARIABLES = (
+    "object", "oldObject", "request", "namespaceObject", "values", "pod", "containers", "item",
+)  # fmt: skip
+Wants = Literal["bool", "string", "any"]
+Names = tuple[tuple[str, str], ...]
+UNSCOPED: Mapping[str, str] = MappingProxyType({})
+# What the binding raises while it evaluates, seen: conversion errors as RuntimeError, values that
+# Python has no type for as TypeError or SystemError.
+FAILURES = (RuntimeError, TypeError, ValueError, OverflowError, SystemError, MemoryError)
+# The binding recurses over values; model.review and PyYAML stay far below that, this is for `values`.
+DEPTH = 500
+# Characters of one text; and nesting at which looking for arguments stops (the binding stops at 32).
+LONGEST = 32_768
+NESTED = 64
+# How authors know the types that JSON has not.
+PYTHON = {
+    "bytearray": "bytes", "datetime": "timestamp", "timedelta": "duration", "float": "infinite or NaN number",
+    "dict": "map with keys that are no strings", "Type": "type",
+}  # fmt: skip
+# Strings version 2 and the other libraries are what Kubernetes has from 1.34 on.
+LIBRARIES = """
+extensions:
+  - {name: strings, version: 2}
+  - {name: bindings}
+  - {name: optional}
+  - {name: encoders}
+  - {name: math}
+  - {name: lists}
+  - {name: sets}
+  - {name: two-var-comprehensions}
+"""
+
+
+class CelError(ValueError):
+    """A CEL text that cannot be used.
+
+    `problems` are (line, column, sentence) in the text itself, both from 1 and sorted;
+    `variables` has the same for each variable that is wrong, by its name.
+    """
+
+    def __init__(self, problems: Sequence[Problem], variables: Mapping[str, Sequence[Problem]]) -> None:
+        self.problems = sorted(set(problems))
+        self.variables = {name: sorted(set(found)) for name, found in variables.items()}
+        told = [("", problem) for problem in self.problems]
+        for name, found in self.variables.items():
+            told += [(f"variable {name}: ", problem) for problem in found]
+        super().__init__("; ".join(f"{where}{line}:{column}: {said}" for where, (line, column, said) in told))
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled text. Call it with an activation; threads may share it.
+
+    `reads` are the words that the text and its variables use. `object_roots` are the first fields of
+    `object` that are looked at (`has(object.x)` counts as x; empty where `object` is not used), None
+    where it is used whole.
+    """
+
+    text: str
+    reads: frozenset[str]
+    object_roots: frozenset[str] | None
+    wants: Wants
+    expression: Any = field(repr=False, compare=False)
+
+    def __call__(self, activation: object) -> Any:
+        """Return the value as plain Python; RuleError with a sentence where CEL has an error."""
+        try:
+            result = self.expression.eval(activation)
+            value = result.plain_value()
+            name = "BOOL" if isinstance(value, bool) else result.type().name()
+        except FAILURES as error:
+            raise RuleError(wording.at_run(str(error))) from error
+        if name in ("ERROR", "UNKNOWN"):
+            raise RuleError(wording.at_run(str(value)))
+        return _wanted(self.wants, value, name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    """A variable that compiles: its text in terms of `cel.bind` names, and what it needs."""
+
+    name: str
+    body: str
+    needs: tuple[str, ...]
+    tokens: tuple[text.Token, ...] = field(repr=False)
+    type: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """The variables of a rule, in order, and what is wrong with those that are wrong."""
+
+    variables: tuple[_Variable, ...]
+    names: tuple[str, ...]
+    problems: Mapping[str, tuple[Problem, ...]]
+
+
+def compile(
+    source: str,
+    *,
+    names: Mapping[str, str] = UNSCOPED,
+    variables: Sequence[tuple[str, str]] = (),
+    wants: Wants,
+    words: frozenset[str] | None = None,
+) -> Program:
+    """Compile a CEL text; CelError with everything that is wrong with it and its variables.
+
+    `names` maps a word to its key in the activation (`{"values": "p3.values"}`; the word itself where
+    not given). `variables` are (name, text) in order; each may use the earlier ones. `wants` is the
+    type that must come out. `words` limits the words that exist (default: all of VARIABLES).
+    """
+    scope: Names = tuple(sorted(names.items()))
+    allowed = frozenset(VARIABLES) if words is None else words
+    declared = _declare(tuple(variables), scope, allowed)
+    tokens = _tokens(source)
+    checked, problems = _check(source, tokens, declared, declared.names, scope, allowed)
+    if checked is not None:
+        problems = [*problems, *_wrong_type(wants, checked.return_type().name())]
+    if problems or declared.problems or checked is None:
+        raise CelError(problems, declared.problems)
+    used = _needed(tokens, declared)
+    expression = _inlined(source, tokens, used, scope) if used else checked
+    everything = [tokens, *(variable.tokens for variable in used)]
+    reads = frozenset().union(*(rewrite.names(one, VARIABLES) for one in everything))
+    return Program(source, reads, _object_roots(everything), wants, expression)
+
+
+def activation(shared: Mapping[str, Any]) -> object:
+    """Return the values that programs see, by activation key; it serves all programs of a review.
+
+    Each value is converted at its first use, once. Strings hold no NUL (the binding cuts there);
+    `unfit` tells. An activation belongs to one thread.
+    """
+    return _environment((), ()).Activation(dict(shared))
+
+
+def unfit(value: Any) -> Iterator[tuple[str, str]]:
+    """Yield (JSON pointer, sentence) for everything in a plain value that CEL cannot see as it is."""
+    stack: list[tuple[str, Any, int]] = [("", value, 0)]
+    while stack:
+        pointer, found, depth = stack.pop()
+        if depth > DEPTH:
+            yield pointer, f"nested more than {DEPTH} levels deep"
+        elif isinstance(found, str) and (reason := _unfit_text(found)):
+            yield pointer, reason
+        elif isinstance(found, int) and not -(2**63) <= found < 2**63:
+            yield pointer, f"the number {found if abs(found) < 10**40 else ''} does not fit into 64 bits"
+        elif isinstance(found, Mapping):
+            for key, inner in found.items():
+                stack.append((f"{pointer}/{_escaped(str(key))}", inner, depth + 1))
+                reason = _unfit_text(key) if isinstance(key, str) else "a string is wanted"
+                if reason:
+                    yield pointer, f"the key {key!r}: {reason}"
+        elif isinstance(found, list | tuple):
+            stack += [(f"{pointer}/{index}", inner, depth + 1) for index, inner in enumerate(found)]
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _unfit_text(found: str) -> str:
+    if "\0" in found:
+        return "a string with a NUL character, at which CEL would cut it"
+    if not found.isascii() and any("\ud800" <= character <= "\udfff" for character in found):
+        return "a string with half a surrogate pair"
+    return ""
+
+
+def _wanted(wants: Wants, value: Any, name: str) -> Any:
+    """Return a result of the type that the caller wants; RuleError for every other."""
+    if wants == "bool" and not isinstance(value, bool):
+        raise RuleError(f"the expression gives {wording.a_type(name)}, true or false is wanted")
+    if wants == "string" and not isinstance(value, str):
+        raise RuleError(f"the expression gives {wording.a_type(name)}, a string is wanted")
+    return _plain(value) if wants == "any" else value
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float) and value - value == 0:
+        return value
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain(inner) for key, inner in value.items()}
+    told = kind(value) or PYTHON.get(type(value).__name__, type(value).__name__)
+    raise RuleError(f"a value of type {told} has no place in an object; make it a string or a number")
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries() -> Any:
+    return cel.NewEnvConfigFromYaml(LIBRARIES)
+
+
+@functools.lru_cache(maxsize=1)
+def _losses() -> tuple[bool, bool]:
+    """Return whether the binding loses the arguments, and the result, of a Python function."""
+    seen: list[list[Any]] = []
+
+    def probe(given: list[int]) -> list[int]:
+        seen.extend((given, [0]))
+        return seen[1]
+
+    overload = cel.Overload("probe", cel.Type.LIST, [cel.Type.LIST], False, probe)
+    extension = cel.CelExtension("probe", [cel.FunctionDecl("probe", [overload])])
+    environment = cel.NewEnv(variables={}, extensions=[extension])
+    environment.compile("probe([1])").eval(environment.Activation({}))
+    # Two references are right: the list `seen`, and the argument of getrefcount.
+    return sys.getrefcount(seen[0]) > 2, sys.getrefcount(seen[1]) > 2
+
+
+@functools.lru_cache(maxsize=1)
+def _functions() -> Any:
+    arguments, result = _losses()
+    refcounts.keep_none()
+    overloads: dict[str, list[Any]] = {}
+    for number, function in enumerate(FUNCTIONS):
+        types = [getattr(cel.Type, parameter) for parameter in function.parameters]
+        returns = getattr(cel.Type, function.returns)
+        call = function.call
+        if arguments or result:
+            call = refcounts.balanced(call, arguments, result)
+        overloads.setdefault(function.name, []).append(
+            cel.Overload(f"k8s_{number}", returns, types, function.member, call)
+        )
+    return cel.CelExtension("kubernetes", [cel.FunctionDecl(name, rows) for name, rows in overloads.items()])
+
+
+@functools.lru_cache(maxsize=256)
+def _environment(scope: Names, variables: tuple[_Variable, ...]) -> Any:
+    keys = {word: word for word in VARIABLES} | dict(scope)
+    declared = {key: cel.Type.DYN for key in keys.values()}
+    declared |= {f"variables.{variable.name}": variable.type for variable in variables}
+    aliases = {word: key for word, key in keys.items() if word != key}
+    return cel.NewEnv(
+        config=_libraries(),
+        variables=declared,
+        extensions=[_functions()],
+        container=cel.ExpressionContainer(name="", aliases=aliases),
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _declare(variables: tuple[tuple[str, str], ...], scope: Names, words: frozenset[str]) -> _Declared:
+    """Compile the variables one by one; a wrong one counts as DYN, so that the next are checked too."""
+    names = tuple(name for name, _ in variables)
+    declared = _Declared((), names, {})
+    for name, source in variables:
+        tokens = _tokens(source)
+        checked, problems = _check(source, tokens, declared, names, scope, words)
+        known = cel.Type.DYN
+        if checked is not None:
+            static = checked.return_type().name()
+            if "optional_type" in static:
+                problems = [Problem(1, 1, "a variable cannot be an optional value; end it with orValue(...)")]
+            elif "TYPE" not in static:
+                known = checked.return_type()
+        if name in (variable.name for variable in declared.variables):
+            problems = [*problems, Problem(1, 1, f"there are two variables of the name {name}")]
+        needs = tuple(variable.name for variable in _needed(tokens, declared))
+        body = text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens))
+        wrong = {name: tuple(problems)} if problems else {}
+        variable = _Variable(name, body, needs, tokens, known)
+        declared = _Declared((*declared.variables, variable), names, {**declared.problems, **wrong})
+    return declared
+
+
+def _tokens(source: str) -> tuple[text.Token, ...]:
+    """Return the tokens of a text, none of one that no author wrote by hand (`_check` refuses it)."""
+    if len(source) > LONGEST:
+        return ()
+    found = text.scan(source)
+    return found if text.depth(found) <= NESTED else ()
+
+
+def _check(
+    source: str,
+    tokens: tuple[text.Token, ...],
+    declared: _Declared,
+    variables: Sequence[str],
+    scope: Names,
+    words: frozenset[str],
+) -> tuple[Any, list[Problem]]:
+    """Compile a text as its author wrote it, with `variables.x` declared by type.
+
+    Returns the expression, None where there is one problem or more.
+    """
+    if len(source) > LONGEST:
+        return None, [Problem(1, 1, f"the text has {len(source)} characters, more than {LONGEST}")]
+    problems = wording.at_sight(source, tokens, words, VARIABLES)
+    edits = rewrite.library_edits(tokens)
+    known = [variable.name for variable in declared.variables]
+    later = [name for name in variables if name not in known]
+    if wording.hopeless(tokens):
+        return None, problems
+    try:
+        expression = _environment(scope, declared.variables).compile(text.apply(source, edits))
+    except FAILURES as error:
+        problems += wording.at_compile(str(error), source, edits, known, later, sorted(words))
+        return None, problems
+    return (None if problems else expression), problems
+
+
+def _wrong_type(wants: Wants, static: str) -> list[Problem]:
+    if "optional_type" in static:
+        return [Problem(1, 1, "the expression gives an optional value; end it with orValue(...)")]
+    if wants == "any" or static == "DYN" or static == {"bool": "BOOL", "string": "STRING"}[wants]:
+        return []
+    wanted = "true or false" if wants == "bool" else "a string"
+    return [Problem(1, 1, f"the expression gives {wording.a_type(static)}, {wanted} is wanted")]
+
+
+def _needed(tokens: Sequence[text.Token], declared: _Declared) -> list[_Variable]:
+    """Return the variables that a text uses, directly or through others, in the order declared."""
+    by_name = {variable.name: variable for variable in declared.variables}
+    found: set[str] = set()
+    for _, name in rewrite.variable_uses(tokens):
+        if name in by_name:
+            found |= {name, *by_name[name].needs}
+    return [variable for variable in declared.variables if variable.name in found]
+
+
+def _inlined(source: str, tokens: tuple[text.Token, ...], used: Sequence[_Variable], scope: Names) -> Any:
+    """Compile the text with its variables bound around it."""
+    body = text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens))
+    whole = rewrite.bound(body, [(variable.name, variable.body) for variable in used])
+    inner = text.scan(whole)
+    if rewrite.loose_optional(inner) is not None:
+        raise CelError([Problem(1, 1, wording.LOOSE_OPTIONAL)], {})
+    try:
+        return _environment(scope, ()).compile(whole)
+    except FAILURES as error:
+        raise CelError([Problem(1, 1, wording.bound(str(error), len(used)))], {}) from error
+
+
+def _object_roots(texts: Sequence[Sequence[text.Token]]) -> frozenset[str] | None:
+    found: frozenset[str] = frozenset()
+    for tokens in texts:
+        fields = rewrite.roots(tokens, "object")[1]
+        if fields is None:
+            return None
+        found |= fields
+    return found

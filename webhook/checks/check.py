@@ -1,0 +1,33 @@
+"""What a check is: functions over one pod or one object, and a fix; values only, no state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from webhook.model.decision import Violation
+from webhook.model.patch import Draft
+from webhook.model.pods import Pod, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One standard with its parameters built in.
+
+    `pod` is asked for every pod template in the scope of the rule, `subject` for every object. Both give
+    the places where the standard is not kept, with pointers from the root of the reviewed object (`Pod.pointer`
+    and `Subject.pointer` say where it stands). `fix` writes into the draft what makes a pod keep the standard;
+    the pod that it gets is read from that very draft. It must be idempotent, and leave alone what it cannot mend.
+    """
+
+    pod: Callable[[Pod], Iterable[Violation]] | None = None
+    subject: Callable[[Subject], Iterable[Violation]] | None = None
+    fix: Callable[[Pod, Draft], None] | None = None
+
+
+class ParamError(ValueError):
+    """Parameters that fit the schema and still cannot be meant: `problems` are (path below params, sentence)."""
+
+    def __init__(self, problems: Iterable[tuple[tuple[str | int, ...], str]]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(text for _, text in self.problems))

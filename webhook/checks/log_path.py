@@ -1,0 +1,501 @@
+"""# log-path
+
+## What it does
+Asks of each application container that its log directory lies on a volume that it can write to and that has
+a bound, and that the variables that name the log directory (`LOG_PATH`, ...), where they are set, point
+into it.
+
+- **Which containers**: those under `containers`. Init containers, native sidecars and ephemeral containers
+  are not asked. What an injector adds under `containers` is scoped out by `match.containers`. Pods for
+  Windows (`os.name: windows`) are not judged: their paths are others.
+- **Which mount counts**: the one that really holds the directory, the deepest of those at the directory or
+  (with `parents`) above it. Paths are compared by whole segments, after `//`, `.`, `..` and a trailing `/`
+  are resolved. A mount with `readOnly` or `recursiveReadOnly` is not writable. `subPath` and `subPathExpr`
+  are free to use.
+- **Which volumes count**: those in `volumeTypes`. A volume that only a StatefulSet's or CloneSet's
+  `volumeClaimTemplates` name is a `persistentVolumeClaim`. An `emptyDir` needs a `sizeLimit` above 0.
+- **On the node**: a `hostPath` counts only inside `hostLogDirectories`, and only where `subPathExpr` gives
+  each pod a directory of its own: by `$(NAME)` of a variable of this container that holds `metadata.name`
+  or `metadata.uid`. Names are unique in their namespace only: use the uid, or put `$(POD_NAMESPACE)` before
+  the name.
+- **Variables**: `$(NAME)` is expanded as the kubelet does it. A relative path is read from `workingDir`. An
+  empty value counts as not set. What a ConfigMap, a Secret, an annotation or `envFrom` holds is not in the
+  manifest, and is not judged.
+- **Standard output**: with `allowStdout`, the annotation `plimsoll.dev/logs: stdout` on the pod (in a
+  workload: on its template) says that all its containers log to standard output, and nothing else is asked
+  of that pod. Any other value of it is a finding.
+
+## Why
+Logs written into the container's own layer are lost when it restarts, no collector finds them, and they
+fill the node's disk until pods that did nothing wrong are evicted. Pods that share one directory of the
+node write over each other's files.
+
+## Example
+```yaml
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+spec:
+  containers:
+    - name: web
+      image: registry.example/shop/web:1.4.2
+      env:
+        - {name: LOG_PATH, value: /tmp/logs}
+```
+
+## Use instead
+```yaml
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+spec:
+  containers:
+    - name: web
+      image: registry.example/shop/web:1.4.2
+      env:
+        - {name: LOG_PATH, value: /var/log/app}
+      volumeMounts:
+        - {name: logs, mountPath: /var/log/app}
+  volumes:
+    - name: logs
+      emptyDir: {sizeLimit: 1Gi}
+```
+Or, where the pack allows it, on standard output:
+```yaml
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+  annotations: {plimsoll.dev/logs: stdout}
+spec:
+  containers:
+    - name: web
+      image: registry.example/shop/web:1.4.2
+```
+
+## Parameters
+- `directories` (default: `/var/log/app`): the log directories; one of them is enough. In a segment `*`
+  stands for any characters and `?` for one; the segment `**` stands for any number of segments, none
+  included.
+- `parents` (default: true): a volume at `/var/log` holds the log directory `/var/log/app` too.
+- `volumeTypes` (default: emptyDir, ephemeral, persistentVolumeClaim): the types of volume that count.
+- `requireSizeLimit` (default: true): an emptyDir needs a `sizeLimit`.
+- `allowMemory` (default: false): an emptyDir with `medium: Memory` counts. Its files use the containers'
+  memory.
+- `hostLogDirectories` (default: none): directories of the node in which a hostPath may hold logs.
+- `variables` (default: LOG_PATH, LOG_DIR, LOGGING_FILE_PATH): the variables that name a log directory or
+  file.
+- `requireVariable` (default: false): one of `variables` has to be set.
+- `allowStdout` (default: false): the annotation may declare standard output.
+- `fixSizeLimit` (default: 1Gi): the size of the volume that the fix adds.
+
+```yaml
+params:
+  directories: ["/var/log/*/**"]
+  hostLogDirectories: [/var/log/services]
+  variables: [LOG_PATH]
+```
+
+## Fix
+Where a container has no mount at or above the log directory, an emptyDir of `fixSizeLimit` is added and
+mounted there, as `logs`, or `logs-2` and so on where that name is taken; with several application
+containers in the pod, each gets a `subPath` of its own name. Where the container sets none of `variables`
+and has no `envFrom`, the first of them is set to the directory. Nothing that is there is changed: a mount
+that is read-only, an emptyDir without a limit, a variable that points elsewhere stay findings. The fix
+needs one concrete directory: where the first of `directories` is a pattern, it does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from webhook.checks.check import Check, ParamError
+from webhook.model import env, quantity
+from webhook.model.decision import Violation
+from webhook.model.patch import Draft
+from webhook.model.path import Pattern, Segments, inside, segments, text
+from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
+
+ID = "log-path"
+_FLAG = {"type": "boolean"}
+_TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
+# the types of volume that a container can write to; hostPath has a parameter of its own
+_TYPES = [
+    *(
+        "awsElasticBlockStore",
+        "azureDisk",
+        "azureFile",
+        "cephfs",
+        "cinder",
+        "csi",
+        "emptyDir",
+        "ephemeral",
+        "fc",
+    ),
+    *(
+        "flexVolume",
+        "gcePersistentDisk",
+        "glusterfs",
+        "iscsi",
+        "nfs",
+        "persistentVolumeClaim",
+        "portworxVolume",
+    ),
+    *("rbd", "vsphereVolume"),
+]
+PARAMS: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "directories": {**_TEXTS, "minItems": 1, "description": "The log directories, or patterns of them."},
+        "parents": {**_FLAG, "description": "A volume mounted above the log directory counts too."},
+        "volumeTypes": {
+            "type": "array",
+            "items": {"type": "string", "enum": _TYPES},
+            "description": "The types of volume that may hold logs.",
+        },
+        "requireSizeLimit": {**_FLAG, "description": "An emptyDir needs a sizeLimit."},
+        "allowMemory": {**_FLAG, "description": "An emptyDir of medium Memory may hold logs."},
+        "hostLogDirectories": {**_TEXTS, "description": "Directories of the node that may hold logs."},
+        "variables": {**_TEXTS, "description": "The variables that name a log directory or file."},
+        "requireVariable": {**_FLAG, "description": "One of the variables has to be set."},
+        "allowStdout": {**_FLAG, "description": "The annotation plimsoll.dev/logs counts."},
+        "fixSizeLimit": {"type": "string", "description": "The sizeLimit of the emptyDir that the fix adds."},
+    },
+}
+DEFAULTS: dict[str, Any] = {
+    "directories": ["/var/log/app"],
+    "parents": True,
+    "volumeTypes": ["emptyDir", "ephemeral", "persistentVolumeClaim"],
+    "requireSizeLimit": True,
+    "allowMemory": False,
+    "hostLogDirectories": [],
+    "variables": ["LOG_PATH", "LOG_DIR", "LOGGING_FILE_PATH"],
+    "requireVariable": False,
+    "allowStdout": False,
+    "fixSizeLimit": "1Gi",
+}
+KINDS: tuple[str, ...] = ()
+# claim templates count too, but Kubernetes lets nobody change them apart from the pod that mounts them
+READS: tuple[str, ...] = ("pod",)
+
+ANNOTATION = "plimsoll.dev/logs"
+MISSING = "no volume at the log directory"
+READ_ONLY = "log volume is read-only"
+TYPE = "volume type not allowed for logs"
+UNSIZED = "log volume without a size limit"
+MEMORY = "logs kept in memory"
+SHARED = "log directory of the node shared by pods"
+ELSEWHERE = "log variable points elsewhere"
+UNSET = "no log variable set"
+DECLARED = "unknown declaration of logs"
+NOWHERE = "volume does not exist"
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """The parameters, compiled."""
+
+    patterns: tuple[Pattern, ...]
+    parents: bool
+    types: frozenset[str]
+    sized: bool
+    memory: bool
+    host: tuple[Segments, ...]
+    variables: tuple[str, ...]
+    required: bool
+    stdout: bool
+    size: str
+
+    @property
+    def place(self) -> str:
+        """The log directories, as a person reads them."""
+        return " or ".join(pattern.written for pattern in self.patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One volume mount of a container: what it says, where it is, and which volume (None: not in the pod)."""
+
+    spec: Mapping[str, Any]
+    pointer: str
+    path: Segments
+    name: str
+    volume: Volume | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One container that is asked: its environment, all its mounts, and those that hold a log directory."""
+
+    standard: Standard
+    container: Container
+    environment: env.Environment
+    mounts: tuple[Mount, ...]
+    held: tuple[Mount, ...]
+
+    def violation(self, pointer: str, reason: str, found: str, wanted: str) -> Violation:
+        """Return a violation of this container."""
+        return Violation(pointer, reason, found, wanted, self.container.name)
+
+    def good(self) -> list[Mount]:
+        """Return the mounts that keep the standard."""
+        return [mount for mount in self.held if not list(_faults(self, mount))]
+
+    def over(self, path: Segments) -> Mount | None:
+        """Return the mount that really holds a path: the deepest at it or above it."""
+        return max((m for m in self.mounts if inside(path, m.path)), key=_depth, default=None)
+
+
+def build(params: Mapping[str, Any]) -> Check:
+    """Return the check. Raises ParamError for directories that are not absolute, or a size that is none."""
+    problems: list[tuple[tuple[str | int, ...], str]] = []
+    for name in ("directories", "hostLogDirectories"):
+        for number, directory in enumerate(params[name]):
+            wrong = _wrong(directory, name == "directories")
+            if wrong:
+                problems.append(((name, number), f"{directory!r} {wrong}"))
+    if not _positive(params["fixSizeLimit"]):
+        problems.append((("fixSizeLimit",), f"{params['fixSizeLimit']!r} is no size; wanted one like 1Gi"))
+    if params["requireVariable"] and not params["variables"]:
+        problems.append((("requireVariable",), "one of `variables` is required, and there are none"))
+    if problems:
+        raise ParamError(problems)
+    standard = Standard(
+        patterns=tuple(Pattern.of(written) for written in params["directories"]),
+        parents=params["parents"],
+        types=frozenset(params["volumeTypes"]),
+        sized=params["requireSizeLimit"],
+        memory=params["allowMemory"],
+        host=tuple(segments(directory) for directory in params["hostLogDirectories"]),
+        variables=tuple(params["variables"]),
+        required=params["requireVariable"],
+        stdout=params["allowStdout"],
+        size=params["fixSizeLimit"],
+    )
+    return Check(partial(_pod, standard), partial(_dangling, standard), partial(_fix, standard))
+
+
+def _wrong(directory: str, pattern: bool) -> str:
+    parts = segments(directory)
+    if not directory.startswith("/") or ".." in directory.split("/") or not parts:
+        return "is no directory; wanted an absolute path without `..`, like /var/log/app"
+    if not pattern:
+        return "holds a pattern; directories of the node are written out" if set("*?") & set(directory) else ""
+    if set("*?") & set(parts[0]):
+        return "begins with a pattern; wanted a first segment in plain text, like /var/*/logs"
+    if any("**" in part and part != "**" for part in parts):
+        return "has `**` inside a segment; it is a segment of its own, as in /var/log/**"
+    return ""
+
+
+def _asked(standard: Standard, pod: Pod) -> Iterator[Asked]:
+    if _windows(pod) or (standard.stdout and pod.annotations.get(ANNOTATION) == "stdout"):
+        return
+    volumes = {volume.name: volume for volume in pod.volumes}
+    for container in pod.containers:
+        if container.role == "container":
+            mounts = tuple(_mounts(volumes, container))
+            yield Asked(standard, container, env.read(container.spec), mounts, _held(standard, mounts))
+
+
+def _mounts(volumes: Mapping[str, Volume], container: Container) -> Iterable[Mount]:
+    result: dict[Segments, Mount] = {}
+    for number, spec in enumerate(listing(container.spec.get("volumeMounts"))):
+        path, name = mapping(spec).get("mountPath"), mapping(spec).get("name")
+        if isinstance(path, str) and isinstance(name, str):
+            at = f"{container.pointer}/volumeMounts/{number}"
+            # of two mounts at one place the runtime puts the later one on top
+            result[segments(path)] = Mount(spec, at, segments(path), name, volumes.get(name))
+    return result.values()
+
+
+def _held(standard: Standard, mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
+    """Return the mounts that hold a log directory; of several above a whole pattern, only the deepest."""
+    result: dict[str, Mount] = {}
+    for pattern in standard.patterns:
+        above = [mount for mount in mounts if pattern.above(mount.path)]
+        deepest = max((_depth(mount) for mount in above if _depth(mount) <= pattern.literal), default=0)
+        for mount in above:
+            if _depth(mount) >= deepest and (standard.parents or pattern.at(mount.path)):
+                result[mount.pointer] = mount
+    return tuple(result.values())
+
+
+def _depth(mount: Mount) -> int:
+    return len(mount.path)
+
+
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+    value = pod.annotations.get(ANNOTATION, "stdout")
+    if standard.stdout and value != "stdout" and not _windows(pod):
+        at = f"{pod.pointer}/metadata/annotations/plimsoll.dev~1logs"
+        yield Violation(at, DECLARED, f"{ANNOTATION}: {value}", f"{ANNOTATION}: stdout, or no such annotation")
+    for asked in _asked(standard, pod):
+        good = asked.good()
+        if not asked.held:
+            yield _missing(asked, pod)
+        elif not good:
+            yield from _faults(asked, max(asked.held, key=_depth))
+        yield from _variables(asked, good)
+
+
+def _missing(asked: Asked, pod: Pod) -> Violation:
+    wanted = f"a writable volume at {asked.standard.place}"
+    if asked.standard.stdout:
+        wanted += f", or the annotation {ANNOTATION}: stdout on the pod"
+    elif pod.annotations.get(ANNOTATION) == "stdout":
+        wanted += "; logs on standard output are not allowed here"
+    there = ", ".join(text(mount.path) for mount in asked.mounts) or "none"
+    return asked.violation(f"{asked.container.pointer}/volumeMounts", MISSING, f"mounts: {there}", wanted)
+
+
+def _faults(asked: Asked, mount: Mount) -> Iterator[Violation]:
+    """Give what is wrong with a mount that holds a log directory; nothing for a good one."""
+    standard, where = asked.standard, f"volume {mount.name}"
+    for field in ("readOnly", "recursiveReadOnly"):
+        value = mount.spec.get(field)
+        if value not in (None, False, "Disabled"):
+            found = f"{where} mounted with {field}: {'true' if value is True else value}"
+            yield asked.violation(f"{mount.pointer}/{field}", READ_ONLY, found, "a writable mount")
+            break
+    kind, source, at = _source(mount)
+    if kind == "hostPath" and standard.host:
+        yield from _host(asked, mount, source, at)
+    elif kind not in standard.types:
+        wanted = " or ".join(sorted(standard.types)) or "another way to keep logs"
+        yield asked.violation(at, TYPE, f"{where} is {kind}", wanted)
+    elif kind == "emptyDir":
+        limit = source.get("sizeLimit")
+        if standard.sized and not _positive(limit):
+            found = "without sizeLimit" if limit is None else f"with sizeLimit: {limit}"
+            yield asked.violation(at, UNSIZED, f"{where} is emptyDir {found}", "sizeLimit above 0, like 1Gi")
+        if source.get("medium") == "Memory" and not standard.memory:
+            found = f"{where} is emptyDir with medium: Memory"
+            yield asked.violation(f"{at}/medium", MEMORY, found, "an emptyDir on disk (no medium)")
+    elif source.get("readOnly") is True:
+        found = f"{where} is {kind} with readOnly: true"
+        yield asked.violation(f"{at}/readOnly", READ_ONLY, found, "a writable volume")
+
+
+def _source(mount: Mount) -> tuple[str, Mapping[str, Any], str]:
+    """Return the type of the volume of a mount, what stands under it, and its pointer."""
+    if mount.volume is None:
+        return "persistentVolumeClaim", {}, mount.pointer
+    kinds = sorted(key for key in mount.volume.spec if key != "name")
+    if not kinds:
+        # a volume without a source is an emptyDir: SetDefaults_Volume, k8s.io/kubernetes pkg/apis/core/v1
+        return "emptyDir", {}, mount.volume.pointer
+    return " and ".join(kinds), mapping(mount.volume.spec[kinds[0]]), f"{mount.volume.pointer}/{kinds[0]}"
+
+
+def _host(asked: Asked, mount: Mount, source: Mapping[str, Any], at: str) -> Iterator[Violation]:
+    path, allowed = source.get("path"), asked.standard.host
+    absolute = isinstance(path, str) and path.startswith("/")
+    if not absolute or not any(inside(segments(str(path)), directory) for directory in allowed):
+        wanted = f"a hostPath inside {' or '.join(sorted(text(directory) for directory in allowed))}"
+        yield asked.violation(at, TYPE, f"volume {mount.name} is hostPath {path}", wanted)
+        return
+    written = mount.spec.get("subPathExpr")
+    expression = written if isinstance(written, str) else ""
+    value = env.expand(expression, asked.environment.find)
+    if not value.unique or ".." in (value.text or "").split("/"):
+        found = f"subPathExpr: {expression}" if expression else "no subPathExpr"
+        wanted = "subPathExpr with $(NAME) of a variable here that is from fieldRef metadata.name or metadata.uid"
+        place = mount.pointer + ("/subPathExpr" if expression else "")
+        yield asked.violation(place, SHARED, f"volume {mount.name} is hostPath {path}, {found}", wanted)
+
+
+def _variables(asked: Asked, good: list[Mount]) -> Iterator[Violation]:
+    standard, at = asked.standard, f"{asked.container.pointer}/env"
+    entries = listing(asked.container.spec.get("env"))
+    last = {mapping(entry).get("name"): number for number, entry in enumerate(entries)}
+    values = {name: asked.environment.values.get(name, env.Value("")) for name in standard.variables}
+    values = {name: value for name, value in values.items() if value.text != ""}
+    for name, value in values.items():
+        wrong = None if value.text is None else _elsewhere(asked, value.text, good)
+        if wrong is not None:
+            found = f"{name}={value.text}{wrong}"
+            yield asked.violation(f"{at}/{last[name]}", ELSEWHERE, found, f"a path in {standard.place}")
+    if standard.required and not values and not asked.environment.open:
+        names = " or ".join(standard.variables)
+        yield asked.violation(at, UNSET, "no such variable", f"{names}, set to a path in {standard.place}")
+
+
+def _elsewhere(asked: Asked, value: str, good: list[Mount]) -> str | None:
+    """Return None where a log variable is right, else what is to be said behind its value."""
+    working = asked.container.spec.get("workingDir")
+    if not value.startswith("/") and not isinstance(working, str):
+        return " (relative, and no workingDir)"
+    path = segments(value, segments(working) if isinstance(working, str) else ())
+    if not any(pattern.holds(path) for pattern in asked.standard.patterns):
+        return "" if value.startswith("/") else f" (in workingDir {working})"
+    # without any good volume the missing volume is the finding, not the variable
+    if not good or asked.over(path) in good:
+        return None
+    return ", not on the volume at " + " or ".join(text(mount.path) for mount in good)
+
+
+def _dangling(standard: Standard, subject: Subject) -> Iterator[Violation]:
+    """Give mounts of volumes that neither the pod nor the claim templates of its workload have."""
+    claims = listing(mapping(subject.object.get("spec")).get("volumeClaimTemplates"))
+    names = {mapping(mapping(claim).get("metadata")).get("name") for claim in claims}
+    for pod in subject.pods:
+        for asked in _asked(standard, pod):
+            for mount in asked.held:
+                if mount.volume is None and mount.name not in names:
+                    found = f"volume {mount.name} is not in the pod"
+                    yield asked.violation(f"{mount.pointer}/name", NOWHERE, found, "a volume of that name")
+
+
+def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
+    first = standard.patterns[0]
+    everyone = list(_asked(standard, pod)) if first.literal == len(first.parts) else []
+    lacking = [asked for asked in everyone if "emptyDir" in standard.types and _bare(asked, first)]
+    directory, volume = text(segments(first.written)), _free_name(pod)
+    if lacking:
+        value = {"name": volume, "emptyDir": {"sizeLimit": standard.size}}
+        draft.put(f"{pod.pointer}/spec/volumes/-", value)
+    for asked in lacking:
+        mount = {"name": volume, "mountPath": directory}
+        if len(lacking) > 1:
+            mount["subPath"] = asked.container.name
+        draft.put(f"{asked.container.pointer}/volumeMounts/-", mount)
+    for asked in everyone:
+        free = not asked.environment.open and not set(standard.variables) & set(asked.environment.values)
+        on_volume = standard.required and asked.over(segments(directory)) in asked.good()
+        if standard.variables and free and (on_volume or asked in lacking):
+            draft.put(f"{asked.container.pointer}/env/-", {"name": standard.variables[0], "value": directory})
+
+
+def _bare(asked: Asked, pattern: Pattern) -> bool:
+    """Say whether nothing is mounted where, or above where, logs may be."""
+    return not asked.held and not any(pattern.above(mount.path) for mount in asked.mounts)
+
+
+def _free_name(pod: Pod) -> str:
+    """Return `logs`, or the first of `logs-2`, ... that no volume has and no mount of the pod names."""
+    taken: set[Any] = {volume.name for volume in pod.volumes}
+    for field in ("initContainers", "containers", "ephemeralContainers"):
+        for container in listing(pod.spec.get(field)):
+            mounts = listing(mapping(container).get("volumeMounts"))
+            # also a claim template's, which a StatefulSet would put over a volume of that name
+            taken |= {mapping(mount).get("name") for mount in mounts}
+    return next(name for n in range(1, len(taken) + 2) if (name := f"logs-{n}" if n > 1 else "logs") not in taken)
+
+
+def _windows(pod: Pod) -> bool:
+    return mapping(pod.spec.get("os")).get("name") == "windows"
+
+
+def _positive(size: Any) -> bool:
+    """Say whether a quantity is above 0: the kubelet enforces no other limit (pkg/kubelet/eviction)."""
+    try:
+        return isinstance(size, str | int | float) and quantity.parse(size) > 0
+    except ValueError:
+        return False
