@@ -1,0 +1,1 @@
+"""From the text of rule packs to a compiled Ruleset."""

@@ -1,0 +1,175 @@
+"""From the text of packs to a Ruleset: everything is compiled here, nothing while a review waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from webhook.checks import CHECKS, Module, cel
+from webhook.errors import ConfigError
+from webhook.model import pointer as pointers
+from webhook.model.decision import About, Action
+from webhook.model.pods import KINDS, Kinds
+from webhook.packs import bodies, scopes
+from webhook.packs.bodies import Body
+from webhook.packs.index import index
+from webhook.packs.load import load
+from webhook.packs.match import Scope
+from webhook.packs.notes import Notes, entries
+from webhook.packs.parse import Path
+from webhook.packs.rule import Pack, Rule, Ruleset
+
+OPERATIONS = frozenset({"CREATE", "UPDATE"})
+
+
+def ruleset(
+    sources: Iterable[tuple[str, str]],
+    mode: str | None = None,
+    dry_run: bool = False,
+    kinds: Kinds = KINDS,
+    checks: Mapping[str, Module] = CHECKS,
+) -> Ruleset:
+    """Return the packs in (name, text) sources, compiled.
+
+    `mode` (enforce, dry-run) replaces the mode of every pack but disabled ones; `dry_run` is the server's own.
+    Raises ConfigError with every problem of every pack.
+    """
+    documents, problems = load(sources, checks)
+    compiled = []
+    for number, document in enumerate(documents):
+        notes = Notes(document)
+        compiled.append(_pack(notes, number, mode, kinds, checks))
+        problems += notes.problems
+    if problems:
+        raise ConfigError(problems)
+    compiled.sort(key=lambda entry: entry[0].name)
+    rules = tuple(rule for _, rules, _ in compiled for rule in rules)
+    return Ruleset(
+        packs=tuple(pack for pack, _, _ in compiled),
+        rules=rules,
+        index=index(rules, kinds),
+        values={values_key(number): given for _, _, (number, given) in compiled},
+        kinds=kinds,
+        dry_run=dry_run,
+    )
+
+
+def values_key(number: int) -> str:
+    """Return the name under which the CEL of the pack with this number finds its `values`."""
+    return f"p{number}.values"
+
+
+def _pack(
+    notes: Notes, number: int, mode: str | None, kinds: Kinds, checks: Mapping[str, Module]
+) -> tuple[Pack, list[Rule], tuple[int, Any]]:
+    spec = notes.document.value["spec"]
+    own_mode = spec.get("mode", "enforce")
+    pack = Pack(
+        name=notes.document.value["metadata"]["name"],
+        version=spec.get("version", ""),
+        mode=own_mode if own_mode == "disabled" or not mode else mode,
+        contact=spec.get("contact", ""),
+        description=spec.get("description", ""),
+        namespace_modes=frozenset(spec.get("allowNamespaceMode", [])),
+        exemptions=tuple(
+            scopes.exemption(notes, ("spec", "exemptions", i), entry, kinds) for i, entry in entries(spec, "exemptions")
+        ),
+        source=notes.document.place(()).source,
+    )
+    base = scopes.scope(notes, ("spec", "match"), spec.get("match"), kinds, bodies.scope_names(number))
+    rules = []
+    for i, entry in entries(spec, "rules"):
+        path: Path = ("spec", "rules", i)
+        before = len(notes.problems)
+        own = scopes.scope(notes, (*path, "match"), entry.get("match"), kinds, bodies.scope_names(number))
+        body = bodies.body(notes, path, entry, number, checks)
+        judged = _judged(notes, path, (base, own), body, kinds)
+        if body is not None and len(notes.problems) == before and entry["action"] != "disabled":
+            rules.append(_rule(pack, (base, own), entry, body, judged, (number, i), spec.get("enforceFrom")))
+    for pointer, sentence in cel.unfit(spec.get("values", {})):
+        notes.problem(("spec", "values", *pointers.split(pointer)), sentence)
+    return pack, rules, (number, spec.get("values", {}))
+
+
+def _rule(
+    pack: Pack,
+    both: tuple[Scope, Scope],
+    entry: Mapping[str, Any],
+    body: Body,
+    kinds: frozenset[tuple[str, str]],
+    numbers: tuple[int, int],
+    pack_from: str | None,
+) -> Rule:
+    action: Action = entry["action"]
+    name = entry["name"]
+    reads = body.words.union(*(program.reads for scope in both for _, program in scope.conditions))
+    return Rule(
+        pack=pack,
+        about=About(
+            pack=pack.name,
+            version=pack.version,
+            rule=name,
+            action=action,
+            severity=entry.get("severity", "medium"),
+            responsible=entry.get("responsible", ""),
+            remediation=entry.get("remediation", ""),
+            docs=entry.get("docs", ""),
+            contact=pack.contact,
+            pack_mode=pack.mode,
+        ),
+        scopes=tuple(scope for scope in both if scope != scopes.WHOLE),
+        kinds=kinds,
+        operations=OPERATIONS & (both[0].operations or OPERATIONS) & (both[1].operations or OPERATIONS),
+        reads=frozenset("pod" if word == "containers" else word for word in reads) & {"pod", "object"},
+        always=bool(reads & {"request", "oldObject", "namespaceObject"}),
+        on_workload=body.on_workload,
+        fix=bool(entry.get("fix")) or body.mutation is not None,
+        quiet=bool(entry.get("quiet")),
+        existing=entry.get("existing", "allow") == "allow",
+        enforce_from=_later(entry.get("enforceFrom"), pack_from),
+        on_error=entry.get("onError", "deny" if action == "deny" else "allow"),
+        on_unknown=entry.get("onUnknown", "warn"),
+        needs_namespace=bool(pack.namespace_modes)
+        or "namespaceObject" in reads
+        or any(scope.namespace_selector for scope in both),
+        needs_owners=any(scope.names is not None for scope in both),
+        containers_key=bodies.containers_key(*numbers),
+        check=body.check,
+        expression=body.expression,
+        mutation=body.mutation,
+        exemptions=tuple(exemption for exemption in pack.exemptions if name in exemption.rules),
+    )
+
+
+def _later(*days: str | None) -> date | None:
+    """Return the last of the days: a rule denies only from when both its pack and itself say so."""
+    given = [date.fromisoformat(day) for day in days if day]
+    return max(given) if given else None
+
+
+def _judged(
+    notes: Notes, path: Path, both: tuple[Scope, Scope], body: Body | None, kinds: Kinds
+) -> frozenset[tuple[str, str]]:
+    """Return the kinds that a rule judges: those of its scopes, else those of its check, else every workload kind.
+
+    The kinds that a pack gives as default and a check does not know are passed over; those that the rule itself
+    names are an error.
+    """
+    workloads = frozenset(kinds)
+    able = workloads | body.more_kinds if body else workloads
+    base, own = (scope.kinds for scope in both)
+    if base is None and own is None:
+        return able
+    wanted = base if own is None else own if base is None else base & own
+    assert wanted is not None
+    if body is not None and body.check is not None:
+        unable = sorted(f"{group}/{kind}".lstrip("/") for group, kind in (own or frozenset()) - able)
+        if unable:
+            notes.problem((*path, "match", "kinds"), f"its check does not judge {', '.join(unable)}")
+            return wanted
+        wanted &= able
+    if not wanted:
+        where = (*path, "match", "kinds") if own is not None else path
+        notes.problem(where, "the rule can never match: its kinds, its pack's and its check's have none in common")
+    return wanted

@@ -1,0 +1,169 @@
+"""The scope of a rule: which reviews, objects and containers it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webhook.checks.cel import Program
+from webhook.model.glob import Globs
+from webhook.model.image import Pattern
+from webhook.model.image import parse as parse_image
+from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
+from webhook.model.review import Review
+
+Selector = Callable[[Mapping[str, Any]], bool]
+Condition = tuple[str, Program]
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A clause that cannot be decided, because a fact is not there: which (`namespace`, `owners`), and why."""
+
+    fact: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One `match`, compiled; a part that is None does not restrict. All parts must match.
+
+    `conditions` are CEL and are asked by the engine, which has the activation.
+    """
+
+    operations: frozenset[str] | None = None
+    kinds: frozenset[tuple[str, str]] | None = None
+    namespaces: Globs | None = None
+    exclude_namespaces: Globs | None = None
+    namespace_selector: Selector | None = None
+    object_selector: Selector | None = None
+    names: Globs | None = None
+    containers: Globs | None = None
+    images: tuple[Pattern, ...] | None = None
+    exclude_users: Globs | None = None
+    exclude_groups: Globs | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def restricts_containers(self) -> bool:
+        """Say whether the scope leaves containers out."""
+        return self.containers is not None or self.images is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known about the place of a subject: its namespace's labels and its controllers' names.
+
+    Each is a value, or the sentence (str) that says why it is not there.
+    """
+
+    namespace_labels: Mapping[str, Any] | str
+    owner_names: tuple[str, ...] | str
+
+
+def selector(spec: Mapping[str, Any]) -> Selector:
+    """Return a LabelSelector (`matchLabels`, `matchExpressions`) as a function of labels.
+
+    NotIn and DoesNotExist also match where the key is absent, as in Kubernetes.
+    """
+    tests = [_requirement(key, "In", [value]) for key, value in mapping(spec.get("matchLabels")).items()]
+    for clause in listing(spec.get("matchExpressions")):
+        tests.append(_requirement(clause["key"], clause["operator"], listing(clause.get("values"))))
+    return lambda labels: all(test(labels) for test in tests)
+
+
+def _requirement(key: str, operator: str, values: list[Any]) -> Selector:
+    wanted = frozenset(values)
+    tests: dict[str, Selector] = {
+        "In": lambda labels: key in labels and labels[key] in wanted,
+        "NotIn": lambda labels: labels.get(key) not in wanted,
+        "Exists": lambda labels: key in labels,
+        "DoesNotExist": lambda labels: key not in labels,
+    }
+    return tests[operator]
+
+
+def matches(scope: Scope, review: Review, subject: Subject, known: Known) -> bool | Lacking:
+    """Say whether a subject of a review is in a scope, its containers and conditions left aside.
+
+    An answer that hangs on a fact that is not there is `Lacking`, never False: an error of a look-up must not
+    take an object out of a rule's sight.
+    """
+    if not _by_request(scope, review) or not _by_object(scope, review, subject):
+        return False
+    space = namespace_of(subject)
+    if space:
+        if scope.namespaces is not None and not scope.namespaces(space):
+            return False
+        if scope.exclude_namespaces is not None and scope.exclude_namespaces(space):
+            return False
+    lacking: Lacking | None = None
+    if scope.names is not None and not scope.names(subject.name):
+        if isinstance(known.owner_names, str):
+            lacking = Lacking("owners", known.owner_names)
+        elif not any(scope.names(name) for name in known.owner_names):
+            return False
+    if scope.namespace_selector is not None and space:
+        if isinstance(known.namespace_labels, str):
+            return Lacking("namespace", known.namespace_labels)
+        if not scope.namespace_selector(known.namespace_labels):
+            return False
+    return lacking or True
+
+
+def namespace_of(subject: Subject) -> str:
+    """Return the namespace that namespace clauses look at: a Namespace's is its own name; '' is cluster-scoped."""
+    return subject.name if (subject.group, subject.kind) == ("", "Namespace") else subject.namespace
+
+
+def _by_request(scope: Scope, review: Review) -> bool:
+    if scope.operations is not None and review.operation not in scope.operations:
+        return False
+    if scope.exclude_users is not None and scope.exclude_users(review.user):
+        return False
+    return scope.exclude_groups is None or not any(scope.exclude_groups(group) for group in review.groups)
+
+
+def _by_object(scope: Scope, review: Review, subject: Subject) -> bool:
+    if scope.kinds is not None and (subject.group, subject.kind) not in scope.kinds:
+        return False
+    if scope.object_selector is None or scope.object_selector(subject.labels):
+        return True
+    # as the API server: an update is in scope by its old labels too, so that no label takes it out in passing
+    old = mapping(mapping(mapping(review.old_object).get("metadata")).get("labels"))
+    return review.old_object is not None and not subject.pointer and scope.object_selector(old)
+
+
+def narrow(scopes: tuple[Scope, ...], pod: Pod) -> Pod | None:
+    """Return the pod with the containers in all scopes; None where scopes restrict them and none is left.
+
+    A container whose image is not set or cannot be read stays in: what cannot be told apart is not let out.
+    """
+    restricting = [scope for scope in scopes if scope.restricts_containers]
+    if not restricting:
+        return pod
+    narrowed = pod.keep(
+        lambda container: all(_in(scope, container) for scope in restricting),
+        lambda volume: all(_volume_in(scope, volume) for scope in restricting),
+    )
+    return narrowed if narrowed.containers or narrowed.image_volumes else None
+
+
+def _in(scope: Scope, container: Container) -> bool:
+    if scope.containers is not None and not scope.containers(container.name):
+        return False
+    return scope.images is None or image_in(scope.images, container.image)
+
+
+def _volume_in(scope: Scope, volume: Volume) -> bool:
+    return scope.images is None or image_in(scope.images, volume.image or "")
+
+
+def image_in(patterns: tuple[Pattern, ...], reference: str) -> bool:
+    """Say whether one of the patterns matches an image reference; True where the reference cannot be read."""
+    try:
+        image = parse_image(reference)
+    except ValueError:
+        return True
+    return any(pattern(image) for pattern in patterns)

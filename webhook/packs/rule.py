@@ -1,0 +1,147 @@
+"""A compiled pack: immutable, everything parsed and compiled, ready to be looked up and run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from webhook.checks.cel import Program
+from webhook.checks.check import Check
+from webhook.model.decision import About, Action
+from webhook.model.pods import KINDS, Kinds
+from webhook.model.review import Review
+from webhook.packs.exempt import Exemption
+from webhook.packs.match import Scope
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A rule in CEL: it is kept where `holds` is true. `message` says what is wanted."""
+
+    holds: Program
+    text: str
+    message: str
+    says: Program | None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One operation of a patch: `tokens` from the pod, `*` for every element; a value, or CEL that gives it."""
+
+    op: str
+    tokens: tuple[str, ...]
+    value: Any
+    program: Program | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A fix in YAML: where `when` is true, the writes are made."""
+
+    when: Program
+    text: str
+    message: str
+    writes: tuple[Write, ...]
+
+    @property
+    def wanted(self) -> str:
+        """What the patch writes, for a person: each operation with its path."""
+        return ", ".join(f"{write.op} /{'/'.join(write.tokens)}" for write in self.writes)
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """What the rules of one pack share. `mode` is the one that counts, after `--mode`."""
+
+    name: str
+    version: str
+    mode: str
+    contact: str
+    description: str
+    namespace_modes: frozenset[str]
+    exemptions: tuple[Exemption, ...]
+    source: str
+
+    @property
+    def title(self) -> str:
+        """Return `name:version`, or the name alone."""
+        return f"{self.name}:{self.version}" if self.version else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One compiled rule. Exactly one of `check`, `expression` and `mutation` is there.
+
+    `reads` are the parts of an object that it looks at (`pod`, `object`); `always` says that it also reads what
+    a comparison of old and new cannot tell (the request, the old object, facts). `on_workload`: it judges the
+    workload, not its pods, and skips objects that another workload's controller made. `needs_namespace` and
+    `needs_owners` say which facts its scope hangs on.
+    """
+
+    pack: Pack
+    about: About
+    scopes: tuple[Scope, ...]
+    kinds: frozenset[tuple[str, str]]
+    operations: frozenset[str]
+    reads: frozenset[str]
+    always: bool
+    on_workload: bool
+    fix: bool
+    quiet: bool
+    existing: bool
+    enforce_from: date | None
+    on_error: Action
+    on_unknown: Action
+    needs_namespace: bool
+    needs_owners: bool
+    containers_key: str
+    check: Check | None = None
+    expression: Expression | None = None
+    mutation: Mutation | None = None
+    exemptions: tuple[Exemption, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Return `pack/rule`."""
+        return f"{self.about.pack}/{self.about.rule}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The rules for one kind at one endpoint, in order, and which facts they need."""
+
+    rules: tuple[Rule, ...] = ()
+    namespace: bool = False
+    owners: bool = False
+
+
+EMPTY = Bucket()
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """All packs, compiled; `index` finds the rules by (endpoint, group, kind).
+
+    `values` are the values of every pack under the key that its CEL reads them by. `dry_run` is the server's.
+    """
+
+    packs: tuple[Pack, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    index: Mapping[Key, Bucket] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    kinds: Kinds = field(default_factory=lambda: KINDS)
+    dry_run: bool = False
+
+    def bucket(self, endpoint: str, review: Review) -> Bucket:
+        """Return the rules that concern a review at an endpoint (`validate`, `advise`, `mutate`, `all`)."""
+        return self.index.get((endpoint, review.kind.group, review.kind.kind), EMPTY)
+
+    def concerned(self) -> Mapping[str, frozenset[tuple[str, str]]]:
+        """Return, by endpoint, the (group, kind) that some rule concerns: what is to be registered."""
+        result: dict[str, set[tuple[str, str]]] = {"validate": set(), "advise": set(), "mutate": set()}
+        for (endpoint, group, kind), bucket in self.index.items():
+            if bucket.rules and endpoint in result:
+                result[endpoint].add((group, kind))
+        return {endpoint: frozenset(kinds) for endpoint, kinds in result.items()}
