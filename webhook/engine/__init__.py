@@ -1,0 +1,1 @@
+"""The judgement: a ruleset, a review, facts and the time make a decision."""

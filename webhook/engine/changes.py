@@ -1,0 +1,91 @@
+"""What an update changes, and so which rules have anything to say to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from webhook.model.pods import Kinds, mapping, subjects
+from webhook.model.review import Review
+from webhook.packs.rule import Rule
+
+# written by the API server itself, or about the object's end; no rule can be kept or broken by them
+_BOOKKEEPING = frozenset(
+    {
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "finalizers",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    }
+)
+
+
+class Changes:
+    """Compares the object of an update with the old one, part by part, each at most once."""
+
+    def __init__(self, review: Review, kinds: Kinds) -> None:
+        self._review = review
+        self._kinds = kinds
+        self._new, self._old = mapping(review.object), mapping(review.old_object)
+        self._same: dict[str, bool] = {}
+
+    def concerned(self, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        """Return the rules that read something that this update changes.
+
+        Rules that read the request, the old object or facts are always concerned, but not where only status,
+        finalizers or the API server's own bookkeeping differ.
+        """
+        if self.same("object"):
+            status_or_finalizers = any(
+                mapping(self._new).get("status") != mapping(self._old).get("status")
+                or mapping(self._new.get("metadata")).get(key) != mapping(self._old.get("metadata")).get(key)
+                for key in ("finalizers", "deletionTimestamp")
+            )
+            return () if status_or_finalizers else tuple(rule for rule in rules if rule.always)
+        return tuple(rule for rule in rules if rule.always or not self._untouched(rule))
+
+    def _untouched(self, rule: Rule) -> bool:
+        parts = set(rule.reads)
+        if any(scope.object_selector for scope in rule.scopes):
+            parts.add("labels")
+        return all(self.same(part) for part in parts)
+
+    def same(self, part: str) -> bool:
+        """Say whether `part` (`object`, `pod`, `labels`) is the same before and after."""
+        if part not in self._same:
+            compare = {"object": _matter, "pod": self._pods, "labels": _labels}[part]
+            self._same[part] = compare(self._new) == compare(self._old)
+        return self._same[part]
+
+    def _pods(self, obj: Mapping[str, Any]) -> list[Any]:
+        review, kind = self._review, self._review.kind
+        found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, self._kinds)
+        # a wrapped manifest counts whole: its scope hangs on its own name, namespace and labels; so does an
+        # object of a kind without pods, which a rule that reads pods judges in their place
+        return [
+            (
+                s.pointer,
+                _matter(s.object) if s.pointer or (s.group, s.kind) not in self._kinds else None,
+                [(p.pointer, _plain(p.metadata), p.spec) for p in s.pods],
+            )
+            for s in found
+        ]
+
+
+def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metadata.items() if key not in _BOOKKEEPING}
+
+
+def _matter(obj: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {key: value for key, value in obj.items() if key != "status"}
+    parts["metadata"] = _plain(mapping(obj.get("metadata")))
+    return parts
+
+
+def _labels(obj: Mapping[str, Any]) -> Mapping[str, Any]:
+    return mapping(mapping(obj.get("metadata")).get("labels"))

@@ -1,0 +1,61 @@
+"""evaluate(ruleset, review, facts, now) -> Decision: the whole judgement, on plain values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from webhook.engine import fixes
+from webhook.engine.changes import Changes
+from webhook.engine.facts import Facts
+from webhook.engine.sitting import Sitting
+from webhook.engine.view import View, controller
+from webhook.model.decision import NOTHING_TO_SAY, Decision
+from webhook.model.pods import mapping
+from webhook.model.review import MIRROR, Review
+from webhook.packs.rule import Ruleset
+
+SUBRESOURCES = frozenset({"", "ephemeralcontainers", "resize", "scale"})
+
+
+def evaluate(ruleset: Ruleset, review: Review, facts: Facts, now: datetime, endpoint: str) -> Decision:
+    """Return what the rules say to a review at `endpoint` (validate, advise, mutate; all: the first two).
+
+    `now` is a time with a zone. Where a fact that was not gathered would have changed the decision, it is named
+    in `wants`. A rule that fails is one fault and never takes another rule down.
+    """
+    bucket = ruleset.bucket(endpoint, review)
+    obj = review.object
+    if not bucket.rules or obj is None or _let_through(review):
+        return NOTHING_TO_SAY
+    rules = tuple(rule for rule in bucket.rules if review.operation in rule.operations)
+    if review.operation == "UPDATE" and review.old_object is not None:
+        rules = Changes(review, ruleset.kinds).concerned(rules)
+    if not rules:
+        return NOTHING_TO_SAY
+    sitting = Sitting(ruleset, review, facts, now, View.of(ruleset, review, facts, obj, rules))
+    if endpoint == "mutate":
+        return fixes.mend(sitting, rules)
+    for rule in rules:
+        sitting.hear(rule)
+    return sitting.decision()
+
+
+def _let_through(review: Review) -> bool:
+    """Say whether nothing is judged: other operations, unknown subresources, a mirror pod of a node's own user."""
+    if review.operation not in ("CREATE", "UPDATE") or review.subresource not in SUBRESOURCES:
+        return True
+    annotations = mapping(mapping(mapping(review.object).get("metadata")).get("annotations"))
+    node = review.user.startswith("system:node:") and "system:nodes" in review.groups
+    return node and review.kind.kind == "Pod" and MIRROR in annotations
+
+
+def needs(ruleset: Ruleset, review: Review, endpoint: str) -> frozenset[str]:
+    """Return the facts that the rules for a review hang on: `namespace`, `owners`. Known from compiling."""
+    bucket = ruleset.bucket(endpoint, review)
+    found = set()
+    if bucket.rules and review.object is not None and not _let_through(review):
+        if bucket.namespace and review.namespace:
+            found.add("namespace")
+        if bucket.owners and controller(review.object) is not None:
+            found.add("owners")
+    return frozenset(found)

@@ -1,0 +1,35 @@
+"""Facts: values from outside the review that a rule needs, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A fact that is not there: not asked for (`reason` is empty), or asked for and not had in time."""
+
+    reason: str = ""
+
+
+NOT_ASKED = Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A controller of the object, nearest first; `object` is the whole of it where it is known."""
+
+    group: str
+    kind: str
+    name: str
+    object: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was gathered for one review: the Namespace object, and the chain of controllers."""
+
+    namespace: Mapping[str, Any] | Missing = NOT_ASKED
+    owners: tuple[Owner, ...] | Missing = NOT_ASKED

@@ -1,0 +1,136 @@
+"""What `/mutate` does: the fixes of the rules that are not kept, one after the other, as a JSON Patch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from webhook.engine import writes
+from webhook.engine.sitting import Sitting
+from webhook.engine.view import View, controller, counterpart
+from webhook.errors import RuleError
+from webhook.model import patch as patches
+from webhook.model.decision import NOTHING_TO_SAY, Decision, Finding, Fixed
+from webhook.model.patch import Draft
+from webhook.model.pods import Pod, Subject, mapping
+from webhook.model.review import MIRROR, Review
+from webhook.packs.rule import Rule
+
+PASSES = 3
+# their objects are written by a control plane elsewhere, which would write them back
+_NEVER = frozenset({("work.karmada.io", "Work"), ("apps.clusternet.io", "Manifest")})
+# the API takes no change of these templates (validation of Pod and Job updates)
+_IMMUTABLE = frozenset({("", "Pod"), ("batch", "Job")})
+_APPLIED, _WISHED = frozenset({"deny", "warn"}), frozenset({"audit"})
+
+
+def mend(sitting: Sitting, rules: tuple[Rule, ...]) -> Decision:
+    """Return the decision with the patch of all fixes that apply; it always allows.
+
+    Fixes run in the order of the rules, each on the object so far, and again until nothing changes, at most
+    three times. The patch is applied to the original before it is given out. Raises RuleError where that does not
+    give what the fixes made.
+    """
+    review = sitting.review
+    if review.object is None or not may_fix(review):
+        return NOTHING_TO_SAY
+    draft = Draft.of(review.object)
+    patched = _run(sitting, rules, draft, _APPLIED)
+    if patches.apply(review.object, draft.operations) != draft.document:
+        raise RuleError("the patch does not make what the fixes made; nothing is patched")
+    # an audited rule sees the object as it will be stored
+    wishes = Draft.of(draft.document)
+    would = _run(sitting, rules, wishes, _WISHED)
+    return replace(
+        sitting.decision(),
+        allowed=True,
+        patch=tuple(draft.operations),
+        patched=(*patched, *(replace(fixed, would=True) for fixed in would)),
+        conflicts=(*draft.conflicts, *wishes.conflicts),
+    )
+
+
+def may_fix(review: Review) -> bool:
+    """Say whether any fix may be made at all.
+
+    On CREATE: Pods, and objects without a controller owner (a patched ReplicaSet makes its Deployment create
+    ReplicaSets without end). On UPDATE: objects whose templates the API lets change. Never mirror pods, nor
+    what another control plane writes.
+    """
+    obj, kind = review.object, (review.kind.group, review.kind.kind)
+    if obj is None or review.subresource or kind in _NEVER:
+        return False
+    if MIRROR in mapping(mapping(obj.get("metadata")).get("annotations")):
+        return False
+    if review.operation == "CREATE":
+        return kind == ("", "Pod") or controller(obj) is None
+    return kind not in _IMMUTABLE and controller(obj) is None
+
+
+def _run(sitting: Sitting, rules: tuple[Rule, ...], draft: Draft, actions: frozenset[str]) -> list[Fixed]:
+    made: dict[str, Fixed] = {}
+    for _ in range(PASSES):
+        before = len(draft.operations)
+        for rule in rules:
+            for number in range(len(sitting.view.subjects)):
+                _fix(sitting, rule, number, draft, actions, made)
+        if len(draft.operations) == before:
+            break
+    return list(made.values())
+
+
+def _fix(
+    sitting: Sitting, rule: Rule, number: int, draft: Draft, actions: frozenset[str], made: dict[str, Fixed]
+) -> None:
+    view = View.of(sitting.ruleset, sitting.review, sitting.facts, draft.document, (rule,))
+    if not _changed(sitting, sitting.view.subjects[number]):
+        return
+    findings = sitting.of(rule, view, number)
+    if not any(finding.exempt is None and finding.effective in actions for finding in findings):
+        return
+    done = len(draft.operations)
+    draft.rule = rule.label
+
+    def write() -> None:
+        for index, pod in view.pods(rule, number):
+            open_pod = _without_exempt(pod, findings)
+            if rule.check is not None and rule.check.fix is not None:
+                rule.check.fix(open_pod, draft)
+            elif rule.mutation is not None:
+                writes.write(rule.mutation, view, number, index, open_pod, draft)
+
+    if not sitting.guarded(rule, number, view, write):
+        draft.rewind(done)
+    elif len(draft.operations) > done:
+        first = made.get(rule.label)
+        count = len(draft.operations) - done + (first.operations if first else 0)
+        where = first.pointer if first else str(draft.operations[done]["path"])
+        made[rule.label] = Fixed(rule.about, count, where, rule.quiet)
+
+
+def _changed(sitting: Sitting, subject: Subject) -> bool:
+    """Say whether this request writes the subject's pods: it creates them, or changes a template.
+
+    So that no fix causes a rollout that nobody asked for.
+    """
+    review = sitting.review
+    if review.old_object is None:
+        return True
+    olds = View.of(sitting.ruleset, review, sitting.facts, review.old_object, ())
+    other = counterpart(subject, olds.subjects)
+    if other is None:
+        return True
+    return [(p.metadata, p.spec) for p in subject.pods] != [(p.metadata, p.spec) for p in other.pods]
+
+
+def _without_exempt(pod: Pod, findings: list[Finding]) -> Pod:
+    """Return the pod without the containers and image volumes that are exempt from the rule."""
+    exempt = [finding.violation for finding in findings if finding.exempt is not None]
+    if not exempt:
+        return pod
+
+    def open_(name: str, pointer: str) -> bool:
+        return not any(
+            violation.container == name and (violation.pointer + "/").startswith(pointer + "/") for violation in exempt
+        )
+
+    return pod.keep(lambda c: open_(c.name, c.pointer), lambda v: open_(v.name, v.pointer))

@@ -1,0 +1,102 @@
+"""One rule on one subject: the places where it is not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from webhook.checks.cel import Program
+from webhook.engine.view import View, controller
+from webhook.errors import RuleError
+from webhook.model.decision import Violation
+from webhook.model.pods import group_of
+from webhook.packs.match import Lacking, matches
+from webhook.packs.rule import Rule
+
+
+def in_scope(rule: Rule, view: View, number: int) -> bool | Lacking:
+    """Say whether a rule concerns a subject, or which fact is lacking to tell. Raises RuleError by its conditions."""
+    subject = view.subjects[number]
+    if (subject.group, subject.kind) not in rule.kinds:
+        return False
+    if rule.on_workload and _made_by_a_workload(view, number):
+        return False
+    lacking: Lacking | None = None
+    for scope in rule.scopes:
+        verdict = matches(scope, view.review, subject, view.known(number))
+        if verdict is False:
+            return False
+        if isinstance(verdict, Lacking):
+            lacking = verdict
+    for scope in rule.scopes:
+        for name, condition in scope.conditions:
+            holds = condition(view.activation(number, None))
+            if holds is False:
+                return False
+            if holds is not True:
+                raise RuleError(f"matchCondition {name} gave {holds!r}, wanted true or false")
+    return lacking or True
+
+
+def violations(rule: Rule, view: View, number: int) -> Iterator[Violation]:
+    """Yield the places where a subject does not keep a rule. Raises whatever the rule raises."""
+    subject = view.subjects[number]
+    if rule.check is not None:
+        if rule.check.subject is not None:
+            yield from rule.check.subject(subject)
+        if rule.check.pod is not None:
+            for _, pod in view.pods(rule, number):
+                yield from rule.check.pod(pod)
+    elif rule.on_workload:
+        yield from _of_cel(rule, view, number, None, subject.pointer)
+    else:
+        for index, pod in view.pods(rule, number):
+            yield from _of_cel(rule, view, number, index, pod.pointer)
+
+
+def _of_cel(rule: Rule, view: View, number: int, pod: int | None, pointer: str) -> Iterator[Violation]:
+    activation = view.activation(number, pod)
+    if rule.expression is not None:
+        expression = rule.expression
+        if not _truth(expression.holds(activation), "expression"):
+            yield Violation(
+                pointer,
+                expression.message or "the expression is not true",
+                _said(expression.says, activation),
+                expression.message or expression.text,
+            )
+    elif rule.mutation is not None:
+        mutation = rule.mutation
+        if _truth(mutation.when(activation), "when"):
+            reason = mutation.message or "the patch of this rule applies"
+            yield Violation(pointer, reason, mutation.text, mutation.wanted)
+
+
+def _truth(value: object, what: str) -> bool:
+    if not isinstance(value, bool):
+        raise RuleError(f"{what} gave {value!r}, wanted true or false")
+    return value
+
+
+def _said(says: Program | None, activation: object) -> str:
+    """Return the messageExpression's text; where it fails the fixed message alone serves, as in Kubernetes."""
+    if says is None:
+        return ""
+    try:
+        text = says(activation)
+    except RuleError:
+        return ""
+    return str(text)
+
+
+def _made_by_a_workload(view: View, number: int) -> bool:
+    """Say whether the controller of another workload made the subject, which is where the rule judges.
+
+    A Pod always counts as itself. An owner counts only where such a controller makes objects of this kind, so
+    that no made-up ownerReference takes a workload out of a rule's sight.
+    """
+    subject = view.subjects[number]
+    row = view.ruleset.kinds.get((subject.group, subject.kind))
+    owner = controller(subject.object)
+    if row is None or owner is None or not row.owners:
+        return False
+    return f"{group_of(owner.get('apiVersion'))}/{owner.get('kind')}" in row.owners

@@ -1,0 +1,44 @@
+"""Which action counts: the weakest of all that have a say (DESIGN: precedence)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from webhook.model.decision import Action
+from webhook.packs.match import Known
+from webhook.packs.rule import Rule
+
+NAMESPACE_LABEL = "plimsoll.dev/mode"
+_STRENGTH: dict[str, int] = {"disabled": 0, "allow": 0, "audit": 1, "warn": 2, "deny": 3}
+
+
+def weakest(*actions: Action) -> Action:
+    """Return the weakest of the actions, in the order disabled, audit, warn, deny."""
+    return min(actions, key=lambda action: _STRENGTH[action])
+
+
+def effective(rule: Rule, action: Action, known: Known, now: datetime, dry_run: bool) -> Action:
+    """Return what counts of `action` for a rule at `now`: its own action, or its `onError` or `onUnknown`.
+
+    The weakest wins of: the server's dry-run, the pack's mode, the namespace's mode where the pack allows it,
+    the action, and `enforceFrom` (before that UTC day deny counts as warn). A namespace whose labels are not
+    known has no mode of its own.
+    """
+    caps: list[Action] = [action]
+    if dry_run or rule.pack.mode == "dry-run":
+        caps.append("audit")
+    if rule.pack.mode == "disabled":
+        caps.append("disabled")
+    if rule.enforce_from is not None and now.astimezone(UTC).date() < rule.enforce_from:
+        caps.append("warn")
+    caps.append(_namespace_cap(rule, known))
+    return weakest(*caps)
+
+
+def _namespace_cap(rule: Rule, known: Known) -> Action:
+    if not rule.pack.namespace_modes or isinstance(known.namespace_labels, str):
+        return "deny"
+    wanted = known.namespace_labels.get(NAMESPACE_LABEL)
+    if wanted not in rule.pack.namespace_modes:
+        return "deny"
+    return "disabled" if wanted == "disabled" else "audit"

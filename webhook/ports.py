@@ -1,0 +1,73 @@
+"""What the service needs from outside, as Protocols; kube/, registry/ and observe/ implement them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from webhook.model.decision import Decision
+from webhook.model.review import Review
+
+
+class Unknown(Exception):
+    """A fact that could not be had in time; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A controller owner as the cluster has it now; `object` is the whole of it."""
+
+    group: str
+    kind: str
+    name: str
+    uid: str
+    created: datetime | None
+    object: Mapping[str, Any] = field(default_factory=dict)
+
+
+class NamespaceReader(Protocol):
+    """Reads namespaces."""
+
+    def get(self, name: str, timeout: float) -> Mapping[str, Any]:
+        """Return the Namespace object. Raises Unknown where it can't be had within `timeout` seconds."""
+        ...
+
+
+class OwnerReader(Protocol):
+    """Reads the controllers of an object."""
+
+    def chain(self, namespace: str, references: Sequence[Mapping[str, Any]], timeout: float) -> tuple[Owner, ...]:
+        """Return the controller owner, then its own, and so on. Raises Unknown; an error is never "no owner"."""
+        ...
+
+
+class Recorder(Protocol):
+    """Keeps figures and log lines of reviews."""
+
+    def record(self, endpoint: str, review: Review, decision: Decision, seconds: float) -> None:
+        """Note one decided review; `seconds` is how long it took."""
+        ...
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> datetime:
+        """Return now, with a time zone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What `main` hands to the commands, since rooms of one row don't know each other.
+
+    `certs` makes development certificates (webhook.tls); `read` reads packs from paths (webhook.sources);
+    `serve` runs the server.
+    """
+
+    clock: Clock
+    certs: Callable[..., list[str]]
+    read: Callable[..., Any]
+    serve: Callable[..., int]

@@ -1,0 +1,112 @@
+"""The service: gather facts, evaluate, record. Holds the current rules, and keeps the last good ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+from webhook.engine import facts as plain
+from webhook.engine.evaluate import evaluate, needs
+from webhook.engine.facts import Facts, Missing
+from webhook.engine.view import controller
+from webhook.errors import ConfigError
+from webhook.model.decision import Decision
+from webhook.model.review import Review
+from webhook.packs.rule import Ruleset
+from webhook.ports import Clock, NamespaceReader, Owner, OwnerReader, Recorder, Unknown
+
+GATHER_SECONDS = 0.5
+
+
+def utc_now() -> datetime:
+    """Return the time now, in UTC."""
+    return datetime.now(UTC)
+
+
+class Service:
+    """Decides reviews. Safe to call from many threads: the rules are swapped as one reference."""
+
+    def __init__(
+        self,
+        load: Callable[[], Ruleset],
+        *,
+        namespaces: NamespaceReader | None = None,
+        owners: OwnerReader | None = None,
+        recorder: Recorder | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        """Load the rules by `load`, whose ConfigError is raised here: there are no last good ones yet."""
+        self._load = load
+        self._namespaces = namespaces
+        self._owners = owners
+        self._recorder = recorder
+        self._clock = clock
+        self.problems: ConfigError | None = None
+        self.ruleset = load()
+
+    def decide(self, endpoint: str, review: Review, deadline: float | None = None) -> Decision:
+        """Return the decision on a review at an endpoint, recorded; `deadline` is on `time.monotonic`."""
+        started = time.perf_counter()
+        ruleset = self.ruleset
+        wanted = needs(ruleset, review, endpoint)
+        facts = self._gather(review, wanted, Facts(), deadline) if wanted else Facts()
+        decision = evaluate(ruleset, review, facts, self._clock(), endpoint)
+        if decision.wants and (decision.unknown or not decision.allowed):
+            # facts that only a finding makes interesting: most reviews never ask for them
+            facts = self._gather(review, decision.wants, facts, deadline)
+            decision = evaluate(ruleset, review, facts, self._clock(), endpoint)
+        if self._recorder is not None:
+            self._recorder.record(endpoint, review, decision, time.perf_counter() - started)
+        return decision
+
+    def reload(self) -> bool:
+        """Load the rules anew. Where they have problems the last good ones stay, and `problems` says what is wrong."""
+        try:
+            self.ruleset = self._load()
+        except ConfigError as error:
+            self.problems = error
+            return False
+        self.problems = None
+        return True
+
+    def ready(self) -> tuple[bool, str]:
+        """Say whether reviews can be decided, with a sentence."""
+        count = len(self.ruleset.rules)
+        return True, f"{len(self.ruleset.packs)} packs with {count} rules"
+
+    def _gather(self, review: Review, wanted: Iterable[str], known: Facts, deadline: float | None) -> Facts:
+        namespace, owners = known.namespace, known.owners
+        if "namespace" in wanted and review.namespace:
+            namespace = self._namespace(review.namespace, _budget(deadline))
+        if "owners" in wanted and review.object is not None:
+            owners = self._chain(review, _budget(deadline))
+        return Facts(namespace, owners)
+
+    def _namespace(self, name: str, timeout: float) -> plain.Missing | dict[str, object]:
+        if self._namespaces is None:
+            return Missing("no connection to a cluster")
+        try:
+            return dict(self._namespaces.get(name, timeout))
+        except Unknown as error:
+            return Missing(str(error))
+
+    def _chain(self, review: Review, timeout: float) -> plain.Missing | tuple[plain.Owner, ...]:
+        reference = controller(review.object or {})
+        if self._owners is None or reference is None:
+            return Missing("no connection to a cluster")
+        try:
+            return tuple(_plain(owner) for owner in self._owners.chain(review.namespace, [reference], timeout))
+        except Unknown as error:
+            return Missing(str(error))
+
+
+def _plain(owner: Owner) -> plain.Owner:
+    return plain.Owner(owner.group, owner.kind, owner.name, owner.object)
+
+
+def _budget(deadline: float | None) -> float:
+    """Return how many seconds a look-up may take: half a second, or less where the caller waits no longer."""
+    if deadline is None:
+        return GATHER_SECONDS
+    return max(0.0, min(GATHER_SECONDS, deadline - time.monotonic()))
