@@ -1,0 +1,71 @@
+"""Namespaces: read live on a miss, then from the cache; not there is unknown, and never "no labels"."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from webhook.kube.namespaces import BOUNDS, Namespaces
+from webhook.ports import NamespaceReader, Unknown
+
+PATH = "/api/v1/namespaces/shop"
+
+
+def namespace(**labels: str) -> dict[str, Any]:
+    return {"metadata": {"name": "shop", "labels": labels, "managedFields": [{"manager": "kubectl"}]}}
+
+
+def test_a_namespace_is_read_once_in_thirty_seconds(api: Any, clock: Any) -> None:
+    api.answers[PATH] = 200, namespace(team="a")
+    reader: NamespaceReader = Namespaces(api.client(), BOUNDS, clock)
+    for _ in range(3):
+        assert reader.get("shop", 5) == {"metadata": {"name": "shop", "labels": {"team": "a"}}}
+    assert len(api.calls) == 1
+    api.answers[PATH] = 200, namespace(team="b")
+    clock.now += 30
+    assert reader.get("shop", 5)["metadata"]["labels"] == {"team": "b"}
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_an_error_is_unknown_and_the_last_known_labels_serve_meanwhile(status: int, api: Any, clock: Any) -> None:
+    reader = Namespaces(api.client(), BOUNDS, clock)
+    api.answers[PATH] = status, {"message": "no"}
+    with pytest.raises(Unknown, match=f"namespace shop: GET {PATH}: {status}: no"):
+        reader.get("shop", 5)
+    api.answers[PATH] = 200, namespace(team="a")
+    reader.get("shop", 5)
+    clock.now += 100
+    api.answers[PATH] = status, {"message": "no"}
+    assert reader.get("shop", 5)["metadata"]["labels"] == {"team": "a"}
+
+
+def test_a_namespace_that_is_not_there_is_asked_for_twice_and_then_unknown(api: Any) -> None:
+    with pytest.raises(Unknown, match="namespace shop: the API server has none of this name"):
+        Namespaces(api.client()).get("shop", 5)
+    assert api.calls == [f"GET {PATH}"] * 2
+
+
+def test_a_namespace_that_arrives_a_moment_late_is_found(api: Any) -> None:
+    api.answers[PATH] = lambda handler: (200, namespace(team="a")) if len(api.calls) > 1 else (404, {})
+    assert Namespaces(api.client()).get("shop", 5)["metadata"]["labels"] == {"team": "a"}
+
+
+def test_an_api_server_that_hangs_costs_no_more_than_the_budget(api: Any) -> None:
+    def hang(handler: Any) -> tuple[int, Any]:
+        time.sleep(0.5)
+        return 200, namespace()
+
+    api.answers[PATH] = hang
+    started = time.monotonic()
+    with pytest.raises(Unknown):
+        Namespaces(api.client()).get("shop", 0.2)
+    assert time.monotonic() - started < 0.4
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a?b", "A", "a" * 64, "shop\n"])
+def test_a_name_that_is_none_is_unknown_without_a_call(name: str, api: Any) -> None:
+    with pytest.raises(Unknown, match="no name of a namespace"):
+        Namespaces(api.client()).get(name, 5)
+    assert api.calls == []

@@ -1,0 +1,142 @@
+"""A bounded cache of facts, asked by many threads at once.
+
+One question at a time goes out for a key (singleflight); the answer is fresh for a while; and while the API
+server errs, the last known value serves.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from webhook.ports import Unknown
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+REST = 5.0
+"""Seconds for which a key with a known value isn't asked for again after an error, so that only one review
+waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a cache holds and for how long: entries, their bytes together, seconds fresh, seconds at
+    all."""
+
+    entries: int
+    weight: int
+    fresh: float
+    kept: float = 3600.0
+
+
+@dataclass(slots=True)
+class _Entry(Generic[V]):
+    value: V
+    weight: int
+    read: float
+    rest: float = 0.0
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A question on its way; `error` is set where it came back without an answer."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    error: Unknown | None = None
+
+
+class Cache(Generic[K, V]):
+    """Keeps values by key. `fetch(seconds)` gives a value and its weight in bytes, or None where there is
+    none."""
+
+    def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start empty; `clock` counts seconds and never goes back."""
+        self._bounds = bounds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
+        self._weight = 0
+        self._flights: dict[K, _Flight] = {}
+
+    def get(self, key: K, fetch: Callable[[float], tuple[V, int] | None], timeout: float) -> V:
+        """Return the value of `key` within `timeout` seconds.
+
+        `fetch` raises Unknown where it can't tell; then the last known value serves, if it is younger than
+        `kept`. Where `fetch` says None the value is forgotten. Raises Unknown where there is nothing to
+        give.
+        """
+        deadline = self._clock() + timeout
+        error = Unknown("no answer in time")
+        # A second try for those who waited: whoever asked first may have had less time than we have.
+        for _ in range(2):
+            with self._lock:
+                entry = self._entries.get(key)
+                if entry is not None and self._serves(entry):
+                    self._entries.move_to_end(key)
+                    return entry.value
+                flight = self._flights.get(key)
+                leads = flight is None
+                if flight is None:
+                    flight = self._flights[key] = _Flight()
+            if leads:
+                return self._lead(key, flight, fetch, deadline)
+            if not flight.done.wait(max(0.0, deadline - self._clock())):
+                break
+            error = flight.error or error
+        with self._lock:
+            return self._last(key, error)
+
+    def __len__(self) -> int:
+        """Return how many entries are held."""
+        with self._lock:
+            return len(self._entries)
+
+    def _serves(self, entry: _Entry[V]) -> bool:
+        now = self._clock()
+        return now - entry.read < self._bounds.fresh or (now < entry.rest and self._young(entry))
+
+    def _young(self, entry: _Entry[V]) -> bool:
+        return self._clock() - entry.read < self._bounds.kept
+
+    def _lead(self, key: K, flight: _Flight, fetch: Callable[[float], tuple[V, int] | None], deadline: float) -> V:
+        error = flight.error = Unknown("the question was broken off")
+        try:
+            found = fetch(max(0.0, deadline - self._clock()))
+            with self._lock:
+                self._keep(key, found)
+            if found is not None:
+                flight.error = None
+                return found[0]
+            error = flight.error = Unknown("the API server has none of this name")
+        except Unknown as failed:
+            error = flight.error = failed
+        finally:
+            with self._lock:
+                del self._flights[key]
+            flight.done.set()
+        with self._lock:
+            return self._last(key, error)
+
+    def _keep(self, key: K, found: tuple[V, int] | None) -> None:
+        """Put what was found in the place of what was known, and let go of what was used longest ago."""
+        old = self._entries.pop(key, None)
+        self._weight -= old.weight if old else 0
+        if found is None or found[1] > self._bounds.weight:
+            return
+        self._entries[key] = _Entry(found[0], found[1], self._clock())
+        self._weight += found[1]
+        while len(self._entries) > self._bounds.entries or self._weight > self._bounds.weight:
+            self._weight -= self._entries.popitem(last=False)[1].weight
+
+    def _last(self, key: K, error: Unknown) -> V:
+        """Return the last known value and let it rest; raise `error` where there is none."""
+        entry = self._entries.get(key)
+        if entry is None or not self._young(entry):
+            raise error
+        entry.rest = self._clock() + REST
+        return entry.value

@@ -1,0 +1,62 @@
+"""Reads namespaces for the rules that look at their labels: live on a miss, from a bounded cache else."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from webhook.kube.cache import Bounds, Cache
+from webhook.kube.client import ApiError, Client, Object
+from webhook.ports import Unknown
+
+BOUNDS = Bounds(entries=2000, weight=16 * 1024 * 1024, fresh=30.0)
+"""A namespace is 1 to 2 KB; labels changed are seen after 30 s at most."""
+AGAIN = 0.05
+"""Seconds before a namespace that isn't there is asked for once more: an API server whose watch cache lags
+may send us an object just before it knows the object's new namespace."""
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+
+
+class Namespaces:
+    """A `ports.NamespaceReader` over the API server; threads may share it."""
+
+    def __init__(self, client: Client, bounds: Bounds = BOUNDS, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read with `client`; `clock` counts seconds and never goes back."""
+        self._client = client
+        self._clock = clock
+        self._cache: Cache[str, Object] = Cache(bounds, clock)
+
+    def get(self, name: str, timeout: float) -> Mapping[str, Any]:
+        """Return the Namespace `name` within `timeout` seconds, at most 30 s old while the API server
+        answers.
+
+        Raises Unknown where the API server errs and nothing is known, and where it has no such namespace:
+        it may not have arrived there yet, so its absence proves nothing about its labels.
+        """
+        if not _NAME.match(name):
+            raise Unknown(f"{name!r} is no name of a namespace")
+        try:
+            return self._cache.get(name, lambda seconds: self._fetch(name, seconds), timeout)
+        except Unknown as error:
+            raise Unknown(f"namespace {name}: {error}") from error
+
+    def _fetch(self, name: str, timeout: float) -> tuple[Object, int] | None:
+        deadline = self._clock() + timeout
+        found = self._ask(name, timeout)
+        if found is None and (left := deadline - self._clock() - AGAIN) > 0:
+            time.sleep(AGAIN)
+            found = self._ask(name, left)
+        if found is None:
+            return None
+        (found.get("metadata") or {}).pop("managedFields", None)
+        return found, len(repr(found))
+
+    def _ask(self, name: str, timeout: float) -> Object | None:
+        try:
+            return self._client.get(f"/api/v1/namespaces/{name}", timeout)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise Unknown(str(error)) from error

@@ -1,0 +1,126 @@
+"""Climbs from an object to the workload that made it: Pod to ReplicaSet to Deployment, Job to CronJob."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from webhook.kube.cache import Bounds, Cache
+from webhook.kube.client import ApiError, Client
+from webhook.model.pods import KINDS, Kinds
+from webhook.ports import Owner, Unknown
+
+BOUNDS = Bounds(entries=2000, weight=32 * 1024 * 1024, fresh=300.0)
+"""Kind, name, uid and creation never change; who controls an owner hardly ever does. Some KB each."""
+HOPS = 4
+"""Longer than any chain of known controllers (Pod, Job, JobSet or CronJob are three), and a ring ends too."""
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
+_VERSION = re.compile(r"v[0-9]{1,3}((alpha|beta)[0-9]{1,3})?\Z")
+# A node owns its mirror pods and is owned by nobody; reading it would need rights on nodes and tell nothing.
+_NODE = ("", "Node")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """A controller's ownerReference. Whoever writes the object writes this: no part of it is trusted in a
+    path."""
+
+    group: str
+    version: str
+    kind: str
+    name: str
+    uid: str
+
+
+class Owners:
+    """A `ports.OwnerReader` over the API server; threads may share it."""
+
+    def __init__(
+        self,
+        client: Client,
+        kinds: Kinds = KINDS,
+        bounds: Bounds = BOUNDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read with `client` the owners whose kinds are in `kinds`; `clock` never goes back."""
+        self._client = client
+        self._kinds = kinds
+        self._clock = clock
+        self._cache: Cache[tuple[str, _Reference], Owner] = Cache(bounds, clock)
+
+    def chain(self, namespace: str, references: Sequence[Mapping[str, Any]], timeout: float) -> tuple[Owner, ...]:
+        """Return the controller owner among `references`, then that one's, and so on; () where there is none.
+
+        `namespace` is the object's, `timeout` is in seconds and for all of the chain. Raises Unknown for an
+        owner that can't be read in time, isn't there, has another uid, or is of a kind whose path isn't
+        known: an error is never "no owner".
+        """
+        deadline = self._clock() + timeout
+        found: list[Owner] = []
+        reference = _controller(references)
+        while reference is not None:
+            if len(found) == HOPS:
+                raise Unknown(f"more than {HOPS} owners stand above one another")
+            owner = self._owner(namespace, reference, deadline - self._clock())
+            found.append(owner)
+            metadata = owner.object.get("metadata") or {}
+            reference = _controller(metadata.get("ownerReferences") or ())
+        return tuple(found)
+
+    def _owner(self, namespace: str, reference: _Reference, timeout: float) -> Owner:
+        if (reference.group, reference.kind) == _NODE:
+            return Owner("", "Node", reference.name, reference.uid, None, {})
+        what = f"owner {reference.kind} {reference.name}"
+        path = self._path(namespace, reference)
+        if path is None:
+            raise Unknown(f"{what}: how to read {reference.group or 'core'}/{reference.kind} isn't known")
+        # The whole reference is the key: a forged one with another's uid must not find that owner.
+        key = (namespace, reference)
+        try:
+            return self._cache.get(key, lambda seconds: self._fetch(path, reference, seconds), timeout)
+        except Unknown as error:
+            raise Unknown(f"{what}: {error}") from error
+
+    def _path(self, namespace: str, reference: _Reference) -> str | None:
+        row = self._kinds.get((reference.group, reference.kind))
+        if row is None or not all(
+            (_NAME.match(namespace), _NAME.match(reference.name), _VERSION.match(reference.version))
+        ):
+            return None
+        root = f"/apis/{row.group}" if row.group else "/api"
+        return f"{root}/{reference.version}/namespaces/{namespace}/{row.resource}/{reference.name}"
+
+    def _fetch(self, path: str, reference: _Reference, timeout: float) -> tuple[Owner, int] | None:
+        try:
+            found = self._client.get(path, timeout)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise Unknown(str(error)) from error
+        metadata = found.get("metadata") or {}
+        if metadata.get("uid") != reference.uid:
+            raise Unknown("the one of this name has another uid")
+        metadata.pop("managedFields", None)
+        found.pop("status", None)
+        created = metadata.get("creationTimestamp")
+        when = datetime.fromisoformat(created) if isinstance(created, str) else None
+        owner = Owner(reference.group, reference.kind, reference.name, reference.uid, when, found)
+        return owner, len(repr(found))
+
+
+def _controller(references: object) -> _Reference | None:
+    """Return the one reference with `controller: true` (the API allows one); Unknown where it is no
+    reference."""
+    for held in references if isinstance(references, list | tuple) else ():
+        if isinstance(held, Mapping) and held.get("controller") is True:
+            values = [held.get(key) for key in ("apiVersion", "kind", "name", "uid")]
+            if not all(isinstance(value, str) and value for value in values):
+                raise Unknown("the controller's reference has no apiVersion, kind, name or uid")
+            api, kind, name, uid = (str(value) for value in values)
+            group, _, version = api.rpartition("/")
+            return _Reference(group, version, kind, name, uid)
+    return None
