@@ -12,7 +12,7 @@ Where `spec.resources` has a limit of a resource, the pod level is judged, and c
 out, or give a request alone: the pod's limit holds for all of them. A container that gives both is still judged.
 A pod-level limit without a request is equal too, unless containers ask for the resource: Kubernetes then takes
 the sum of what they ask. A pod-level request without a limit says nothing about the containers' limits.
-Kubernetes before 1.34 drops `spec.resources` where its feature gate `PodLevelResources` is off.
+Kubernetes drops `spec.resources` where its feature gate `PodLevelResources` is off, the default before 1.34.
 
 ## Why
 Memory above the request is borrowed: when the node runs short, the kernel ends the borrower first, often at night

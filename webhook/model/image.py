@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import re2
 
@@ -86,30 +87,7 @@ class Pattern:
 
 def parse(reference: str) -> Image:
     """Return the normalized reference. Raises ValueError with a sentence that names what was written."""
-    shown = _clip(reference)
-    if not reference:
-        raise ValueError("an empty text names no image")
-    if len(reference) > _LONGEST:
-        raise ValueError(f"{shown} is longer than {_LONGEST} characters")
-    if _IDENTIFIER.fullmatch(reference):
-        raise ValueError(f"{shown} is an image ID of one machine, no reference to an image")
-    if "://" in reference:
-        raise ValueError(f"{shown} is a URL; image references have no scheme such as https://")
-    rest, at, digest = reference.partition("@")
-    if at and not _DIGEST.fullmatch(digest):
-        raise ValueError(f"{shown} has no valid digest behind the @; wanted sha256: and 64 hexadecimal digits")
-    registry, path = _split(rest)
-    repository, colon, tag = path.partition(":")
-    if colon and not _TAG.fullmatch(tag):
-        raise ValueError(f"{shown} has no valid tag behind the colon")
-    if not _DOMAIN.fullmatch(registry):
-        raise ValueError(f"{shown} is no image reference: {_clip(registry)} is no host of a registry")
-    if not _PATH.fullmatch(repository):
-        raise ValueError(f"{shown} is no image reference: {_why(repository)}")
-    if len(repository) > _LONGEST_PATH:
-        raise ValueError(f"{shown} has a repository name of more than {_LONGEST_PATH} characters")
-    implied = not colon and not at
-    return Image(_host(registry), repository, "latest" if implied else tag, digest, implied)
+    return _parsed(reference)
 
 
 def pattern(text: str) -> Pattern:
@@ -155,6 +133,35 @@ def pattern(text: str) -> Pattern:
         _glob(tag) if has_tag else None,
         _glob(digest) if at else None,
     )
+
+
+# every rule on images reads the same references, review after review; what is refused is not kept
+@lru_cache(maxsize=2048)
+def _parsed(reference: str) -> Image:
+    shown = _clip(reference)
+    if not reference:
+        raise ValueError("an empty text names no image")
+    if len(reference) > _LONGEST:
+        raise ValueError(f"{shown} is longer than {_LONGEST} characters")
+    if _IDENTIFIER.fullmatch(reference):
+        raise ValueError(f"{shown} is an image ID of one machine, no reference to an image")
+    if "://" in reference:
+        raise ValueError(f"{shown} is a URL; image references have no scheme such as https://")
+    rest, at, digest = reference.partition("@")
+    if at and not _DIGEST.fullmatch(digest):
+        raise ValueError(f"{shown} has no valid digest behind the @; wanted sha256: and 64 hexadecimal digits")
+    registry, path = _split(rest)
+    repository, colon, tag = path.partition(":")
+    if colon and not _TAG.fullmatch(tag):
+        raise ValueError(f"{shown} has no valid tag behind the colon")
+    if not _DOMAIN.fullmatch(registry):
+        raise ValueError(f"{shown} is no image reference: {_clip(registry)} is no host of a registry")
+    if not _PATH.fullmatch(repository):
+        raise ValueError(f"{shown} is no image reference: {_why(repository)}")
+    if len(repository) > _LONGEST_PATH:
+        raise ValueError(f"{shown} has a repository name of more than {_LONGEST_PATH} characters")
+    implied = not colon and not at
+    return Image(_host(registry), repository, "latest" if implied else tag, digest, implied)
 
 
 def _split(rest: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ with what it lets pass: `1.`, `.5`, `+1`, and `m` alone, which is 0. `1E` is exa
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 
 import re2
 
@@ -34,20 +35,7 @@ def parse(text: str | int | float) -> Fraction:
     Numbers, as YAML and JSON may have them, count as their decimal text. Values with a binary suffix
     are capped at 2^63-1, as in the API server. Raises ValueError with a sentence that names the text.
     """
-    written = _written(text)
-    found = _SPLIT.fullmatch(written) if len(written) <= _LONGEST else None
-    if found is None or not written:
-        raise _refusal(written)
-    sign, digits, decimals, suffix = found[1], found[2] or "", found[3] or "", found[4] or ""
-    mantissa = Fraction(int(digits + decimals or "0"), 10 ** len(decimals))
-    if suffix in _BINARY:
-        value = min(_rounded(mantissa * 2 ** _BINARY[suffix]), _MOST)
-    else:
-        exponent = _exponent(suffix, written)
-        if exponent < -9 and not digits + decimals:
-            raise _refusal(written)  # ErrNumeric: only here does the absence of digits count
-        value = _scaled(mantissa, exponent, written)
-    return -value if sign == "-" else value
+    return _value(_written(text))
 
 
 def read(value: object) -> Fraction:
@@ -76,6 +64,24 @@ def _written(text: str | int | float) -> str:
     if isinstance(text, int) and abs(text) >= 10**_LONGEST:
         raise ValueError(f"a whole number of more than {_LONGEST} digits is no quantity")
     return text if isinstance(text, str) else repr(text)
+
+
+# the same few texts come again and again; what is refused is not kept
+@lru_cache(maxsize=2048)
+def _value(written: str) -> Fraction:
+    found = _SPLIT.fullmatch(written) if len(written) <= _LONGEST else None
+    if found is None or not written:
+        raise _refusal(written)
+    sign, digits, decimals, suffix = found[1], found[2] or "", found[3] or "", found[4] or ""
+    mantissa = Fraction(int(digits + decimals or "0"), 10 ** len(decimals))
+    if suffix in _BINARY:
+        value = min(_rounded(mantissa * 2 ** _BINARY[suffix]), _MOST)
+    else:
+        exponent = _exponent(suffix, written)
+        if exponent < -9 and not digits + decimals:
+            raise _refusal(written)  # ErrNumeric: only here does the absence of digits count
+        value = _scaled(mantissa, exponent, written)
+    return -value if sign == "-" else value
 
 
 def _exponent(suffix: str, written: str) -> int:

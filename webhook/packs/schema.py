@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain, islice
 from typing import Any, Protocol
 
 from webhook.errors import Problem
-from webhook.packs.parse import Document
+from webhook.packs.parse import PROBLEMS, Document
 from webhook.packs.sense import sense
 from webhook.packs.suggest import near
 from webhook.packs.walk import shown, unknown_keywords, walk
@@ -40,6 +41,7 @@ class CheckModule(Protocol):
 def validate(document: Document, checks: Mapping[str, CheckModule]) -> list[Problem]:
     """Return everything that is wrong with the structure of one pack, sorted; nothing for a sound one.
 
+    After PROBLEMS mistakes it looks no further.
     The document has been through `merge.extend` and `values.substitute`. One that still has `spec.extends`
     is taken as waiting for its base: what it could inherit is not missed. `checks` go by their ID.
     """
@@ -49,9 +51,11 @@ def validate(document: Document, checks: Mapping[str, CheckModule]) -> list[Prob
         return [document.problem(("kind",), _stranger(kind))]
     spec = document.value.get("spec")
     waiting = isinstance(spec, dict) and isinstance(spec.get("extends"), str)
-    problems = list(walk(document, (), document.value, _pack(checks, waiting)))
-    problems += sense(document, {name: params(check) for name, check in checks.items()}, waiting)
-    return sorted(set(problems))
+    found = chain(
+        walk(document, (), document.value, _pack(checks, waiting)),
+        sense(document, {name: params(check) for name, check in checks.items()}, waiting),
+    )
+    return sorted(set(islice(found, PROBLEMS)))
 
 
 def params(check: CheckModule) -> dict[str, Any]:

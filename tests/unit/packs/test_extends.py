@@ -119,16 +119,16 @@ def test_what_is_changed_in_a_copy_does_not_change_the_base() -> None:
 def test_every_part_knows_the_file_and_the_path_where_it_was_written() -> None:
     top = extend([pack("base", BASE), pack("top", TOP, extends="base")])[1]
     said = {
-        ("spec", "rules", 0, "action"): "top.yaml:12: spec.rules[1].action: x",
-        ("spec", "rules", 0, "params", "p"): "top.yaml:13: spec.rules[1].params.p: x",
-        ("spec", "rules", 0, "fix"): "base.yaml:11: spec.rules[0].fix: x",
-        ("spec", "rules", 1, "severity"): "base.yaml:12: spec.rules[1].severity: x",
-        ("spec", "rules", 2, "action"): "top.yaml:10: spec.rules[0].action: x",
-        ("spec", "values", "registries", 0): "base.yaml:8: spec.values.registries[0]: x",
-        ("spec", "values", "new"): "top.yaml:8: spec.values.new: x",
-        ("spec", "exemptions", 0, "reason"): "base.yaml:14: spec.exemptions[0].reason: x",
-        ("spec", "exemptions", 1, "reason"): "top.yaml:15: spec.exemptions[0].reason: x",
-        ("spec", "mode"): "base.yaml:4: spec.mode: x",
+        ("spec", "rules", 0, "action"): "top.yaml:13: spec.rules[1].action: x",
+        ("spec", "rules", 0, "params", "p"): "top.yaml:14: spec.rules[1].params.p: x",
+        ("spec", "rules", 0, "fix"): "base.yaml:12: spec.rules[0].fix: x",
+        ("spec", "rules", 1, "severity"): "base.yaml:13: spec.rules[1].severity: x",
+        ("spec", "rules", 2, "action"): "top.yaml:11: spec.rules[0].action: x",
+        ("spec", "values", "registries", 0): "base.yaml:9: spec.values.registries[0]: x",
+        ("spec", "values", "new"): "top.yaml:9: spec.values.new: x",
+        ("spec", "exemptions", 0, "reason"): "base.yaml:15: spec.exemptions[0].reason: x",
+        ("spec", "exemptions", 1, "reason"): "top.yaml:16: spec.exemptions[0].reason: x",
+        ("spec", "mode"): "base.yaml:5: spec.mode: x",
         ("spec", "nothing"): "top.yaml:3: spec.nothing: x",
     }
     assert {path: str(top.problem(path, "x")) for path in said} == said
@@ -144,7 +144,7 @@ def test_a_name_loaded_twice_is_an_error_that_names_both_places() -> None:
 def test_an_unknown_base_is_an_error_with_a_suggestion() -> None:
     found = mistakes(pack("containerization"), pack("top", extends="containerisation"))
     assert found == [
-        "top.yaml:4: spec.extends: no pack is named containerisation; did you mean containerization? "
+        "top.yaml:5: spec.extends: no pack is named containerisation; did you mean containerization? "
         "loaded: containerization; give the file of the base too"
     ]
     assert "loaded: no other" in mistakes(pack("top", extends="base"))[0]
@@ -152,15 +152,15 @@ def test_an_unknown_base_is_an_error_with_a_suggestion() -> None:
 
 def test_a_cycle_is_one_error_that_shows_it() -> None:
     cycle = [pack("b", extends="a"), pack("a", extends="c"), pack("c", extends="b"), pack("outside", extends="b")]
-    assert mistakes(*cycle) == ["a.yaml:4: spec.extends: packs cannot extend themselves: a -> c -> b -> a"]
-    assert mistakes(pack("a", extends="a")) == ["a.yaml:4: spec.extends: packs cannot extend themselves: a -> a"]
+    assert mistakes(*cycle) == ["a.yaml:5: spec.extends: packs cannot extend themselves: a -> c -> b -> a"]
+    assert mistakes(pack("a", extends="a")) == ["a.yaml:5: spec.extends: packs cannot extend themselves: a -> a"]
 
 
 def test_a_chain_has_an_end() -> None:
     chain = [pack("p0", BASE), *(pack(f"p{i}", extends=f"p{i - 1}") for i in range(1, CHAIN + 1))]
     assert len(extended(*chain[:CHAIN])[-1]["rules"]) == 2
     (mistake,) = mistakes(*chain)
-    assert mistake.startswith("p8.yaml:4: spec.extends: more than 8 packs extend one another: p8 -> p7")
+    assert mistake.startswith("p8.yaml:5: spec.extends: more than 8 packs extend one another: p8 -> p7")
 
 
 def test_a_pack_that_cannot_be_resolved_keeps_extends_and_so_do_those_above_it() -> None:

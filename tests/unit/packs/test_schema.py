@@ -176,122 +176,258 @@ def test_each_value_of_each_word_is_accepted() -> None:
     ("text", "expected"),
     [
         # Texts where something else was written.
-        (PACK.replace('"1"', "2026.10") + "  rules: [{name: a, action: deny, expression: 'true'}]",
-         'p.yaml:5: spec.version: 2026.10 is a number; wanted text: quote it, "2026.10"'),
-        (with_expression("docs: true"), 'p.yaml:10: spec.rules[0].docs: true is a truth value; wanted text: quote it, "true"'),
+        (
+            PACK.replace('"1"', "2026.10") + "  rules: [{name: a, action: deny, expression: 'true'}]",
+            'p.yaml:5: spec.version: 2026.10 is a number; wanted text: quote it, "2026.10"',
+        ),
+        (
+            with_expression("docs: true"),
+            'p.yaml:10: spec.rules[0].docs: true is a truth value; wanted text: quote it, "true"',
+        ),
         (with_expression("message:"), "p.yaml:10: spec.rules[0].message: has no value; wanted text"),
         (with_expression("message: [a]"), "p.yaml:10: spec.rules[0].message: is a list; wanted text"),
         (with_expression("message: ''"), "p.yaml:10: spec.rules[0].message: is empty; wanted text"),
-        (in_rule("check: requests-equal-limits\n      fix: yes"), "p.yaml:10: spec.rules[0].fix: 'yes' is text; wanted true or false"),
-        (in_spec("match: {objectSelector: {matchLabels: {a: true}}}"),
-         'p.yaml:6: spec.match.objectSelector.matchLabels.a: true is a truth value; wanted text: quote it, "true"'),
+        (
+            in_rule("check: requests-equal-limits\n      fix: yes"),
+            "p.yaml:10: spec.rules[0].fix: 'yes' is text; wanted true or false",
+        ),
+        (
+            in_spec("match: {objectSelector: {matchLabels: {a: true}}}"),
+            'p.yaml:6: spec.match.objectSelector.matchLabels.a: true is a truth value; wanted text: quote it, "true"',
+        ),
         # Words.
-        (in_spec("mode: dryrun"), "p.yaml:6: spec.mode: 'dryrun' is not allowed; did you mean dry-run? allowed: enforce, dry-run, disabled"),
+        (
+            in_spec("mode: dryrun"),
+            "p.yaml:6: spec.mode: 'dryrun' is not allowed; did you mean dry-run? allowed: enforce, dry-run, disabled",
+        ),
         (in_spec("mode: on"), "p.yaml:6: spec.mode: 'on' is not allowed; allowed: enforce, dry-run, disabled"),
-        (in_spec("allowNamespaceMode: [enforce]"), "p.yaml:6: spec.allowNamespaceMode[0]: 'enforce' is not allowed; allowed: dry-run, disabled"),
-        (in_spec("allowNamespaceMode: [dry-run, dry-run]"), "p.yaml:6: spec.allowNamespaceMode[1]: 'dry-run' stands in the list twice; keep one"),
-        (in_spec("match: {operations: [CREATE, DELETE]}"), "p.yaml:6: spec.match.operations[1]: 'DELETE' is not allowed; allowed: CREATE, UPDATE"),
-        (in_spec("match: {operations: CREATE}"), "p.yaml:6: spec.match.operations: 'CREATE' is text; wanted a list of CREATE or UPDATE"),
+        (
+            in_spec("allowNamespaceMode: [enforce]"),
+            "p.yaml:6: spec.allowNamespaceMode[0]: 'enforce' is not allowed; allowed: dry-run, disabled",
+        ),
+        (
+            in_spec("allowNamespaceMode: [dry-run, dry-run]"),
+            "p.yaml:6: spec.allowNamespaceMode[1]: 'dry-run' stands in the list twice; keep one",
+        ),
+        (
+            in_spec("match: {operations: [CREATE, DELETE]}"),
+            "p.yaml:6: spec.match.operations[1]: 'DELETE' is not allowed; allowed: CREATE, UPDATE",
+        ),
+        (
+            in_spec("match: {operations: CREATE}"),
+            "p.yaml:6: spec.match.operations: 'CREATE' is text; wanted a list of CREATE or UPDATE",
+        ),
         (in_spec("match: {operations: []}"), "p.yaml:6: spec.match.operations: has no elements; wanted at least 1"),
-        (in_rule("check: request-equal-limits"),
-         "p.yaml:9: spec.rules[0].check: 'request-equal-limits' is not allowed; did you mean requests-equal-limits? "
-         "allowed: approved-image, requests-equal-limits"),
+        (
+            in_rule("check: request-equal-limits"),
+            "p.yaml:9: spec.rules[0].check: 'request-equal-limits' is not allowed; did you mean requests-equal-limits? "
+            "allowed: approved-image, requests-equal-limits",
+        ),
         # Keys.
-        (PACK + "  ruls: [{name: a, action: deny, expression: 'true'}]",
-         "p.yaml:6: spec.ruls: unknown key; did you mean rules? allowed: version, requires, extends, description, contact, mode, "
-         "enforceFrom, allowNamespaceMode, values, match, rules, exemptions"),
-        (in_spec("match: {exclude_namespaces: [a]}"),
-         "p.yaml:6: spec.match.exclude_namespaces: unknown key; did you mean excludeNamespaces? allowed: operations, kinds, "
-         "namespaces, excludeNamespaces, namespaceSelector, objectSelector, names, containers, images, excludeUsers, "
-         "excludeGroups, matchConditions"),
-        (WHOLE.replace("  uid:", "  namespace: a\n  uid:"),
-         "p.yaml:6: metadata.namespace: unknown key; allowed: name, labels, annotations"),
-        (PACK, "p.yaml:4: spec.rules: is missing; wanted a list of a mapping with name, check, params, variables, expression, message, "
-         "messageExpression, when, patch, action, enforceFrom, fix, quiet, existing, onError, onUnknown, severity, "
-         "responsible, description, remediation, docs and match"),
-        (with_expression("").replace("      action: deny\n", ""),
-         "p.yaml:7: spec.rules[0].action: is missing; wanted deny, warn, audit or disabled"),
+        (
+            PACK + "  ruls: [{name: a, action: deny, expression: 'true'}]",
+            "p.yaml:6: spec.ruls: unknown key; did you mean rules? allowed: version, requires, extends, "
+            "description, contact, mode, "
+            "enforceFrom, allowNamespaceMode, values, match, rules, exemptions",
+        ),
+        (
+            in_spec("match: {exclude_namespaces: [a]}"),
+            "p.yaml:6: spec.match.exclude_namespaces: unknown key; did you mean excludeNamespaces? "
+            "allowed: operations, kinds, "
+            "namespaces, excludeNamespaces, namespaceSelector, objectSelector, names, containers, images, "
+            "excludeUsers, "
+            "excludeGroups, matchConditions",
+        ),
+        (
+            WHOLE.replace("  uid:", "  namespace: a\n  uid:"),
+            "p.yaml:6: metadata.namespace: unknown key; allowed: name, labels, annotations",
+        ),
+        (
+            PACK,
+            "p.yaml:4: spec.rules: is missing; wanted a list of a mapping with name, check, params, "
+            "variables, expression, message, "
+            "messageExpression, when, patch, action, enforceFrom, fix, quiet, existing, onError, onUnknown, severity, "
+            "responsible, description, remediation, docs and match",
+        ),
+        (
+            with_expression("").replace("      action: deny\n", ""),
+            "p.yaml:7: spec.rules[0].action: is missing; wanted deny, warn, audit or disabled",
+        ),
         # Names and days.
-        (in_spec("").replace("acme", "Acme_1"),
-         "p.yaml:3: metadata.name: 'Acme_1' is not allowed; wanted kebab-case: a-z, 0-9 and -, with a letter or digit at both ends"),
+        (
+            in_spec("").replace("acme", "Acme_1"),
+            "p.yaml:3: metadata.name: 'Acme_1' is not allowed; wanted kebab-case: a-z, 0-9 and -, with a "
+            "letter or digit at both ends",
+        ),
         (in_spec("").replace("acme", "a" * 64), "p.yaml:3: metadata.name: has 64 characters; at most 63 are allowed"),
-        (in_spec("enforceFrom: 2027-02-29"),
-         "p.yaml:6: spec.enforceFrom: '2027-02-29' is no day of the calendar; wanted YYYY-MM-DD, such as 2027-03-31"),
-        (in_spec("enforceFrom: 20271231"), 'p.yaml:6: spec.enforceFrom: 20271231 is a number; wanted text: quote it, "20271231"'),
-        (in_spec("enforceFrom: '20271231'"),
-         "p.yaml:6: spec.enforceFrom: '20271231' is no day of the calendar; wanted YYYY-MM-DD, such as 2027-03-31"),
-        (in_spec("match: {kinds: [apps/v1/Deployment]}"),
-         "p.yaml:6: spec.match.kinds[0]: 'apps/v1/Deployment' is not allowed; wanted a Kind of Kubernetes or group/Kind, such as "
-         "Deployment or apps.kruise.io/CloneSet"),
-        (in_spec("values: {a-b: 1}"),
-         "p.yaml:6: spec.values.a-b: 'a-b' is not allowed; wanted an identifier of CEL: letters, digits and _, not beginning with a digit"),
-        (with_expression("variables: [{name: in, expression: 'true'}]"),
-         "p.yaml:10: spec.rules[0].variables[0].name: 'in' is not allowed; wanted an identifier of CEL: letters, digits and _, "
-         "not beginning with a digit"),
-        (with_expression("variables: [{name: a, expression: '1'}, {name: a, expression: '2'}]"),
-         "p.yaml:10: spec.rules[0].variables[1].name: a variable named a is there already (p.yaml:10); give this one another name"),
-        (in_spec("match: {matchConditions: [{name: a, expression: '1'}, {name: a, expression: '2'}]}"),
-         "p.yaml:6: spec.match.matchConditions[1].name: a match condition named a is there already (p.yaml:6); give this one another name"),
-        (with_expression("") + "    - {name: a, action: warn, expression: 'true'}",
-         "p.yaml:11: spec.rules[1].name: a rule named a is there already (p.yaml:7); give this one another name"),
+        (
+            in_spec("enforceFrom: 2027-02-29"),
+            "p.yaml:6: spec.enforceFrom: '2027-02-29' is no day of the calendar; wanted YYYY-MM-DD, such as 2027-03-31",
+        ),
+        (
+            in_spec("enforceFrom: 20271231"),
+            'p.yaml:6: spec.enforceFrom: 20271231 is a number; wanted text: quote it, "20271231"',
+        ),
+        (
+            in_spec("enforceFrom: '20271231'"),
+            "p.yaml:6: spec.enforceFrom: '20271231' is no day of the calendar; wanted YYYY-MM-DD, such as 2027-03-31",
+        ),
+        (
+            in_spec("match: {kinds: [apps/v1/Deployment]}"),
+            "p.yaml:6: spec.match.kinds[0]: 'apps/v1/Deployment' is not allowed; wanted a Kind of "
+            "Kubernetes or group/Kind, such as "
+            "Deployment or apps.kruise.io/CloneSet",
+        ),
+        (
+            in_spec("values: {a-b: 1}"),
+            "p.yaml:6: spec.values.a-b: 'a-b' is not allowed; wanted an identifier of CEL: letters, "
+            "digits and _, not beginning with a digit",
+        ),
+        (
+            with_expression("variables: [{name: in, expression: 'true'}]"),
+            "p.yaml:10: spec.rules[0].variables[0].name: 'in' is not allowed; wanted an identifier of "
+            "CEL: letters, digits and _, "
+            "not beginning with a digit",
+        ),
+        (
+            with_expression("variables: [{name: a, expression: '1'}, {name: a, expression: '2'}]"),
+            "p.yaml:10: spec.rules[0].variables[1].name: a variable named a is there already (p.yaml:10); "
+            "give this one another name",
+        ),
+        (
+            in_spec("match: {matchConditions: [{name: a, expression: '1'}, {name: a, expression: '2'}]}"),
+            "p.yaml:6: spec.match.matchConditions[1].name: a match condition named a is there already "
+            "(p.yaml:6); give this one another name",
+        ),
+        (
+            with_expression("") + "    - {name: a, action: warn, expression: 'true'}",
+            "p.yaml:11: spec.rules[1].name: a rule named a is there already (p.yaml:7); give this one another name",
+        ),
         # Selectors.
-        (in_spec("match: {namespaceSelector: {matchExpressions: [{key: a, operator: In}]}}"),
-         "p.yaml:6: spec.match.namespaceSelector.matchExpressions[0].values: operator In wants at least one value"),
-        (with_expression("match: {objectSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}"),
-         "p.yaml:10: spec.rules[0].match.objectSelector.matchExpressions[0].values: operator Exists has no values; leave them out"),
-        (in_spec("match: {namespaceSelector: {matchExpressions: [{key: a, operator: in, values: [b]}]}}"),
-         "p.yaml:6: spec.match.namespaceSelector.matchExpressions[0].operator: 'in' is not allowed; did you mean In? "
-         "allowed: In, NotIn, Exists, DoesNotExist"),
+        (
+            in_spec("match: {namespaceSelector: {matchExpressions: [{key: a, operator: In}]}}"),
+            "p.yaml:6: spec.match.namespaceSelector.matchExpressions[0].values: operator In wants at least one value",
+        ),
+        (
+            with_expression("match: {objectSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}"),
+            "p.yaml:10: spec.rules[0].match.objectSelector.matchExpressions[0].values: operator Exists "
+            "has no values; leave them out",
+        ),
+        (
+            in_spec("match: {namespaceSelector: {matchExpressions: [{key: a, operator: in, values: [b]}]}}"),
+            "p.yaml:6: spec.match.namespaceSelector.matchExpressions[0].operator: 'in' is not allowed; "
+            "did you mean In? "
+            "allowed: In, NotIn, Exists, DoesNotExist",
+        ),
         # Kinds of rules.
         (RULE, "p.yaml:7: spec.rules[0]: has no check, expression or patch; a rule has exactly one of them"),
-        (in_rule("check: requests-equal-limits\n      expression: 'true'"),
-         "p.yaml:10: spec.rules[0].expression: a rule has exactly one of check, expression and patch; this one has check and expression"),
-        (with_expression("fix: true"), "p.yaml:10: spec.rules[0].fix: belongs to rules with check, and would do nothing beside expression; leave it out"),
-        (with_expression("when: 'true'"), "p.yaml:10: spec.rules[0].when: belongs to rules with patch, and would do nothing beside expression; leave it out"),
-        (in_rule("check: requests-equal-limits\n      message: a"),
-         "p.yaml:10: spec.rules[0].message: belongs to rules with expression or patch, and would do nothing beside check; leave it out"),
+        (
+            in_rule("check: requests-equal-limits\n      expression: 'true'"),
+            "p.yaml:10: spec.rules[0].expression: a rule has exactly one of check, expression and patch; "
+            "this one has check and expression",
+        ),
+        (
+            with_expression("fix: true"),
+            "p.yaml:10: spec.rules[0].fix: belongs to rules with check, and would do nothing beside "
+            "expression; leave it out",
+        ),
+        (
+            with_expression("when: 'true'"),
+            "p.yaml:10: spec.rules[0].when: belongs to rules with patch, and would do nothing beside "
+            "expression; leave it out",
+        ),
+        (
+            in_rule("check: requests-equal-limits\n      message: a"),
+            "p.yaml:10: spec.rules[0].message: belongs to rules with expression or patch, and would do "
+            "nothing beside check; leave it out",
+        ),
         # Patches.
-        (in_rule("when: 'true'\n      patch: [{op: copy, path: /spec/a}]"),
-         "p.yaml:10: spec.rules[0].patch[0].op: 'copy' is not allowed; allowed: add, replace, remove"),
-        (in_rule("when: 'true'\n      patch: [{op: add, path: /spec/a}]"),
-         "p.yaml:10: spec.rules[0].patch[0]: op add has one of value and valueExpression; this one has neither"),
-        (in_rule("when: 'true'\n      patch: [{op: replace, path: /spec/a, value: 1, valueExpression: a}]"),
-         "p.yaml:10: spec.rules[0].patch[0]: op replace has one of value and valueExpression; this one has both"),
-        (in_rule("when: 'true'\n      patch: [{op: remove, path: /spec/a, value: 1}]"),
-         "p.yaml:10: spec.rules[0].patch[0].value: does nothing with op remove; leave it out"),
-        (in_rule("when: 'true'\n      patch: [{op: remove, path: spec/a}]"),
-         "p.yaml:10: spec.rules[0].patch[0].path: 'spec/a' is not allowed; wanted a JSON pointer below /metadata/ or /spec/ of the pod, "
-         "such as /spec/dnsConfig"),
-        (in_rule("when: 'true'\n      patch: [{op: remove, path: /spec/template/spec/a}]"),
-         "p.yaml:10: spec.rules[0].patch[0].path: '/spec/template/spec/a' begins at the workload; paths begin at its pod: /spec/a"),
+        (
+            in_rule("when: 'true'\n      patch: [{op: copy, path: /spec/a}]"),
+            "p.yaml:10: spec.rules[0].patch[0].op: 'copy' is not allowed; allowed: add, replace, remove",
+        ),
+        (
+            in_rule("when: 'true'\n      patch: [{op: add, path: /spec/a}]"),
+            "p.yaml:10: spec.rules[0].patch[0]: op add has one of value and valueExpression; this one has neither",
+        ),
+        (
+            in_rule("when: 'true'\n      patch: [{op: replace, path: /spec/a, value: 1, valueExpression: a}]"),
+            "p.yaml:10: spec.rules[0].patch[0]: op replace has one of value and valueExpression; this one has both",
+        ),
+        (
+            in_rule("when: 'true'\n      patch: [{op: remove, path: /spec/a, value: 1}]"),
+            "p.yaml:10: spec.rules[0].patch[0].value: does nothing with op remove; leave it out",
+        ),
+        (
+            in_rule("when: 'true'\n      patch: [{op: remove, path: spec/a}]"),
+            "p.yaml:10: spec.rules[0].patch[0].path: 'spec/a' is not allowed; wanted a JSON pointer below "
+            "/metadata/ or /spec/ of the pod, "
+            "such as /spec/dnsConfig",
+        ),
+        (
+            in_rule("when: 'true'\n      patch: [{op: remove, path: /spec/template/spec/a}]"),
+            "p.yaml:10: spec.rules[0].patch[0].path: '/spec/template/spec/a' begins at the workload; "
+            "paths begin at its pod: /spec/a",
+        ),
         # Parameters.
-        (in_rule("check: requests-equal-limits\n      params: {resource: [cpu]}"),
-         "p.yaml:10: spec.rules[0].params.resource: unknown key; did you mean resources? allowed: resources, ratio, allow"),
-        (in_rule("check: requests-equal-limits\n      params: {resources: [cpu, 5]}"),
-         'p.yaml:10: spec.rules[0].params.resources[1]: 5 is a number; wanted text: quote it, "5"'),
-        (in_rule("check: requests-equal-limits\n      params: {ratio: 0.5}"),
-         "p.yaml:10: spec.rules[0].params.ratio: 0.5 is too small; wanted at least 1"),
-        (in_rule("check: requests-equal-limits\n      params: {ratio: {cpu: a}}"),
-         "p.yaml:10: spec.rules[0].params.ratio.cpu: 'a' is text; wanted a number"),
-        (in_rule("check: requests-equal-limits\n      params: {ratio: [1]}"),
-         "p.yaml:10: spec.rules[0].params.ratio: [1] is not allowed; wanted a number or a mapping"),
-        (in_rule("check: requests-equal-limits\n      params: {allow: [{prefixes: a}]}"),
-         "p.yaml:10: spec.rules[0].params.allow[0].prefixes: unknown key; did you mean prefix? allowed: prefix"),
-        (in_rule("check: approved-image"), "p.yaml:7: spec.rules[0].params.repositories: is missing; wanted a list of text"),
+        (
+            in_rule("check: requests-equal-limits\n      params: {resource: [cpu]}"),
+            "p.yaml:10: spec.rules[0].params.resource: unknown key; did you mean resources? allowed: "
+            "resources, ratio, allow",
+        ),
+        (
+            in_rule("check: requests-equal-limits\n      params: {resources: [cpu, 5]}"),
+            'p.yaml:10: spec.rules[0].params.resources[1]: 5 is a number; wanted text: quote it, "5"',
+        ),
+        (
+            in_rule("check: requests-equal-limits\n      params: {ratio: 0.5}"),
+            "p.yaml:10: spec.rules[0].params.ratio: 0.5 is too small; wanted at least 1",
+        ),
+        (
+            in_rule("check: requests-equal-limits\n      params: {ratio: {cpu: a}}"),
+            "p.yaml:10: spec.rules[0].params.ratio.cpu: 'a' is text; wanted a number",
+        ),
+        (
+            in_rule("check: requests-equal-limits\n      params: {ratio: [1]}"),
+            "p.yaml:10: spec.rules[0].params.ratio: [1] is not allowed; wanted a number or a mapping",
+        ),
+        (
+            in_rule("check: requests-equal-limits\n      params: {allow: [{prefixes: a}]}"),
+            "p.yaml:10: spec.rules[0].params.allow[0].prefixes: unknown key; did you mean prefix? allowed: prefix",
+        ),
+        (
+            in_rule("check: approved-image"),
+            "p.yaml:7: spec.rules[0].params.repositories: is missing; wanted a list of text",
+        ),
         # The Plimsoll it needs.
-        (in_spec("requires: '>=99'"), f"p.yaml:6: spec.requires: the pack needs Plimsoll >=99, this is {webhook.__version__}; install one that fits"),
-        (in_spec("requires: v1"), "p.yaml:6: spec.requires: 'v1' is no range of versions; wanted e.g. >=0.3 or >=0.3,<2"),
+        (
+            in_spec("requires: '>=99'"),
+            f"p.yaml:6: spec.requires: the pack needs Plimsoll >=99, this is {webhook.__version__}; "
+            f"install one that fits",
+        ),
+        (
+            in_spec("requires: v1"),
+            "p.yaml:6: spec.requires: 'v1' is no range of versions; wanted e.g. >=0.3 or >=0.3,<2",
+        ),
         # The frame.
-        (in_spec("").replace("dev/v1", "dev/v2"), "p.yaml:1: apiVersion: 'plimsoll.dev/v2' is not allowed; did you mean plimsoll.dev/v1? allowed: plimsoll.dev/v1"),
-        (in_spec("").replace("RulePack", "Rulepack"), "p.yaml:2: kind: 'Rulepack' is not allowed; did you mean RulePack? allowed: RulePack"),
+        (
+            in_spec("").replace("dev/v1", "dev/v2"),
+            "p.yaml:1: apiVersion: 'plimsoll.dev/v2' is not allowed; did you mean plimsoll.dev/v1? "
+            "allowed: plimsoll.dev/v1",
+        ),
+        (
+            in_spec("").replace("RulePack", "Rulepack"),
+            "p.yaml:2: kind: 'Rulepack' is not allowed; did you mean RulePack? allowed: RulePack",
+        ),
     ],
-)  # fmt: skip
+)
 def test_one_mistake_gives_one_error(text: str, expected: str) -> None:
     assert mistake(text) == expected
 
 
 EXEMPTION = in_spec(
-    "exemptions:\n    - rules: [a]\n      match: {names: [a]}\n      reason: b\n      owner: c\n      expires: 2027-01-01"
+    "exemptions:\n    - rules: [a]\n      match: {names: [a]}\n      reason: b\n      owner: c\n      "
+    "expires: 2027-01-01"
 )
 
 

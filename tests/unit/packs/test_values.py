@@ -55,7 +55,8 @@ def test_a_whole_scalar_becomes_the_value_of_any_type(reference: str, value: obj
 def test_values_go_anywhere_in_rules_match_and_exemptions() -> None:
     text = HEAD.replace(
         "  rules:\n",
-        "  match: {names: ['${values.name}']}\n  rules:\n    - fix: ${values.fix}\n      match: {names: '${values.registries}'}\n",
+        "  match: {names: ['${values.name}']}\n  rules:\n    - fix: ${values.fix}\n      match: {names: "
+        "'${values.registries}'}\n",
     )
     text += "  exemptions: [{match: {names: '${values.registries}'}}]\n"
     done, problems = substitute(documents("p.yaml", text)[0])
