@@ -1,34 +1,31 @@
-"""# log-path
+"""Logs go to a volume with a bound, or to standard output.
 
 ## What it does
-Asks of each application container that its log directory lies on a volume that it can write to and that has
-a bound, and that the variables that name the log directory (`LOG_PATH`, ...), where they are set, point
-into it.
+Asks of each application container that its log directory lies on a volume that it can write to and that has a bound,
+and that the variables that name the log directory (`LOG_PATH`, ...), where they are set, point into it.
 
-- **Which containers**: those under `containers`. Init containers, native sidecars and ephemeral containers
-  are not asked. What an injector adds under `containers` is scoped out by `match.containers`. Pods for
-  Windows (`os.name: windows`) are not judged: their paths are others.
-- **Which mount counts**: the one that really holds the directory, the deepest of those at the directory or
-  (with `parents`) above it. Paths are compared by whole segments, after `//`, `.`, `..` and a trailing `/`
-  are resolved. A mount with `readOnly` or `recursiveReadOnly` is not writable. `subPath` and `subPathExpr`
-  are free to use.
+- **Which containers**: those under `containers`. Init containers, native sidecars and ephemeral containers are not
+  asked. What an injector adds under `containers` is scoped out by `match.containers`. Pods for Windows (`os.name:
+  windows`) are not judged: their paths are others.
+- **Which mount counts**: the one that really holds the directory, the deepest of those at the directory or (with
+  `parents`) above it. Paths are compared by whole segments, after `//`, `.`, `..` and a trailing `/` are resolved. A
+  mount with `readOnly` or `recursiveReadOnly` is not writable. `subPath` and `subPathExpr` are free to use.
 - **Which volumes count**: those in `volumeTypes`. A volume that only a StatefulSet's or CloneSet's
   `volumeClaimTemplates` name is a `persistentVolumeClaim`. An `emptyDir` needs a `sizeLimit` above 0.
-- **On the node**: a `hostPath` counts only inside `hostLogDirectories`, and only where `subPathExpr` gives
-  each pod a directory of its own: by `$(NAME)` of a variable of this container that holds `metadata.name`
-  or `metadata.uid`. Names are unique in their namespace only: use the uid, or put `$(POD_NAMESPACE)` before
-  the name.
-- **Variables**: `$(NAME)` is expanded as the kubelet does it. A relative path is read from `workingDir`. An
-  empty value counts as not set. What a ConfigMap, a Secret, an annotation or `envFrom` holds is not in the
-  manifest, and is not judged.
-- **Standard output**: with `allowStdout`, the annotation `plimsoll.dev/logs: stdout` on the pod (in a
-  workload: on its template) says that all its containers log to standard output, and nothing else is asked
-  of that pod. Any other value of it is a finding.
+- **On the node**: a `hostPath` counts only inside `hostLogDirectories`, and only where `subPathExpr` gives each pod a
+  directory of its own: by `$(NAME)` of a variable of this container that holds `metadata.name` or `metadata.uid`.
+  Names are unique in their namespace only: use the uid, or put `$(POD_NAMESPACE)` before the name.
+- **Variables**: `$(NAME)` is expanded as the kubelet does it. A relative path is read from `workingDir`. An empty
+  value counts as not set. What a ConfigMap, a Secret, an annotation or `envFrom` holds is not in the manifest, and is
+  not judged.
+- **Standard output**: with `allowStdout`, the annotation `plimsoll.dev/logs: stdout` on the pod (in a workload: on its
+  template) says that all its containers log to standard output, and nothing else is asked of that pod. Any other value
+  of it is a finding.
 
 ## Why
-Logs written into the container's own layer are lost when it restarts, no collector finds them, and they
-fill the node's disk until pods that did nothing wrong are evicted. Pods that share one directory of the
-node write over each other's files.
+Logs written into the container's own layer are lost when it restarts, no collector finds them, and they fill the
+node's disk until pods that did nothing wrong are evicted. Pods that share one directory of the node write over each
+other's files.
 
 ## Example
 ```yaml
@@ -76,17 +73,14 @@ spec:
 ```
 
 ## Parameters
-- `directories` (default: `/var/log/app`): the log directories; one of them is enough. In a segment `*`
-  stands for any characters and `?` for one; the segment `**` stands for any number of segments, none
-  included.
+- `directories` (default: `/var/log/app`): the log directories; one of them is enough. In a segment `*` stands for any
+  characters and `?` for one; the segment `**` stands for any number of segments, none included.
 - `parents` (default: true): a volume at `/var/log` holds the log directory `/var/log/app` too.
 - `volumeTypes` (default: emptyDir, ephemeral, persistentVolumeClaim): the types of volume that count.
 - `requireSizeLimit` (default: true): an emptyDir needs a `sizeLimit`.
-- `allowMemory` (default: false): an emptyDir with `medium: Memory` counts. Its files use the containers'
-  memory.
+- `allowMemory` (default: false): an emptyDir with `medium: Memory` counts. Its files use the containers' memory.
 - `hostLogDirectories` (default: none): directories of the node in which a hostPath may hold logs.
-- `variables` (default: LOG_PATH, LOG_DIR, LOGGING_FILE_PATH): the variables that name a log directory or
-  file.
+- `variables` (default: LOG_PATH, LOG_DIR, LOGGING_FILE_PATH): the variables that name a log directory or file.
 - `requireVariable` (default: false): one of `variables` has to be set.
 - `allowStdout` (default: false): the annotation may declare standard output.
 - `fixSizeLimit` (default: 1Gi): the size of the volume that the fix adds.
@@ -95,16 +89,15 @@ spec:
 params:
   directories: ["/var/log/*/**"]
   hostLogDirectories: [/var/log/services]
-  variables: [LOG_PATH]
 ```
 
 ## Fix
-Where a container has no mount at or above the log directory, an emptyDir of `fixSizeLimit` is added and
-mounted there, as `logs`, or `logs-2` and so on where that name is taken; with several application
-containers in the pod, each gets a `subPath` of its own name. Where the container sets none of `variables`
-and has no `envFrom`, the first of them is set to the directory. Nothing that is there is changed: a mount
-that is read-only, an emptyDir without a limit, a variable that points elsewhere stay findings. The fix
-needs one concrete directory: where the first of `directories` is a pattern, it does nothing.
+Where a container has no mount at or above the log directory, an emptyDir of `fixSizeLimit` is added and mounted there,
+as `logs`, or `logs-2` and so on where that name is taken; where several containers get it, each has a `subPath` of its
+own name. Where the container sets none of `variables` and has no `envFrom`, the first of them is set to the directory.
+Nothing that is there is changed: a mount that is read-only, an emptyDir without a limit, a variable that points
+elsewhere stay findings. The fix needs one concrete directory: where the first of `directories` is a pattern, it does
+nothing.
 """
 
 from __future__ import annotations
@@ -351,8 +344,8 @@ def _missing(asked: Asked, pod: Pod) -> Violation:
         wanted += f", or the annotation {ANNOTATION}: stdout on the pod"
     elif pod.annotations.get(ANNOTATION) == "stdout":
         wanted += "; logs on standard output are not allowed here"
-    there = ", ".join(text(mount.path) for mount in asked.mounts) or "none"
-    return asked.violation(f"{asked.container.pointer}/volumeMounts", MISSING, f"mounts: {there}", wanted)
+    # always the same words: a mount added elsewhere does not make an old finding a new one
+    return asked.violation(f"{asked.container.pointer}/volumeMounts", MISSING, "nothing is mounted there", wanted)
 
 
 def _faults(asked: Asked, mount: Mount) -> Iterator[Violation]:
@@ -414,7 +407,7 @@ def _host(asked: Asked, mount: Mount, source: Mapping[str, Any], at: str) -> Ite
 def _variables(asked: Asked, good: list[Mount]) -> Iterator[Violation]:
     standard, at = asked.standard, f"{asked.container.pointer}/env"
     entries = listing(asked.container.spec.get("env"))
-    last = {mapping(entry).get("name"): number for number, entry in enumerate(entries)}
+    last = {_name(entry): number for number, entry in enumerate(entries)}
     values = {name: asked.environment.values.get(name, env.Value("")) for name in standard.variables}
     values = {name: value for name, value in values.items() if value.text != ""}
     for name, value in values.items():
@@ -444,7 +437,7 @@ def _elsewhere(asked: Asked, value: str, good: list[Mount]) -> str | None:
 def _dangling(standard: Standard, subject: Subject) -> Iterator[Violation]:
     """Give mounts of volumes that neither the pod nor the claim templates of its workload have."""
     claims = listing(mapping(subject.object.get("spec")).get("volumeClaimTemplates"))
-    names = {mapping(mapping(claim).get("metadata")).get("name") for claim in claims}
+    names = {_name(mapping(claim).get("metadata")) for claim in claims}
     for pod in subject.pods:
         for asked in _asked(standard, pod):
             for mount in asked.held:
@@ -455,9 +448,11 @@ def _dangling(standard: Standard, subject: Subject) -> Iterator[Violation]:
 
 def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     first = standard.patterns[0]
-    everyone = list(_asked(standard, pod)) if first.literal == len(first.parts) else []
+    if first.plain is None:
+        return
+    everyone = list(_asked(standard, pod))
     lacking = [asked for asked in everyone if "emptyDir" in standard.types and _bare(asked, first)]
-    directory, volume = text(segments(first.written)), _free_name(pod)
+    directory, volume = text(first.plain), _free_name(pod)
     if lacking:
         value = {"name": volume, "emptyDir": {"sizeLimit": standard.size}}
         draft.put(f"{pod.pointer}/spec/volumes/-", value)
@@ -468,7 +463,7 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
         draft.put(f"{asked.container.pointer}/volumeMounts/-", mount)
     for asked in everyone:
         free = not asked.environment.open and not set(standard.variables) & set(asked.environment.values)
-        on_volume = standard.required and asked.over(segments(directory)) in asked.good()
+        on_volume = standard.required and asked.over(first.plain) in asked.good()
         if standard.variables and free and (on_volume or asked in lacking):
             draft.put(f"{asked.container.pointer}/env/-", {"name": standard.variables[0], "value": directory})
 
@@ -480,13 +475,17 @@ def _bare(asked: Asked, pattern: Pattern) -> bool:
 
 def _free_name(pod: Pod) -> str:
     """Return `logs`, or the first of `logs-2`, ... that no volume has and no mount of the pod names."""
-    taken: set[Any] = {volume.name for volume in pod.volumes}
+    taken = {volume.name for volume in pod.volumes}
     for field in ("initContainers", "containers", "ephemeralContainers"):
         for container in listing(pod.spec.get(field)):
-            mounts = listing(mapping(container).get("volumeMounts"))
             # also a claim template's, which a StatefulSet would put over a volume of that name
-            taken |= {mapping(mount).get("name") for mount in mounts}
+            taken |= {_name(mount) for mount in listing(mapping(container).get("volumeMounts"))}
     return next(name for n in range(1, len(taken) + 2) if (name := f"logs-{n}" if n > 1 else "logs") not in taken)
+
+
+def _name(value: Any) -> str:
+    name = mapping(value).get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _windows(pod: Pod) -> bool:

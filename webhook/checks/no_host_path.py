@@ -1,21 +1,20 @@
-"""# no-host-path
+"""Pods and PersistentVolumes stay out of the file system of the node.
 
 ## What it does
-Refuses volumes that reach into the file system of the node: `hostPath` volumes of pods, and
-PersistentVolumes of the types `hostPath` and `local`. Paths under `allow` are let through, whole segments
-only: a prefix `/var/log/app` covers `/var/log/app` and `/var/log/app/shop`, and neither `/var/log/app-evil`
-nor `/var/log/app/../../etc`. Paths that are relative or empty are never let through.
+Refuses volumes that reach into the file system of the node: `hostPath` volumes of pods, and PersistentVolumes of the
+types `hostPath` and `local`. Paths under `allow` are let through, whole segments only: a prefix `/var/log/app` covers
+`/var/log/app` and `/var/log/app/shop`, and neither `/var/log/app-evil` nor `/var/log/app/../../etc`. Paths that are
+relative or empty are never let through.
 
-With `readOnly: true`, a path is let through where each container of the pod that mounts the volume (init,
-sidecar, normal, ephemeral) does so with `readOnly: true`. A volume that nothing mounts passes: the kubelet
-leaves it alone, and a debug container that mounts it later is reviewed when it comes. A PersistentVolume
-cannot promise to be read only (its access modes are no write protection), so such a prefix does not cover
-one.
+With `readOnly: true`, a path is let through where each container of the pod that mounts the volume (init, sidecar,
+normal, ephemeral) does so with `readOnly: true`. A volume that nothing mounts passes: the kubelet leaves it alone, and
+a debug container that mounts it later is reviewed when it comes. A PersistentVolume cannot promise to be read only
+(its access modes are no write protection), so such a prefix does not cover one.
 
 ## Why
-A pod with a `hostPath` leaves its container: it reads the node's keys and other pods' files, it fills the
-node's disk, and it finds other data after it was moved to another node. A PersistentVolume on a node's path
-is the same door with a claim in front of it.
+A pod with a `hostPath` leaves its container: it reads the node's keys and other pods' files, it fills the node's disk,
+and it finds other data after it was moved to another node. A PersistentVolume on a node's path is the same door with a
+claim in front of it.
 
 ## Example
 ```yaml
@@ -52,9 +51,9 @@ spec:
 ```
 
 ## Parameters
-- `allow` (default: none): the places on the node that may be used. Each has a `prefix`, an absolute path;
-  with `readOnly: true` it may only be read. Of several that cover a path, the most generous counts. A
-  hostPath follows symbolic links on the node: allow only directories in which no workload can make one.
+- `allow` (default: none): the places on the node that may be used. Each has a `prefix`, an absolute path; with
+  `readOnly: true` it may only be read. Of several that cover a path, the most generous counts. A hostPath follows
+  symbolic links on the node: allow only directories in which no workload can make one.
 
 ```yaml
 params:
@@ -63,10 +62,10 @@ params:
     - {prefix: /srv/cache}
 ```
 
-`match.containers` does not choose among the volumes, which belong to the whole pod; only a pod that has no
-container in that scope is left out. What an injector brings along is exempted by the name of the volume, which
-each finding gives as its container. A name is whatever its author writes: where the place on the node is harmless,
-put it under `allow` instead.
+`match.containers` does not choose among the volumes, which belong to the whole pod; only a pod that has no container
+in that scope is left out. What an injector brings along is exempted by the name of the volume, which each finding
+gives as its container. A name is whatever its author writes: where the place on the node is harmless, put it under
+`allow` instead.
 
 ```yaml
 exemptions:

@@ -150,7 +150,7 @@ def warnings(decision: Decision) -> list[str]:
         if fault.effective == "warn"
     ]
     lines += [
-        f"{fixed.about.pack}/{fixed.rule}: corrected, {fixed.operations} change(s) from {fixed.pointer}"
+        f"{fixed.about.pack}/{fixed.rule}: corrected {fixed.pointer}{_more(fixed.operations)}"
         for fixed in decision.patched
         if not fixed.would and not fixed.quiet
     ]
@@ -163,6 +163,10 @@ def warnings(decision: Decision) -> list[str]:
             break
         kept += 1
     return said if kept == len(said) else [*said[:kept], f"plimsoll: and {len(said) - kept} more warnings"]
+
+
+def _more(operations: int) -> str:
+    return f" +{operations - 1}" if operations > 1 else ""
 
 
 def _warned(finding: Finding) -> str:

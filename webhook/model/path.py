@@ -40,12 +40,13 @@ class Pattern:
     """A pattern of directories, compiled; None in `parts` is `**`.
 
     In a segment `*` stands for any characters and `?` for one; the segment `**` for any number of segments,
-    none included. `literal` counts the leading segments that are plain text.
+    none included. `literal` counts the leading segments that are plain text, `plain` are all, where all are.
     """
 
     written: str
     parts: tuple[Globs | None, ...]
     literal: int
+    plain: Segments | None
 
     @classmethod
     def of(cls, written: str) -> Pattern:
@@ -53,18 +54,22 @@ class Pattern:
         texts = segments(written)
         wild = [number for number, part in enumerate(texts) if "*" in part or "?" in part]
         parts = tuple(None if part == "**" else compile_globs([part]) for part in texts)
-        return cls(written, parts, wild[0] if wild else len(texts))
+        return cls(written, parts, wild[0] if wild else len(texts), None if wild else texts)
 
     def holds(self, path: Segments) -> bool:
         """Say whether `path` is a log directory, or lies in one."""
+        if self.plain is not None:
+            return inside(path, self.plain)
         return any(len(self.parts) in states for states in self._walk(path))
 
     def at(self, path: Segments) -> bool:
         """Say whether `path` itself is a log directory."""
-        return len(self.parts) in self._last(path)
+        return path == self.plain if self.plain is not None else len(self.parts) in self._last(path)
 
     def above(self, path: Segments) -> bool:
         """Say whether a log directory can lie in `path`, or be `path`."""
+        if self.plain is not None:
+            return bool(path) and inside(self.plain, path)
         return bool(self._last(path))
 
     def _last(self, path: Segments) -> frozenset[int]:

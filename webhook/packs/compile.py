@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from webhook.checks import CHECKS, Module, cel
-from webhook.errors import ConfigError
+from webhook.errors import ConfigError, Problem
 from webhook.model import pointer as pointers
 from webhook.model.decision import About, Action
 from webhook.model.pods import KINDS, Kinds
@@ -17,7 +17,7 @@ from webhook.packs.index import index
 from webhook.packs.load import load
 from webhook.packs.match import Scope
 from webhook.packs.notes import Notes, entries
-from webhook.packs.parse import Path
+from webhook.packs.parse import Document, Path, render
 from webhook.packs.rule import Pack, Rule, Ruleset
 
 OPERATIONS = frozenset({"CREATE", "UPDATE"})
@@ -29,15 +29,20 @@ def ruleset(
     dry_run: bool = False,
     kinds: Kinds = KINDS,
     checks: Mapping[str, Module] = CHECKS,
+    bases: Iterable[tuple[str, str]] = (),
 ) -> Ruleset:
     """Return the packs in (name, text) sources, compiled.
 
     `mode` (enforce, dry-run) replaces the mode of every pack but disabled ones; `dry_run` is the server's own.
-    Raises ConfigError with every problem of every pack.
+    `bases` are packs that may be extended without being among the sources. Raises ConfigError with every problem
+    of every pack.
     """
-    documents, problems = load(sources, checks)
+    loaded = load(sources, checks, bases)
+    problems = list(loaded.problems)
+    for number, document in enumerate(loaded.unsound):
+        problems += _more_problems(document, loaded.problems, number, kinds, checks)
     compiled = []
-    for number, document in enumerate(documents):
+    for number, document in enumerate(loaded.sound):
         notes = Notes(document)
         compiled.append(_pack(notes, number, mode, kinds, checks))
         problems += notes.problems
@@ -53,6 +58,34 @@ def ruleset(
         kinds=kinds,
         dry_run=dry_run,
     )
+
+
+def _more_problems(
+    document: Document, known: Iterable[Problem], number: int, kinds: Kinds, checks: Mapping[str, Module]
+) -> list[Problem]:
+    """Return what compiling finds wrong where the structure of a pack is right, so that all is said at once."""
+    notes = Notes(document)
+    spec = document.value.get("spec")
+    wrong = {(problem.source, problem.path) for problem in known}
+
+    def right(path: Path) -> bool:
+        text = render(path)
+        source = document.place(path).source
+        return not any(source == s and (p == text or p.startswith((text + ".", text + "["))) for s, p in wrong)
+
+    for part in ("match", "rules", "exemptions"):
+        found = spec.get(part) if isinstance(spec, dict) else None
+        for i, entry in enumerate(found if isinstance(found, list) else [found] if found else []):
+            path: Path = ("spec", part, i) if isinstance(found, list) else ("spec", part)
+            if not isinstance(entry, dict) or not right(path):
+                continue
+            if part == "rules":
+                _compiled(notes, path, entry, scopes.WHOLE, number, kinds, checks)
+            elif part == "exemptions":
+                scopes.exemption(notes, path, entry, kinds)
+            else:
+                scopes.scope(notes, path, entry, kinds, bodies.scope_names(number))
+    return notes.problems
 
 
 def values_key(number: int) -> str:
@@ -80,16 +113,32 @@ def _pack(
     base = scopes.scope(notes, ("spec", "match"), spec.get("match"), kinds, bodies.scope_names(number))
     rules = []
     for i, entry in entries(spec, "rules"):
-        path: Path = ("spec", "rules", i)
-        before = len(notes.problems)
-        own = scopes.scope(notes, (*path, "match"), entry.get("match"), kinds, bodies.scope_names(number))
-        body = bodies.body(notes, path, entry, number, checks)
-        judged = _judged(notes, path, (base, own), body, kinds)
-        if body is not None and len(notes.problems) == before and entry["action"] != "disabled":
+        compiled = _compiled(notes, ("spec", "rules", i), entry, base, number, kinds, checks)
+        if compiled is not None and entry["action"] != "disabled":
+            own, body, judged = compiled
             rules.append(_rule(pack, (base, own), entry, body, judged, (number, i), spec.get("enforceFrom")))
     for pointer, sentence in cel.unfit(spec.get("values", {})):
         notes.problem(("spec", "values", *pointers.split(pointer)), sentence)
     return pack, rules, (number, spec.get("values", {}))
+
+
+def _compiled(
+    notes: Notes,
+    path: Path,
+    entry: Mapping[str, Any],
+    base: Scope,
+    number: int,
+    kinds: Kinds,
+    checks: Mapping[str, Module],
+) -> tuple[Scope, Body, frozenset[tuple[str, str]]] | None:
+    """Return a rule's own scope, what it does and the kinds that it judges; None where it has problems."""
+    before = len(notes.problems)
+    own = scopes.scope(notes, (*path, "match"), entry.get("match"), kinds, bodies.scope_names(number))
+    body = bodies.body(notes, path, entry, number, checks)
+    if body is None or len(notes.problems) > before:
+        return None
+    judged = _judged(notes, path, (base, own), body, kinds)
+    return (own, body, judged) if len(notes.problems) == before else None
 
 
 def _rule(
@@ -149,7 +198,7 @@ def _later(*days: str | None) -> date | None:
 
 
 def _judged(
-    notes: Notes, path: Path, both: tuple[Scope, Scope], body: Body | None, kinds: Kinds
+    notes: Notes, path: Path, both: tuple[Scope, Scope], body: Body, kinds: Kinds
 ) -> frozenset[tuple[str, str]]:
     """Return the kinds that a rule judges: those of its scopes, else those of its check, else every workload kind.
 
@@ -157,13 +206,13 @@ def _judged(
     names are an error.
     """
     workloads = frozenset(kinds)
-    able = workloads | body.more_kinds if body else workloads
+    able = workloads | body.more_kinds
     base, own = (scope.kinds for scope in both)
     if base is None and own is None:
         return able
     wanted = base if own is None else own if base is None else base & own
     assert wanted is not None
-    if body is not None and body.check is not None:
+    if body.check is not None:
         unable = sorted(f"{group}/{kind}".lstrip("/") for group, kind in (own or frozenset()) - able)
         if unable:
             notes.problem((*path, "match", "kinds"), f"its check does not judge {', '.join(unable)}")

@@ -37,7 +37,7 @@ def resolve(documents: Sequence[Document], *, complete: bool = True) -> tuple[li
     problems = list(_twice(documents))
     packs: dict[str, Document] = {}
     for document in documents:
-        packs.setdefault(_name(document), document)
+        packs.setdefault(name_of(document), document)
     packs.pop("", None)
     for document in documents:
         problem = _broken(document, packs, complete)
@@ -47,7 +47,8 @@ def resolve(documents: Sequence[Document], *, complete: bool = True) -> tuple[li
     return [_resolved(document, packs, done) for document in documents], problems
 
 
-def _name(document: Document) -> str:
+def name_of(document: Document) -> str:
+    """Return a pack's name, or '' where it has none that can be read."""
     metadata = document.value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return name if isinstance(name, str) else ""
@@ -58,7 +59,8 @@ def _spec(document: Document) -> dict[str, Any]:
     return spec if isinstance(spec, dict) else {}
 
 
-def _base(document: Document) -> str:
+def base_of(document: Document) -> str:
+    """Return the name of the pack that a pack extends, or ''."""
     base = _spec(document).get("extends")
     return base if isinstance(base, str) else ""
 
@@ -67,7 +69,7 @@ def _twice(documents: Sequence[Document]) -> Iterator[Problem]:
     first: dict[str, Document] = {}
     path = ("metadata", "name")
     for document in documents:
-        name = _name(document)
+        name = name_of(document)
         if name and name in first:
             place = first[name].place(path)
             text = f"the pack {name} is loaded twice; the other stands at {place.source}:{place.line}"
@@ -77,10 +79,10 @@ def _twice(documents: Sequence[Document]) -> Iterator[Problem]:
 
 def _chain(document: Document, packs: Mapping[str, Document]) -> list[str]:
     """Return the names from a pack to its last base; the last is repeated in a cycle, unknown where there is none."""
-    names = [_name(document)]
+    names = [name_of(document)]
     here: Document | None = document
-    while here is not None and _base(here):
-        base = _base(here)
+    while here is not None and base_of(here):
+        base = base_of(here)
         names.append(base)
         if base in names[:-1] or len(names) > CHAIN:
             break
@@ -90,18 +92,18 @@ def _chain(document: Document, packs: Mapping[str, Document]) -> list[str]:
 
 def _broken(document: Document, packs: Mapping[str, Document], complete: bool) -> Problem | None:
     """Return what keeps this very pack from being resolved; what its base suffers from is told there."""
-    base, path = _base(document), ("spec", "extends")
+    base, path = base_of(document), ("spec", "extends")
     if not base:
         return None
     if base not in packs:
-        known = sorted(name for name in packs if name != _name(document))
+        known = sorted(name for name in packs if name != name_of(document))
         text = f"no pack is named {base}; {hint(base, known)}loaded: {', '.join(known[:20]) or 'no other'}"
         return document.problem(path, f"{text}; give the file of the base too") if complete else None
     names = _chain(document, packs)
     if names[-1] in names[:-1]:
         # Told once for each cycle: by its first name.
         cycle = names[names.index(names[-1]) :]
-        if _name(document) != min(cycle):
+        if name_of(document) != min(cycle):
             return None
         return document.problem(path, f"packs cannot extend themselves: {' -> '.join(cycle)}")
     if len(names) > CHAIN:
@@ -114,7 +116,7 @@ def _resolved(document: Document, packs: Mapping[str, Document], done: dict[int,
     if key not in done:
         names = _chain(document, packs)
         whole = len(names) <= CHAIN and names[-1] not in names[:-1] and (len(names) == 1 or names[-1] in packs)
-        base = _resolved(packs[_base(document)], packs, done) if whole and len(names) > 1 else None
+        base = _resolved(packs[base_of(document)], packs, done) if whole and len(names) > 1 else None
         done[key] = _merge(base, document) if base is not None else document
     return done[key]
 

@@ -15,6 +15,7 @@ from webhook.model.review import Review
 from webhook.packs.exempt import Exemption
 from webhook.packs.match import Scope
 
+
 @dataclass(frozen=True, slots=True)
 class Expression:
     """A rule in CEL: it is kept where `holds` is true. `message` says what is wanted."""

@@ -132,7 +132,8 @@ def _exemptions(document: Document, spec: dict[str, Any], names: list[str]) -> I
     for index, exemption in enumerate(_list(spec.get("exemptions"))):
         for place, name in enumerate(_list(_mapping(exemption).get("rules"))):
             if isinstance(name, str) and name and name not in names:
-                text = f"the pack has no rule {shown(name)}; {hint(name, names)}its rules: {', '.join(names[:20]) or 'none'}"
+                known = ", ".join(names[:20]) or "none"
+                text = f"the pack has no rule {shown(name)}; {hint(name, names)}its rules: {known}"
                 yield document.problem(("spec", "exemptions", index, "rules", place), text)
 
 

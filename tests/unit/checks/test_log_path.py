@@ -315,7 +315,7 @@ def test_a_container_added_after_a_fix_gets_a_volume_of_its_own() -> None:
     assert again["spec"]["containers"][1]["volumeMounts"] == [{"name": "logs-2", "mountPath": "/var/log/app"}]
 
 
-VALUES = st.one_of(
+VALUES: st.SearchStrategy[Any] = st.one_of(
     st.none(), st.booleans(), st.integers(-2, 2), st.sampled_from(["", "x", "/var/log/app", "$(A)", "$("]), st.just([])
 )
 ENTRIES = st.dictionaries(
@@ -333,3 +333,23 @@ def test_values_of_wrong_types_never_raise(
     obj = {"metadata": {"annotations": annotations}, "spec": {"containers": [container], "volumes": volumes, "os": os}}
     for violation in found(obj, hostLogDirectories=["/var/log"], allowStdout=True, requireVariable=True):
         assert violation.pointer.startswith(("/spec/", "/metadata/"))
+
+
+@pytest.mark.parametrize("name", [None, 7, [], {}])
+@pytest.mark.parametrize("field", ["env", "volumeMounts", "envFrom"])
+def test_names_of_wrong_types_never_raise(field: str, name: Any) -> None:
+    container = {"name": "web", field: [{"name": name, "mountPath": "/var/log/app"}]}
+    obj = {"spec": {"containers": [container], "volumeClaimTemplates": [{"metadata": {"name": name}}]}}
+    assert reasons(obj) == [log_path.MISSING]
+    assert fixed(obj)["spec"]["volumes"] == [{"name": "logs", **SIZED}]
+
+
+def test_a_mount_added_elsewhere_leaves_the_words_of_an_old_finding_alone() -> None:
+    (before,), (after,) = found(mounted()), found(mounted("/data", "/etc/web"))
+    assert (before.container, before.found) == (after.container, after.found)
+
+
+def test_under_a_pattern_one_read_only_directory_does_not_hide_the_others() -> None:
+    obj = mounted("/data/logs/a", "/data/logs/a/b")
+    obj["spec"]["containers"][0]["volumeMounts"][1]["readOnly"] = True
+    assert reasons(obj, directories=["/data/logs/**"]) == []

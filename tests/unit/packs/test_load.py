@@ -37,16 +37,16 @@ SOUND = "rules: [{name: a, action: deny, expression: 'true'}]"
 
 
 def both(*texts: str) -> tuple[list[str], list[str]]:
-    packs, problems = load([(f"p{number}.yaml", text) for number, text in enumerate(texts)], CHECKS)
-    return [pack.value["metadata"]["name"] for pack in packs], [str(problem) for problem in problems]
+    loaded = load([(f"p{number}.yaml", text) for number, text in enumerate(texts)], CHECKS)
+    return [pack.value["metadata"]["name"] for pack in loaded.sound], [str(problem) for problem in loaded.problems]
 
 
 def test_ten_mistakes_give_ten_errors() -> None:
     name = "ten-mistakes.yaml"
-    packs, problems = load([(name, (GOLDEN / name).read_text())], CHECKS)
+    loaded = load([(name, (GOLDEN / name).read_text())], CHECKS)
     wanted = (GOLDEN / "ten-mistakes.txt").read_text().replace("{version}", webhook.__version__)
-    assert (packs, "".join(f"{problem}\n" for problem in problems)) == ([], wanted)
-    assert len(problems) == 10
+    assert (loaded.sound, "".join(f"{problem}\n" for problem in loaded.problems)) == ((), wanted)
+    assert len(loaded.problems) == 10
 
 
 def test_the_golden_files_are_these() -> None:
@@ -55,9 +55,34 @@ def test_the_golden_files_are_these() -> None:
 
 def test_sound_packs_come_whole() -> None:
     base = spec("base", "values: {names: [x]}", SOUND[:-2] + ", match: {names: '${values.names}'}}]")
-    packs, problems = load([("top", spec("top", "extends: base", "values: {names: [y]}") + "---\n" + base)], CHECKS)
-    assert problems == []
-    assert [pack.value["spec"]["rules"][0]["match"]["names"] for pack in packs] == [["y"], ["x"]]
+    top = spec("top", "extends: base", "values: {names: [y]}")
+    loaded = load([("top", top + "---\n" + base)], CHECKS)
+    assert loaded.problems == ()
+    assert [pack.value["spec"]["rules"][0]["match"]["names"] for pack in loaded.sound] == [["y"]]
+
+
+def test_a_pack_that_another_one_extends_does_not_judge_by_itself() -> None:
+    base, top = spec("base", SOUND), spec("top", "extends: base")
+    assert both(base, top) == (["top"], [])
+    assert both(base) == (["base"], [])
+
+
+def test_a_lent_base_may_be_extended_and_judges_never_by_itself() -> None:
+    texts, bases = (
+        [("top", spec("top", "extends: middle"))],
+        [("b", spec("middle", "extends: base")), ("c", spec("base", SOUND))],
+    )
+    loaded = load(texts, CHECKS, bases)
+    assert loaded.problems == ()
+    assert [pack.value["metadata"]["name"] for pack in loaded.sound] == ["top"]
+    assert [rule["name"] for rule in loaded.sound[0].value["spec"]["rules"]] == ["a"]
+    assert load([("top", spec("top", SOUND))], CHECKS, bases).sound[0].value["metadata"]["name"] == "top"
+
+
+def test_a_pack_of_the_name_of_a_lent_base_takes_its_place() -> None:
+    own = spec("base", SOUND.replace("name: a", "name: mine"))
+    loaded = load([("own", own), ("top", spec("top", "extends: base"))], CHECKS, [("c", spec("base", SOUND))])
+    assert [rule["name"] for rule in loaded.sound[0].value["spec"]["rules"]] == ["mine"]
 
 
 def test_mistakes_of_reading_and_of_meaning_are_told_together() -> None:
@@ -146,7 +171,8 @@ LINES = st.sampled_from(
 
 @given(st.lists(LINES, max_size=40).map("\n".join))
 def test_whatever_a_text_holds_it_gives_packs_or_problems(text: str) -> None:
-    packs, problems = load([("p.yaml", text)], CHECKS)
+    loaded = load([("p.yaml", text)], CHECKS)
+    packs, problems = loaded.sound, loaded.problems
     assert packs or problems
     assert all(problem.source == "p.yaml" for problem in problems)
 
@@ -154,4 +180,4 @@ def test_whatever_a_text_holds_it_gives_packs_or_problems(text: str) -> None:
 @pytest.mark.parametrize("line", range(len((GOLDEN / "ten-mistakes.yaml").read_text().splitlines())))
 def test_a_pack_that_is_cut_off_is_never_sound(line: int) -> None:
     text = "\n".join((GOLDEN / "ten-mistakes.yaml").read_text().splitlines()[:line])
-    assert load([("p.yaml", text)], CHECKS)[0] == []
+    assert load([("p.yaml", text)], CHECKS).sound == ()
