@@ -99,6 +99,23 @@ def table(extra: Iterable[Row] = ()) -> Kinds:
     return MappingProxyType({(row.group, row.kind): row for row in (*TABLE, *extra)})
 
 
+def row(text: str) -> Row:
+    """Return the row that a company writes in its settings: `group/Kind:resource:path.of.the.template`.
+
+    `acme.example/Service:services:spec.template`; `*` in the path stands for every element of a list. Raises
+    ValueError with a sentence.
+    """
+    parts = text.split(":")
+    group, _, kind = parts[0].rpartition("/")
+    path = tuple(parts[-1].split("."))
+    if len(parts) != 3 or not all(parts) or not group or not kind or not all(path):
+        raise ValueError(
+            f"{text!r} is no workload kind; wanted group/Kind:resource:path of its pod template, "
+            "such as acme.example/Service:services:spec.template"
+        )
+    return Row(group, kind, parts[1], (path,))
+
+
 KINDS: Kinds = table()
 
 
