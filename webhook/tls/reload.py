@@ -91,6 +91,9 @@ class Certificate:
         context.minimum_version = self._minimum
         # API servers fall back to HTTP/1.1 for webhooks; h2 was switched off everywhere after CVE-2023-44487.
         context.set_alpn_protocols(["http/1.1"])
+        # A connection that ends without TLS's own goodbye (ours, when it makes room for another) is no error to
+        # send an alert for: HTTP says by itself whether a message was whole.
+        context.options |= getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
         context.load_cert_chain(certificate, key)
         if self._client_ca is not None:
             context.load_verify_locations(self._client_ca)
@@ -98,7 +101,8 @@ class Certificate:
         return context, issue.window(store.read(certificate, key).certificate)[2].timestamp()
 
     def _stat(self) -> _Stamp:
-        return tuple(_stamp(path) for path in self._files)
+        files = self._files if self._client_ca is None else (*self._files, self._client_ca)
+        return tuple(_stamp(path) for path in files)
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

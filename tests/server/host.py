@@ -1,0 +1,62 @@
+"""Runs the real server (`webhook.main.host`) over a service that a test steers by the object's name.
+
+`slow-<seconds>` takes so long, `bug` raises, `deny` denies; all else is allowed. SIGHUP counts a load of
+packs that fails when the file in PACKS_FAIL exists.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from webhook import main, settings
+from webhook.model.decision import Decision
+from webhook.model.review import Review
+from webhook.observe import log, metrics
+
+
+class Service:
+    """Decides by name."""
+
+    def __init__(self, figures: metrics.Metrics) -> None:
+        """Count into `figures`."""
+        self.figures = figures
+
+    def decide(self, endpoint: str, review: Review, deadline: float | None) -> Decision:
+        """Do what the name says."""
+        if review.name.startswith("slow-"):
+            time.sleep(float(review.name.removeprefix("slow-")))
+        if review.name == "bug":
+            raise ZeroDivisionError(f"secret of {review.name}")
+        decision = Decision(allowed=review.name != "deny")
+        self.figures.record(endpoint, review, decision, 0.001)
+        return decision
+
+    def ready(self) -> tuple[bool, str]:
+        """Say that packs are loaded."""
+        return True, "ready"
+
+
+def run() -> int:
+    """Serve with the settings of the environment; the first argument is the file that makes loads fail."""
+    found = settings.read({})
+    log.configure(found.log_level, found.log_format)
+    directory = metrics.prepare()
+    figures = metrics.Metrics()
+    fails = Path(sys.argv[1])
+
+    def look() -> None:
+        if fails.exists():
+            figures.load_failed()
+        else:
+            figures.loaded(1)
+
+    try:
+        return main.host(found, directory, Service(figures), figures, look)
+    finally:
+        metrics.clear(directory)
+
+
+if __name__ == "__main__":
+    sys.exit(run())

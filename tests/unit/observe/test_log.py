@@ -1,0 +1,58 @@
+"""The log: one line for a record, and nothing in it that an object brought."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+
+from webhook.observe.log import LONGEST, Json, Text
+
+
+def record(
+    message: str = "hello", fields: dict[str, Any] | None = None, failed: bool = False
+) -> logging.LogRecord:
+    info = None
+    if failed:
+        try:
+            raise KeyError("hunter2")
+        except KeyError:
+            info = sys.exc_info()
+    made = logging.LogRecord("plimsoll", logging.INFO, "x.py", 1, message, (), info)
+    if fields is not None:
+        made.fields = fields
+    return made
+
+
+def test_a_record_is_one_line_of_json_with_its_fields() -> None:
+    line = Json().format(record("two\nlines", {"uid": "u-1", "rules": ["acme/no-latest"]}))
+    assert "\n" not in line
+    read = orjson.loads(line)
+    assert (read["message"], read["uid"], read["rules"]) == ("two\nlines", "u-1", ["acme/no-latest"])
+    assert (read["level"], read["time"][-1]) == ("info", "Z")
+
+
+def test_fields_that_are_not_listed_are_not_written() -> None:
+    assert "hunter2" not in Json().format(
+        record(fields={"object": {"data": "hunter2"}, "password": "hunter2"})
+    )
+
+
+def test_an_exception_is_its_type_and_place_without_its_message() -> None:
+    for form in (Json(), Text()):
+        line = form.format(record(failed=True))
+        assert "KeyError at test_log.py:" in line
+        assert "hunter2" not in line
+
+
+def test_long_texts_are_cut() -> None:
+    read = orjson.loads(Json().format(record("x" * 5000, {"name": "y" * 5000})))
+    assert len(read["message"]) == len(read["name"]) == LONGEST
+
+
+def test_a_name_cannot_forge_a_line_or_a_colour_in_plain_text() -> None:
+    line = Text().format(record(fields={"name": "a\n2026 error forged\x1b[31m"}))
+    assert "\n" not in line
+    assert "\x1b" not in line

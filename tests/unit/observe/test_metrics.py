@@ -1,0 +1,164 @@
+"""The figures: what is counted under which labels, and that labels can't grow without end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from webhook.model.decision import About, Decision, Fault, Finding, Fixed, Violation
+from webhook.model.review import Review, parse
+from webhook.observe import metrics
+from webhook.observe.metrics import Bounded, Metrics
+
+ABOUT = About("acme", "1", "no-latest", "deny")
+
+
+@pytest.fixture
+def review() -> Review:
+    request = {
+        "uid": "u-1",
+        "operation": "CREATE",
+        "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
+        "name": "secret-project",
+        "namespace": "shop",
+        "object": {},
+    }
+    return parse({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request})
+
+
+def value(figures: Metrics, name: str, **labels: str) -> float | None:
+    found: float | None = figures.registry.get_sample_value(name, labels)
+    return found
+
+
+def test_a_denied_review_is_counted_with_its_findings(review: Review) -> None:
+    figures = Metrics()
+    finding = Finding(ABOUT, Violation("/spec", "tag", "latest", "a tag"), "deny")
+    figures.record("validate", review, Decision(False, (finding, finding)), 0.002)
+    reviews = value(
+        figures, "plimsoll_reviews_total", endpoint="validate", operation="CREATE", decision="denied"
+    )
+    findings = value(
+        figures, "plimsoll_findings_total", pack="acme", rule="no-latest", action="deny", effective="deny"
+    )
+    assert (reviews, findings) == (1, 2)
+    assert value(figures, "plimsoll_review_seconds_sum", endpoint="validate") == pytest.approx(0.002)
+
+
+def test_errors_and_unknown_facts_are_counted(review: Review) -> None:
+    figures = Metrics()
+    error = Fault(ABOUT, "error", "it broke", "deny")
+    unknown = Fault(ABOUT, "unknown", "no answer", "warn", "namespace")
+    figures.record("validate", review, Decision(errors=(error,), unknown=(unknown,)), 0.001)
+    assert value(figures, "plimsoll_rule_errors_total", pack="acme", rule="no-latest") == 1
+    assert value(figures, "plimsoll_unknown_total", fact="namespace") == 1
+
+
+def test_only_fixes_that_were_made_count_as_patched(review: Review) -> None:
+    figures = Metrics()
+    patched = (Fixed(ABOUT, 1, "/spec"), Fixed(ABOUT, 1, "/spec", would=True))
+    figures.record("mutate", review, Decision(patched=patched), 0.001)
+    assert value(figures, "plimsoll_patched_total", pack="acme", rule="no-latest") == 1
+
+
+def test_no_label_holds_a_name_of_an_object(review: Review) -> None:
+    figures = Metrics()
+    figures.record("validate", review, Decision(), 0.001)
+    labels = [
+        label
+        for family in figures.registry.collect()
+        for sample in family.samples
+        for label in sample.labels.values()
+    ]
+    assert not {"secret-project", "shop", "u-1"} & set(labels)
+
+
+def test_labels_that_grow_without_end_become_other() -> None:
+    bounded = Bounded(2)
+    assert [bounded(name) for name in "abca"] == [("a",), ("b",), ("other",), ("a",)]
+
+
+def test_a_failed_load_is_said_until_a_load_goes_well() -> None:
+    figures = Metrics()
+    figures.loaded(3)
+    figures.load_failed()
+    assert (value(figures, "plimsoll_packs_loaded"), value(figures, "plimsoll_pack_load_failed")) == (3, 1)
+    figures.loaded(2)
+    assert (value(figures, "plimsoll_packs_loaded"), value(figures, "plimsoll_pack_load_failed")) == (2, 0)
+
+
+def test_the_log_line_names_the_object_and_the_rules_and_nothing_else(
+    review: Review, caplog: pytest.LogCaptureFixture
+) -> None:
+    finding = Finding(ABOUT, Violation("/spec", "tag", "hunter2", "a tag"), "deny")
+    with caplog.at_level("INFO"):
+        Metrics().record("validate", review, Decision(False, (finding,)), 0.0015)
+    (line,) = caplog.records
+    assert line.fields["rules"] == ["acme/no-latest"]  # type: ignore[attr-defined]
+    assert line.fields["name"] == "secret-project"  # type: ignore[attr-defined]
+    assert "hunter2" not in orjson.dumps(line.fields).decode()  # type: ignore[attr-defined]
+
+
+def test_a_review_without_findings_is_no_line_at_info(
+    review: Review, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        Metrics().record("validate", review, Decision(), 0.001)
+    assert caplog.records == []
+
+
+WORKER = """
+import sys
+from webhook.observe.metrics import Metrics
+figures = Metrics()
+figures.loaded(int(sys.argv[1]))
+figures.connections(int(sys.argv[1]))
+for _ in range(int(sys.argv[1])):
+    figures.shed("requests")
+import os; print(os.getpid())
+"""
+
+
+def work(directory: Path, number: int) -> int:
+    """Run a process that counts `number` times, and return its id."""
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, str(number)],
+        env={metrics.VARIABLE: str(directory), "PYTHONPATH": ":".join(sys.path)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+def rendered(directory: Path, name: str) -> float:
+    text = metrics.render(directory, lambda: None, lambda: 0.0).decode()
+    return float(next(line.split()[-1] for line in text.splitlines() if line.startswith(name)))
+
+
+def test_workers_are_added_up_and_a_worker_that_ends_takes_no_count_with_it(tmp_path: Path) -> None:
+    first, second = work(tmp_path, 3), work(tmp_path, 4)
+    assert rendered(tmp_path, "plimsoll_shed_total") == 7
+    assert rendered(tmp_path, "plimsoll_connections") == 7
+    assert rendered(tmp_path, "plimsoll_packs_loaded") == 3
+    metrics.bury(tmp_path, first)
+    assert rendered(tmp_path, "plimsoll_shed_total") == 7
+    assert rendered(tmp_path, "plimsoll_connections") == 4
+    metrics.bury(tmp_path, second)
+    assert rendered(tmp_path, "plimsoll_shed_total") == 7
+    assert not list(tmp_path.glob(f"*_{first}.db"))
+
+
+def test_a_master_that_counted_before_the_fork_stands_in_no_minimum(tmp_path: Path) -> None:
+    master = work(tmp_path, 0)
+    work(tmp_path, 2)
+    metrics.forget(tmp_path, master)
+    assert rendered(tmp_path, "plimsoll_packs_loaded") == 2
+
+
+def test_the_certificates_end_is_seconds_from_now(tmp_path: Path) -> None:
+    text = metrics.render(tmp_path, lambda: 1500.0, lambda: 1000.0)
+    assert b"plimsoll_certificate_expiry_seconds 500\n" in text

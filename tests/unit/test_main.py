@@ -1,0 +1,80 @@
+"""The console entry: which commands there are, what each costs to ask for, and what a wrong one comes to."""
+
+from __future__ import annotations
+
+import importlib
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from webhook import main
+from webhook.errors import ConfigError
+from webhook.settings import options
+
+
+def test_every_command_has_help_and_the_three_parts_of_one() -> None:
+    assert {"certs", "serve"} <= set(main.commands())
+    for name in main.commands():
+        module = importlib.import_module(f"webhook.cli.{name}")
+        assert isinstance(module.HELP, str)
+        assert callable(module.configure)
+        assert callable(module.run)
+
+
+def test_help_lists_the_commands_and_imports_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main.main(["--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n  {name} " in shown for name in main.commands())
+    script = (
+        "import sys; from webhook import main\n"
+        "try: main.main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'flask', 'gunicorn', 'cel_expr_python', 'yaml', 'cryptography', 'orjson'} & set(sys.modules)\n"
+        "sys.exit(','.join(sorted(heavy)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(main.__file__).parents[1], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_unknown_command_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main.main(["nonsense"])
+    assert end.value.code == 2
+    assert "serve" in capsys.readouterr().err
+
+
+def test_serve_has_a_flag_for_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.main(["serve", "--help"])
+    shown = capsys.readouterr().out
+    assert all(option.flag in shown for option in options())
+
+
+def test_bad_settings_are_2_and_all_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["serve", "--port", "x", "--workers", "0"]) == 2
+    shown = capsys.readouterr().err
+    assert "--port" in shown
+    assert "--workers" in shown
+
+
+def test_sockets_of_both_families_share_a_port() -> None:
+    sockets = main.listen(["127.0.0.1", "::1"], 0, "port")
+    names = [main.address(sock) for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    assert [name for name, _ in names] == ["127.0.0.1", "::1"]
+    assert len({port for _, port in names}) == 1
+
+
+def test_a_port_that_is_taken_names_the_setting() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(ConfigError, match="--port: can't listen"),
+    ):
+        main.listen(["127.0.0.1"], taken.getsockname()[1], "port")

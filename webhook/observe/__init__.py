@@ -1,0 +1,1 @@
+"""What operators see of the server: figures for Prometheus and one structured log."""

@@ -1,0 +1,260 @@
+"""Figures for Prometheus, added up over all workers (prometheus_client's multiprocess mode).
+
+Labels come from endpoints, rules and actions, never from names of objects or users: a cluster once made six
+million series of those. Where a label could still grow without end, `Bounded` keeps it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from webhook import __version__
+
+if TYPE_CHECKING:
+    from webhook.model.decision import Decision
+    from webhook.model.review import Review
+
+LOG = logging.getLogger("plimsoll.review")
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0)
+"""Seconds. A review takes about a millisecond; 1 and 3 s are the timeouts of our webhooks."""
+
+_OPERATIONS = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
+_ENDPOINTS = frozenset({"validate", "advise", "mutate"})
+
+
+def prepare() -> Path:
+    """Make a fresh directory for the workers' figures and tell prometheus_client of it.
+
+    Must run before prometheus_client is imported, which decides once, at import, how it counts. The caller
+    removes it with `clear` at the end. In memory where /dev/shm is there: a worker must not wait for a disk.
+    """
+    shm = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a name of its own in it, readable by us alone
+    place = shm if os.access(shm, os.W_OK) else None
+    directory = Path(tempfile.mkdtemp(prefix="plimsoll-metrics-", dir=place))
+    os.environ[VARIABLE] = str(directory)
+    return directory
+
+
+def clear(directory: Path) -> None:
+    """Remove what `prepare` made."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+class Bounded:
+    """Lets the first `most` different values of a label through and calls every further one "other"."""
+
+    def __init__(self, most: int = 1000) -> None:
+        """Start with none seen."""
+        self._seen: set[tuple[str, ...]] = set()
+        self._most = most
+
+    def __call__(self, *values: str) -> tuple[str, ...]:
+        """Return the label values to count under."""
+        if values in self._seen:
+            return values
+        if len(self._seen) >= self._most:
+            return ("other",) * len(values)
+        self._seen.add(values)
+        return values
+
+
+class Metrics:
+    """Everything that is counted; one object for each process. Implements `ports.Recorder`."""
+
+    def __init__(self) -> None:
+        """Make the figures, in a registry of their own."""
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        registry = self.registry = CollectorRegistry()
+        labels = ["pack", "rule", "action", "effective"]
+        self._reviews = Counter(
+            "plimsoll_reviews", "Reviews answered", ["endpoint", "operation", "decision"], registry=registry
+        )
+        self._findings = Counter("plimsoll_findings", "Findings", labels, registry=registry)
+        self._errors = Counter(
+            "plimsoll_rule_errors", "Rules that failed", ["pack", "rule"], registry=registry
+        )
+        self._unknown = Counter(
+            "plimsoll_unknown", "Facts that could not be had", ["fact"], registry=registry
+        )
+        self._seconds = Histogram(
+            "plimsoll_review_seconds",
+            "Time from the read body to the decision",
+            ["endpoint"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._patched = Counter("plimsoll_patched", "Fixes applied", ["pack", "rule"], registry=registry)
+        self._shed = Counter(
+            "plimsoll_shed", "Requests and connections turned away", ["reason"], registry=registry
+        )
+        self._connections = Gauge(
+            "plimsoll_connections", "Open connections", registry=registry, multiprocess_mode="livesum"
+        )
+        self._packs = Gauge(
+            "plimsoll_packs_loaded",
+            "Packs in force, in the worker that has fewest",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._failed = Gauge(
+            "plimsoll_pack_load_failed",
+            "1 when the last load failed in a worker, which keeps the last good packs",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._build = Gauge(
+            "plimsoll_build_info", "Always 1", ["version"], registry=registry, multiprocess_mode="livemax"
+        )
+        self._bound_findings, self._bound_rules, self._bound_facts = Bounded(), Bounded(), Bounded(100)
+
+    def record(self, endpoint: str, review: Review, decision: Decision, seconds: float) -> None:
+        """Count one decided review and write its log line; `seconds` is how long it took."""
+        endpoint = endpoint if endpoint in _ENDPOINTS else "other"
+        with _kept():
+            self._count(endpoint, review, decision, seconds)
+        _log(endpoint, review, decision, seconds)
+
+    def _count(self, endpoint: str, review: Review, decision: Decision, seconds: float) -> None:
+        operation = review.operation if review.operation in _OPERATIONS else "other"
+        word = "allowed" if decision.allowed else "denied"
+        self._reviews.labels(endpoint, operation, word).inc()
+        self._seconds.labels(endpoint).observe(seconds)
+        for finding in decision.findings:
+            self._findings.labels(
+                *self._bound_findings(finding.pack, finding.rule, finding.action, finding.effective)
+            ).inc()
+        for fault in decision.errors:
+            self._errors.labels(*self._bound_rules(fault.pack, fault.rule)).inc()
+        for fault in decision.unknown:
+            self._unknown.labels(*self._bound_facts(fault.fact)).inc()
+        for fixed in decision.patched:
+            if not fixed.would:
+                self._patched.labels(*self._bound_rules(fixed.pack, fixed.rule)).inc()
+
+    def shed(self, reason: str) -> None:
+        """Count one connection or request that was turned away."""
+        with _kept():
+            self._shed.labels(reason).inc()
+
+    def connections(self, count: int) -> None:
+        """Say how many connections this worker holds now."""
+        with _kept():
+            self._connections.set(count)
+
+    def loaded(self, packs: int) -> None:
+        """Say that so many packs are in force after a load that went well."""
+        with _kept():
+            self._build.labels(__version__).set(1)
+            self._packs.set(packs)
+            self._failed.set(0)
+
+    def load_failed(self) -> None:
+        """Say that a load failed, and the last good packs stay."""
+        with _kept():
+            self._failed.set(1)
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    """Let a figure that can't be kept be lost, and said: its file may be gone, or its disk full.
+
+    A count that fails must neither decide a review nor end a worker.
+    """
+    try:
+        yield
+    except OSError as error:
+        LOG.error("figures can't be kept: %s", error.strerror)
+
+
+def _log(endpoint: str, review: Review, decision: Decision, seconds: float) -> None:
+    if decision.errors:
+        level = logging.WARNING
+    elif decision.findings or decision.unknown or decision.patched:
+        level = logging.INFO
+    else:
+        level = logging.DEBUG  # what is fine is most of a cluster's traffic
+    if not LOG.isEnabledFor(level):
+        return
+    fields = {
+        "endpoint": endpoint,
+        "uid": review.uid,
+        "operation": review.operation,
+        "kind": str(review.kind),
+        "namespace": review.namespace,
+        "name": review.name,
+        "dry_run": review.dry_run,
+        "allowed": decision.allowed,
+        "rules": sorted({f"{item.pack}/{item.rule}" for item in decision.findings}),
+        "errors": sorted({f"{item.pack}/{item.rule}" for item in decision.errors}),
+        "unknown": sorted({item.fact for item in decision.unknown}),
+        "patched": sorted({f"{item.pack}/{item.rule}" for item in decision.patched if not item.would}),
+        "milliseconds": round(seconds * 1000, 3),
+    }
+    LOG.log(level, "review %s", "allowed" if decision.allowed else "denied", extra={"fields": fields})
+
+
+def render(directory: Path, expires: Callable[[], float | None], now: Callable[[], float]) -> bytes:
+    """Return all workers' figures in Prometheus' text format.
+
+    `expires` gives the end of the served certificate's life (seconds since 1970, None: no worker says),
+    `now` the time in the same unit.
+    """
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
+    with _locked(directory, fcntl.LOCK_SH):
+        text = generate_latest(registry)
+    end = expires()
+    if end is None:
+        return text
+    name = b"plimsoll_certificate_expiry_seconds"
+    about = b"# HELP %b Seconds until the served certificate ends\n# TYPE %b gauge\n%b %d\n"
+    return text + about % (name, name, name, round(end - now()))
+
+
+def forget(directory: Path, pid: int) -> None:
+    """Remove the files of a process that counts no more: the master's zeros would be every minimum."""
+    for path in directory.glob(f"*_{pid}.db"):
+        path.unlink(missing_ok=True)
+
+
+def bury(directory: Path, pid: int) -> None:
+    """Add the figures of a worker that ended to those of the dead, and remove its files.
+
+    Without this every crashed worker would leave files for ever, and a scrape reads all of them. Counters
+    must not fall when a worker ends, so they are kept, in one file for each type.
+    """
+    from prometheus_client.mmap_dict import MmapedDict
+
+    with _locked(directory, fcntl.LOCK_EX):
+        for path in directory.glob(f"gauge_live*_{pid}.db"):
+            path.unlink(missing_ok=True)
+        for kind in ("counter", "histogram"):
+            path = directory / f"{kind}_{pid}.db"
+            if not path.exists():
+                continue
+            dead = MmapedDict(str(directory / f"{kind}_dead.db"))  # type: ignore[no-untyped-call]
+            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
+                dead.write_value(key, dead.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
+            dead.close()  # type: ignore[no-untyped-call]
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _locked(directory: Path, how: int) -> Iterator[None]:
+    # A scrape between the two steps of `bury` would count a worker twice, or not at all.
+    with (directory / "lock").open("a") as file:
+        fcntl.flock(file, how)
+        yield

@@ -1,0 +1,1 @@
+"""The server: Flask on gunicorn over TLS, and a small process beside it for probes and figures."""

@@ -1,0 +1,127 @@
+"""The admission endpoints: an AdmissionReview comes in by POST, one goes out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flask import Request, Response
+
+from webhook.errors import ReviewError
+from webhook.model import answer
+from webhook.model.decision import Decision
+from webhook.model.review import Review, decode, parse
+
+LOG = logging.getLogger(__name__)
+ENDPOINTS = ("mutate", "validate", "advise")
+MARGIN = 0.2
+"""Seconds of the caller's timeout that are left for the way back."""
+
+FAILED = "Plimsoll failed on this review, which is a bug of its own; its log has the place, by the uid"
+
+STARTED = "plimsoll.started"
+"""Where the worker put the time of the request's first byte (monotonic seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a decision may take at most (seconds), and how large a request body may be (bytes)."""
+
+    deadline: float = 10.0
+    body: int = 7 * 2**20
+
+
+class Decider(Protocol):
+    """The service, as far as the endpoints need it."""
+
+    def decide(self, endpoint: str, review: Review, deadline: float | None) -> Decision:
+        """Decide one review until `deadline` (monotonic seconds)."""
+        ...
+
+
+def admit(service: Decider, endpoint: str, request: Request, limits: Limits) -> Response:
+    """Answer one request to `endpoint`.
+
+    What is wrong with the request is said with a 4xx and a sentence. This is the outermost handler, one of
+    the two broad excepts: whatever a bug of ours raises outside a rule (rules have their own net in the
+    engine), the caller gets an AdmissionReview with its uid, and the log the place of the error.
+    /validate then denies, since nobody knows whether the object keeps the standards, and `failurePolicy:
+    Fail` means just that; the API server doesn't ask failurePolicy about a review that was answered, so this
+    answers in its place. /mutate and /advise allow with a warning: they are registered as Ignore, and no bug
+    of ours may take deployments down there.
+    """
+    started = float(request.environ.get(STARTED) or time.monotonic())
+    uid = ""
+    try:
+        if request.mimetype != "application/json":
+            return refuse(415, f"content type is {request.mimetype or 'missing'!r}, wanted application/json")
+        document = decode(_body(request, limits.body))
+        uid = _uid(document)
+        review = parse(document)
+        decision = service.decide(
+            endpoint, review, deadline(started, request.args.get("timeout"), limits.deadline)
+        )
+        body = answer.encode(review, decision, endpoint)
+    except ReviewError as error:
+        return refuse(error.status, error.message)
+    except Exception:
+        LOG.exception("a bug of the server itself", extra={"fields": {"endpoint": endpoint, "uid": uid}})
+        body = answer.failure(uid, FAILED, allowed=endpoint != "validate")
+    return Response(body, mimetype="application/json")
+
+
+def _body(request: Request, most: int) -> bytes:
+    """Return the body. Raises ReviewError (413) where it is over `most` bytes; a length is believed unread.
+
+    Not request.get_data: of a chunked body over MAX_CONTENT_LENGTH that returns the beginning (Werkzeug 3.1).
+    """
+    length = request.content_length
+    if length is None and not request.environ.get("wsgi.input_terminated"):
+        return b""  # nobody says where it ends
+    if length is None or length <= most:
+        body: bytes = request.environ["wsgi.input"].read(most + 1 if length is None else length)
+        if len(body) <= most:
+            return body
+    raise ReviewError(f"the body is over {most} bytes, more than an AdmissionReview can have", 413)
+
+
+def _uid(document: Mapping[str, Any]) -> str:
+    """Return the review's uid as far as there is one, before anything else is judged."""
+    request = document.get("request")
+    uid = request.get("uid") if isinstance(request, dict) else None
+    return uid if isinstance(uid, str) else ""
+
+
+def deadline(started: float, timeout: str | None, most: float) -> float:
+    """Return when a decision must be there, in the unit of `started` (monotonic seconds).
+
+    `timeout` is what the API server puts into the URL: a duration as Go prints it, `3s`, `1.5s`, `500ms`,
+    `1m0s`. What can't be read counts as not given.
+    """
+    seconds = duration(timeout or "")
+    return started + (most if seconds is None else min(most, max(0.0, seconds - MARGIN)))
+
+
+def duration(text: str) -> float | None:
+    """Return a Go duration in seconds, None for what isn't one."""
+    units = {"ms": 0.001, "h": 3600.0, "m": 60.0, "s": 1.0}
+    total, rest = 0.0, text
+    while rest:
+        digits = len(rest) - len(rest.lstrip("0123456789."))
+        unit = next((unit for unit in units if rest.startswith(unit, digits)), None)
+        if not digits or unit is None or digits > 12:
+            return None
+        try:
+            total += float(rest[:digits]) * units[unit]
+        except ValueError:
+            return None
+        rest = rest[digits + len(unit) :]
+    return total if text else None
+
+
+def refuse(status: int, sentence: str) -> Response:
+    """Return an answer that says in one sentence what is wrong with the request."""
+    return Response(sentence + "\n", status=status, mimetype="text/plain")

@@ -1,0 +1,179 @@
+"""gunicorn as we run it: settings in code, our worker, a master that drains and minds the probes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gunicorn import glogging
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from webhook.web.board import Board
+from webhook.web.worker import Duties, Worker
+
+LOG = logging.getLogger(__name__)
+PATIENCE = 12.0
+"""Seconds that the master waits for workers beyond their drain: what is in work ends, connections linger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a server is started with.
+
+    `health` forks the health process and returns its id; the descriptors given are not to be kept by it.
+    `in_worker` is called in each worker once, before it serves; `ended` in the master with the id of a worker
+    that ended.
+    """
+
+    app: Callable[..., Any]
+    duties: Duties
+    board: Board
+    descriptors: Sequence[int]
+    """Of listening sockets; gunicorn takes them over."""
+    certificate: str
+    key: str
+    workers: int
+    log_level: str
+    health: Callable[[Sequence[int]], int]
+    in_worker: Callable[[], None]
+    ended: Callable[[int], None]
+
+
+class Log(glogging.Logger):  # type: ignore[misc]
+    """gunicorn's logger without handlers of its own: its lines go where all others go."""
+
+    def setup(self, cfg: Any) -> None:
+        """Let records through to the root logger."""
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower(), logging.INFO)
+        self.error_log.setLevel(self.loglevel)
+        for log in (self.error_log, self.access_log):
+            log.handlers[:] = []
+            log.propagate = True
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Write nothing: each review has a line of its own, with what matters in it."""
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn's application: no configuration file, no command line, no environment."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Take the plan; `run` serves."""
+        self.plan = plan
+        self.duties = plan.duties
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Give gunicorn its settings, those that this version of it knows."""
+        shm = Path("/dev/shm")  # noqa: S108 - gunicorn makes an unguessable name in it
+        for name, value in {
+            "bind": [f"fd://{number}" for number in self.plan.descriptors],
+            "worker_class": Worker,
+            "workers": self.plan.workers,
+            "certfile": self.plan.certificate,
+            "keyfile": self.plan.key,
+            # Its notes of every signal and child are for debugging; what matters we say ourselves.
+            "loglevel": "debug" if self.plan.log_level == "debug" else "warning",
+            "logger_class": Log,
+            "preload_app": True,
+            "timeout": 30,
+            "graceful_timeout": int(self.duties.limits.drain + PATIENCE),
+            # A disk that stalls must not look like a worker that stalls.
+            "worker_tmp_dir": str(shm) if os.access(shm, os.W_OK) else None,
+            "forwarded_allow_ips": "",
+            "control_socket_disable": True,  # since gunicorn 25.1
+            "post_worker_init": lambda _worker: self.plan.in_worker(),
+            "child_exit": self._ended,
+            "proc_name": "plimsoll",
+        }.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Callable[..., Any]:
+        """Return the WSGI application."""
+        return self.plan.app
+
+    def run(self) -> None:
+        """Serve until told to stop; raises SystemExit with the status."""
+        Master(self).run()
+
+    def _ended(self, _master: Any, worker: Any) -> None:
+        self.plan.board.leave(worker.age, worker.pid)
+        self.plan.ended(worker.pid)
+
+
+class Master(Arbiter):  # type: ignore[misc]
+    """gunicorn's master, with three differences."""
+
+    def __init__(self, app: Server) -> None:
+        """Take the application."""
+        self._health = 0
+        super().__init__(app)
+
+    def start(self) -> None:
+        """Listen, and put the probes' process beside us before there are workers."""
+        super().start()
+        self.app.plan.board.open(os.getpid())
+        self._watch_health()
+
+    def manage_workers(self) -> None:
+        """Keep the right number of workers, and one health process; called every second."""
+        self._watch_health()
+        super().manage_workers()
+
+    def handle_term(self) -> None:
+        """Say that we are not ready, at once; then the workers drain."""
+        self.app.plan.board.drain()
+        LOG.info("asked to stop: not ready from now on, draining")
+        super().handle_term()
+
+    def handle_hup(self) -> None:
+        """Have the workers look at the packs again, in place: no process is replaced, no connection closed.
+
+        gunicorn's own HUP reads its configuration again and replaces all workers; ours never changes.
+        """
+        self.kill_workers(signal.SIGHUP)
+
+    def handle_usr2(self) -> None:
+        """Don't start a second master: in a cluster a new pod does that."""
+        LOG.warning("SIGUSR2 ignored: start a second server instead")
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Stop everything, the health process last; raises SystemExit."""
+        try:
+            super().halt(reason=reason, exit_status=exit_status)
+        finally:
+            if self._health:
+                _end(self._health)
+
+    def _watch_health(self) -> None:
+        # A health process that died is started again: taking the server down for it would take admission
+        # down. If it can't stay up, the kubelet's liveness probe fails and restarts the pod, as it should.
+        if self._health and _running(self._health):
+            return
+        if self._health:
+            LOG.error("the health process (%d) ended; starting another", self._health)
+        self._health = self.app.plan.health([listener.fileno() for listener in self.LISTENERS])
+
+
+def _running(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return False  # gunicorn, which waits for every child, saw it end
+
+
+def _end(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        return

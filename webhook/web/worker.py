@@ -1,0 +1,319 @@
+"""Our gunicorn worker: one blocking thread for each connection, total deadlines, and a cap that sheds.
+
+Why not one of gunicorn's own: docs/decisions/0002-worker.md.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import selectors
+import signal
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Protocol
+
+from gunicorn.http import wsgi
+from gunicorn.http.errors import (
+    ChunkMissingTerminator,
+    InvalidChunkSize,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    NoMoreData,
+    ParseException,
+)
+from gunicorn.http.parser import RequestParser
+from gunicorn.workers.base import Worker as GunicornWorker
+
+from webhook.web import parent
+from webhook.web.channel import Channel, Late
+from webhook.web.crowd import Crowd, Guest
+
+LOG = logging.getLogger(__name__)
+BEAT = 0.5
+"""Seconds between a worker's words to master and board."""
+
+MIB = 1 << 20
+LARGE = MIB
+LARGE_PLACES = 8
+LARGE_WAIT = 1.0
+"""Bodies over `LARGE` bytes are taken `LARGE_PLACES` at a time; others wait so long, then are shed."""
+
+STARTED = "plimsoll.started"
+"""The key in a request's environ under which its arrival stands (monotonic seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a worker grants its peers: seconds, bytes, and how many at once."""
+
+    keep_alive: float = 150.0
+    handshake: float = 5.0
+    head: float = 10.0
+    body: float = 10.0
+    write: float = 10.0
+    drain: float = 10.0
+    body_limit: int = 7 * MIB
+    connections: int = 256
+    requests: int = 128
+
+
+class Traffic(Protocol):
+    """Counts what happens to connections."""
+
+    def shed(self, reason: str) -> None:
+        """Count one that was turned away."""
+        ...
+
+    def connections(self, count: int) -> None:
+        """Say how many there are."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What `main` gives a worker to work with."""
+
+    limits: Limits
+    traffic: Traffic
+    context: Callable[[], ssl.SSLContext]
+    beat: Callable[[int, int], None]
+    """Called with the worker's age and process id, every half second."""
+    reload: Callable[[], None]
+    """Called on SIGHUP; must come back at once."""
+
+
+class Worker(GunicornWorker):  # type: ignore[misc]
+    """A worker process; its main thread only accepts and keeps the heart beating."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As gunicorn makes it, before the fork."""
+        super().__init__(*args, **kwargs)
+        self.duties: Duties = self.app.duties
+        self.limits = self.duties.limits
+        self.crowd = Crowd(self.limits.connections)
+        self._told = False
+        self.places = threading.BoundedSemaphore(self.limits.requests)
+        self.large = threading.BoundedSemaphore(LARGE_PLACES)
+
+    def init_signals(self) -> None:
+        """Take gunicorn's signals, but let HUP mean "look at the packs again", without a new process."""
+        super().init_signals()
+        signal.signal(signal.SIGHUP, self._handle_hup)
+
+    def _handle_hup(self, _number: int, _frame: FrameType | None) -> None:
+        # Nothing that takes a lock: a handler can come on top of itself. The main thread is woken by the pipe.
+        self._told = True
+
+    def run(self) -> None:
+        """Accept until told to stop, go on for `drain` seconds, let what is in work end."""
+        parent.follow(signal.SIGKILL)  # even if this loop should hang: nobody would kill it then
+        selector = selectors.DefaultSelector()
+        for listener in self.sockets:
+            listener.setblocking(False)
+            selector.register(listener, selectors.EVENT_READ)
+        selector.register(self.PIPE[0], selectors.EVENT_READ)
+        ends: float | None = None
+        due = 0.0
+        while ends is None or time.monotonic() < ends:
+            if time.monotonic() >= due:
+                due = time.monotonic() + BEAT
+                self._beat()
+            if ends is None and not self.alive:
+                ends = time.monotonic() + self.limits.drain
+                LOG.info("worker drains for %g s", self.limits.drain)
+            if self.ppid != os.getppid():
+                LOG.error("the master is gone, so the worker ends")
+                return
+            if self._told:
+                self._told = False
+                self.duties.reload()
+            for key, _ in selector.select(min(BEAT, max(0.0, (ends or due) - time.monotonic()))):
+                if key.fileobj == self.PIPE[0]:
+                    os.read(self.PIPE[0], 4096)
+                else:
+                    self._accept(key.fileobj)
+        selector.close()
+        self._finish()
+
+    def _finish(self) -> None:
+        for listener in self.sockets:
+            listener.close()
+        self.crowd.close()
+        # What is in work has at most its own deadlines; the master's patience (graceful_timeout) is longer.
+        ends = time.monotonic() + self.limits.write
+        while self.crowd.count() and time.monotonic() < ends:
+            self._beat()
+            time.sleep(0.02)
+
+    def _beat(self) -> None:
+        self.notify()
+        self.duties.beat(self.age, self.pid)
+        self.duties.traffic.connections(self.crowd.count())
+
+    def _accept(self, listener: Any) -> None:
+        try:
+            sock, address = listener.accept()
+        except BlockingIOError:
+            return  # another worker was faster
+        except OSError:
+            time.sleep(0.02)  # no descriptor or memory left: the listener stays readable, so this would spin
+            return
+        sock.setblocking(True)
+        guest = self.crowd.admit(Channel(sock))
+        if guest is None:
+            self.duties.traffic.shed("overflow")
+            sock.close()
+            return
+        try:
+            threading.Thread(target=self._serve, args=(guest, address), daemon=True).start()
+        except RuntimeError:  # no more threads: the system's limit is lower than ours
+            self.duties.traffic.shed("threads")
+            self.crowd.leave(guest)
+
+    def _serve(self, guest: Guest, address: tuple[Any, ...]) -> None:
+        channel = guest.channel
+        try:
+            channel.secure(self.duties.context(), self.limits.handshake)
+            parser = RequestParser(self.cfg, channel, address)
+            guest.idle()
+            # Asked after `idle`, so that a connection can't begin to wait unseen while all are told to go.
+            while not self.crowd.closed and self._exchange(guest, parser, address):
+                guest.idle()
+        except (Late, NoMoreData) as error:
+            LOG.debug("connection cut: %s", error)
+        except (OSError, ssl.SSLError, StopIteration) as error:
+            LOG.debug("connection ended: %s", type(error).__name__)
+        finally:
+            self.crowd.leave(guest)
+
+    def _exchange(self, guest: Guest, parser: Any, address: tuple[Any, ...]) -> bool:
+        """Wait for a request and answer it; return whether the connection may have another."""
+        channel, limits = guest.channel, self.limits
+        if not parser.unreader.buf.getvalue():
+            # A new connection may be as idle as a used one: Go's client dials one more than it then needs,
+            # and keeps it for the next call.
+            channel.reading(limits.keep_alive)
+            first = channel.recv(8192)
+            if not first:
+                return False
+            parser.unreader.unread(first)
+        started = time.monotonic()
+        guest.reads()
+        channel.reading(limits.head)
+        channel.writing(limits.write)
+        try:
+            request = next(parser)
+        except ParseException as error:
+            self._refuse(channel, error)
+            return False
+        return self._answer(guest, request, address, started)
+
+    def _answer(self, guest: Guest, request: Any, address: tuple[Any, ...], started: float) -> bool:
+        channel, limits = guest.channel, self.limits
+        response, environ = wsgi.create(request, channel, address, channel.getsockname(), self.cfg)
+        environ["wsgi.multithread"] = True
+        environ[STARTED] = started
+        channel.writing(limits.write)
+        if guest.extra:
+            return self._shed(channel, response, "connections")
+        length = _length(environ)
+        if length is not None and length <= LARGE:
+            return self._judge(guest, request, response, environ, length)
+        # A review in memory takes some ten times its bytes, so few large ones are let in at once.
+        if not self.large.acquire(timeout=LARGE_WAIT):
+            return self._shed(channel, response, "large")
+        try:
+            return self._judge(guest, request, response, environ, length)
+        finally:
+            self.large.release()
+
+    def _judge(
+        self, guest: Guest, request: Any, response: Any, environ: dict[str, Any], length: int | None
+    ) -> bool:
+        """Read the body, have the application answer; return whether another request may follow."""
+        channel, limits = guest.channel, self.limits
+        whole = length is None or length <= limits.body_limit
+        if whole:
+            channel.reading(limits.body + (limits.body_limit if length is None else length) // MIB)
+            try:
+                body = request.body.read(limits.body_limit + 1)
+            except (ParseException, InvalidChunkSize, ChunkMissingTerminator) as error:
+                self._refuse(channel, error)
+                return False
+            if length is not None and len(body) < length:
+                return False  # the peer is gone
+            whole = len(body) <= limits.body_limit
+            environ["wsgi.input"] = io.BytesIO(body)
+        # Only now, so that bodies that drip don't take the places of those that are there.
+        if not self.places.acquire(blocking=False):
+            return self._shed(channel, response, "requests")
+        try:
+            guest.works()
+            if not (whole and self.alive):
+                response.force_close()
+            respond(self.wsgi, environ, response)
+        finally:
+            self.places.release()
+        channel.flush()
+        if response.should_close():
+            channel.linger(1.0, MIB)
+            return False
+        return True
+
+    def _shed(self, channel: Channel, response: Any, reason: str) -> bool:
+        """Answer that there is no room. An API server tries again after Retry-After, within its timeout."""
+        self.duties.traffic.shed(reason)
+        body = b"too busy; try again in a second\n"
+        response.force_close()
+        response.start_response(
+            "503 Service Unavailable",
+            [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), ("Retry-After", "1")],
+        )
+        response.write(body)
+        channel.flush()
+        channel.linger(1.0, MIB)
+        return False
+
+    def _refuse(self, channel: Channel, error: Exception) -> None:
+        """Answer what is no HTTP request with 400 (414, 431) and a sentence."""
+        status = {
+            LimitRequestLine: "414 URI Too Long",
+            LimitRequestHeaders: "431 Request Header Fields Too Large",
+        }.get(type(error), "400 Bad Request")
+        body = f"not a request that can be answered: {type(error).__name__}\n".encode()
+        lines = (
+            f"HTTP/1.1 {status}",
+            "Content-Type: text/plain",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+        )
+        channel.writing(self.limits.write)
+        channel.sendall("\r\n".join((*lines, "", "")).encode() + body)
+        channel.flush()
+        channel.linger(1.0, MIB)
+
+
+def respond(app: Callable[..., Iterable[bytes]], environ: dict[str, Any], response: Any) -> None:
+    """Run a WSGI application for one request and give its answer to gunicorn's `response` (PEP 3333)."""
+    parts = app(environ, response.start_response)
+    try:
+        for part in parts:
+            response.write(part)
+        response.close()
+    finally:
+        close = getattr(parts, "close", None)
+        if close is not None:
+            close()
+
+
+def _length(environ: dict[str, Any]) -> int | None:
+    """Return the body's length, None where it comes in chunks; 0 where there is none."""
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        return None
+    return int(environ.get("CONTENT_LENGTH") or 0)  # the parser took digits only
