@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from webhook.model.decision import Decision
@@ -63,11 +64,14 @@ class Clock(Protocol):
 class Rooms:
     """What `main` hands to the commands, since rooms of one row don't know each other.
 
-    `certs` makes development certificates (webhook.tls); `read` reads packs from paths (webhook.sources);
-    `serve` runs the server.
+    `certs` makes development certificates (webhook.tls); `read` reads packs from paths, `shipped` gives the paths
+    of those that come with Plimsoll (webhook.sources); `serve` runs the server. `plain` is whether colours are
+    unwanted, as NO_COLOR says (webhook.settings).
     """
 
     clock: Clock
     certs: Callable[..., list[str]]
     read: Callable[..., Any]
     serve: Callable[..., int]
+    shipped: Callable[[], Sequence[Path]]
+    plain: bool = False

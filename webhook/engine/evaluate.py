@@ -8,7 +8,7 @@ from webhook.engine import fixes
 from webhook.engine.changes import Changes
 from webhook.engine.facts import Facts
 from webhook.engine.sitting import Sitting
-from webhook.engine.view import View, controller
+from webhook.engine.view import View, controller, namespaced
 from webhook.model.decision import NOTHING_TO_SAY, Decision
 from webhook.model.pods import mapping
 from webhook.model.review import MIRROR, Review
@@ -54,7 +54,7 @@ def needs(ruleset: Ruleset, review: Review, endpoint: str) -> frozenset[str]:
     bucket = ruleset.bucket(endpoint, review)
     found = set()
     if bucket.rules and review.object is not None and not _let_through(review):
-        if bucket.namespace and review.namespace:
+        if bucket.namespace and namespaced(review):
             found.add("namespace")
         if bucket.owners and controller(review.object) is not None:
             found.add("owners")

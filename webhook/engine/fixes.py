@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from webhook.engine import writes
 from webhook.engine.sitting import Sitting
-from webhook.engine.view import View, controller, counterpart
+from webhook.engine.view import View, controller
 from webhook.errors import RuleError
 from webhook.model import patch as patches
+from webhook.model import pointer as pointers
 from webhook.model.decision import NOTHING_TO_SAY, Decision, Finding, Fixed
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Subject, mapping
@@ -35,7 +36,7 @@ def mend(sitting: Sitting, rules: tuple[Rule, ...]) -> Decision:
         return NOTHING_TO_SAY
     draft = Draft.of(review.object)
     patched = _run(sitting, rules, draft, _APPLIED)
-    if patches.apply(review.object, draft.operations) != draft.document:
+    if draft.operations and patches.apply(review.object, draft.operations) != draft.document:
         raise RuleError("the patch does not make what the fixes made; nothing is patched")
     # an audited rule sees the object as it will be stored
     wishes = Draft.of(draft.document)
@@ -68,21 +69,36 @@ def may_fix(review: Review) -> bool:
 
 def _run(sitting: Sitting, rules: tuple[Rule, ...], draft: Draft, actions: frozenset[str]) -> list[Fixed]:
     made: dict[str, Fixed] = {}
+    numbers = [number for number, subject in enumerate(sitting.view.subjects) if _changed(sitting, subject)]
+
+    def look() -> View:
+        return View.of(sitting.ruleset, sitting.review, sitting.facts, draft.document, rules)
+
+    view, seen = look(), len(draft.operations)
     for _ in range(PASSES):
         before = len(draft.operations)
         for rule in rules:
-            for number in range(len(sitting.view.subjects)):
-                _fix(sitting, rule, number, draft, actions, made)
+            if seen != len(draft.operations):
+                view, seen = look(), len(draft.operations)
+            for number in numbers:
+                _fix(sitting, rule, view, number, draft, actions, made)
+                if view.object is not draft.document:  # taken back; subjects share nothing, so no other write matters
+                    view, seen = look(), len(draft.operations)
         if len(draft.operations) == before:
             break
     return list(made.values())
 
 
 def _fix(
-    sitting: Sitting, rule: Rule, number: int, draft: Draft, actions: frozenset[str], made: dict[str, Fixed]
+    sitting: Sitting,
+    rule: Rule,
+    view: View,
+    number: int,
+    draft: Draft,
+    actions: frozenset[str],
+    made: dict[str, Fixed],
 ) -> None:
-    view = View.of(sitting.ruleset, sitting.review, sitting.facts, draft.document, (rule,))
-    if not _changed(sitting, sitting.view.subjects[number]):
+    if sitting.action(rule, view, number) not in actions:
         return
     findings = sitting.of(rule, view, number)
     if not any(finding.exempt is None and finding.effective in actions for finding in findings):
@@ -112,25 +128,21 @@ def _changed(sitting: Sitting, subject: Subject) -> bool:
 
     So that no fix causes a rollout that nobody asked for.
     """
-    review = sitting.review
-    if review.old_object is None:
-        return True
-    olds = View.of(sitting.ruleset, review, sitting.facts, review.old_object, ())
-    other = counterpart(subject, olds.subjects)
-    if other is None:
-        return True
-    return [(p.metadata, p.spec) for p in subject.pods] != [(p.metadata, p.spec) for p in other.pods]
+    old = sitting.view.old
+    number = None if old is None else old.counterpart(subject)
+    if old is None or number is None:
+        return bool(subject.pods)
+    return [(p.metadata, p.spec) for p in subject.pods] != [(p.metadata, p.spec) for p in old.subjects[number].pods]
 
 
 def _without_exempt(pod: Pod, findings: list[Finding]) -> Pod:
     """Return the pod without the containers and image volumes that are exempt from the rule."""
-    exempt = [finding.violation for finding in findings if finding.exempt is not None]
+    exempt = {
+        (finding.violation.container, place)
+        for finding in findings
+        if finding.exempt is not None
+        for place in pointers.upwards(finding.violation.pointer)
+    }
     if not exempt:
         return pod
-
-    def open_(name: str, pointer: str) -> bool:
-        return not any(
-            violation.container == name and (violation.pointer + "/").startswith(pointer + "/") for violation in exempt
-        )
-
-    return pod.keep(lambda c: open_(c.name, c.pointer), lambda v: open_(v.name, v.pointer))
+    return pod.keep(lambda c: (c.name, c.pointer) not in exempt, lambda v: (v.name, v.pointer) not in exempt)

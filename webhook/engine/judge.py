@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from webhook.checks.cel import Program
 from webhook.engine.view import View, controller
 from webhook.errors import RuleError
 from webhook.model.decision import Violation
-from webhook.model.pods import group_of
+from webhook.model.pods import LISTS, group_of
 from webhook.packs.match import Lacking, matches
 from webhook.packs.rule import Rule
 
@@ -27,6 +28,8 @@ def in_scope(rule: Rule, view: View, number: int) -> bool | Lacking:
             return False
         if isinstance(verdict, Lacking):
             lacking = verdict
+    if rule.reads_namespace and (why := view.no_namespace):
+        return Lacking("namespace", why)  # CEL would see null, and fail, or take it for an answer
     for scope in rule.scopes:
         for name, condition in scope.conditions:
             holds = condition(view.activation(number, None))
@@ -69,6 +72,25 @@ def _of_cel(rule: Rule, view: View, number: int, pod: int | None, pointer: str) 
         if _truth(mutation.when(activation), "when"):
             reason = mutation.message or "the patch of this rule applies"
             yield Violation(pointer, reason, mutation.text, mutation.wanted)
+
+
+def looked_at(rule: Rule, view: View, number: int) -> dict[str, Any]:
+    """Return what a rule whose findings name no value looked at in a subject, by place; {} for every other rule.
+
+    Containers stand under their names, so that one can go, and none can come or change in what counts, without
+    being seen.
+    """
+    expression = rule.expression or rule.mutation
+    if expression is None or (rule.expression is not None and rule.expression.says is not None):
+        return {}
+    seen, subject = expression.mentions, view.subjects[number]
+    places = {"object": seen.of(subject.object)} if "object" in rule.reads else {}
+    for index, pod in view.pods(rule, number):
+        places[f"{index}"] = [seen.of(pod.metadata), seen.of({k: v for k, v in pod.spec.items() if k not in LISTS})]
+        for container in pod.containers:
+            where = container.pointer.rsplit("/", 2)[1]
+            places[f"{index}/{where}/{container.name}"] = seen.of(container.spec)
+    return places
 
 
 def _truth(value: object, what: str) -> bool:

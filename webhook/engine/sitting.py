@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from webhook.engine.facts import NOT_ASKED, Facts
-from webhook.engine.judge import in_scope, violations
+from webhook.engine.judge import in_scope, looked_at, violations
 from webhook.engine.mode import effective
-from webhook.engine.view import View, container_named, controller, counterpart
-from webhook.model.decision import Decision, Fault, Finding, Violation
-from webhook.model.pods import Subject
+from webhook.engine.view import View, controller
+from webhook.errors import RuleError
+from webhook.model.decision import Action, Decision, Fault, Finding, Violation
+from webhook.model.pods import Subject, group_of
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption, active, covering
 from webhook.packs.match import Lacking
 from webhook.packs.rule import Rule, Ruleset
+
+Key = tuple[bool, str | None, str]
 
 
 @dataclass(slots=True)
@@ -75,13 +78,16 @@ class Sitting:
         action = effective(rule, rule.on_unknown, view.known(number), self.now, self.ruleset.dry_run)
         self.unknown.append(Fault(rule.about, "unknown", lacking.why, action, lacking.fact))
 
+    def action(self, rule: Rule, view: View, number: int) -> Action:
+        """Return which action of a rule counts for a subject."""
+        return effective(rule, rule.about.action, view.known(number), self.now, self.ruleset.dry_run)
+
     def weigh(self, rule: Rule, view: View, number: int, found: list[Violation]) -> list[Finding]:
         """Return the findings of violations: which action counts, which is exempt, which was there before."""
-        subject, known = view.subjects[number], view.known(number)
-        action = effective(rule, rule.about.action, known, self.now, self.ruleset.dry_run)
+        action = self.action(rule, view, number)
         if action == "disabled":
             return []
-        before: frozenset[tuple[str | None, str]] | None = None
+        before: frozenset[Key] | None = None
         result: list[Finding] = []
         for violation in found:
             exempt = self.exemption(rule, view, number, violation)
@@ -92,8 +98,8 @@ class Sitting:
                 self.lacks(rule, number, exempt, view)
                 continue
             elif action == "deny" and rule.existing:
-                before = self.before(rule, subject) if before is None else before
-                if (violation.container, violation.found) in before:
+                before = self.before(rule, view, number) if before is None else before
+                if _key(violation) in before:
                     finding = replace(finding, effective="warn", existing=True)
             result.append(finding)
         return result
@@ -104,17 +110,21 @@ class Sitting:
         if not exemptions:
             return None
         subject = view.subjects[number]
-        return covering(exemptions, subject, violation.container, _image(subject, violation), view.known(number))
+        image = view.image(number, violation)
+        covered = covering(exemptions, subject, violation.container, image, view.known(number))
+        if isinstance(covered, Lacking) and not _has_workload_owner(subject, self.ruleset):
+            return None  # whoever writes the object writes its owner: a made-up one must not turn no into perhaps
+        return covered
 
-    def before(self, rule: Rule, subject: Subject) -> frozenset[tuple[str | None, str]]:
+    def before(self, rule: Rule, view: View, number: int) -> frozenset[Key]:
         """Return what the old object had, as (container, found), for `existing: allow`.
 
         What an update's old object had, and what the controller's own object has that made this one: a stored
         workload older than a rule keeps its ReplicaSets and Pods.
         """
-        review = self.review
+        review, subject = self.review, view.subjects[number]
         if review.old_object is not None:
-            return self._had(rule, review, review.old_object, subject)
+            return self._had(rule, view, number)
         owner = controller(subject.object)
         if owner is None or subject.pointer:
             return frozenset()
@@ -127,17 +137,21 @@ class Sitting:
         nearest = self.facts.owners[0]
         kind = replace(review.kind, group=nearest.group, kind=nearest.kind)
         asked = replace(review, kind=kind, name=nearest.name, object=nearest.object)
-        view = View.of(self.ruleset, asked, Facts(self.facts.namespace, self.facts.owners[1:]), nearest.object, (rule,))
-        if not view.subjects or in_scope(rule, view, 0) is not True:
+        facts = Facts(self.facts.namespace, self.facts.owners[1:])
+        above = View.of(self.ruleset, asked, facts, nearest.object, (rule,))
+        if not above.subjects or in_scope(rule, above, 0) is not True:
             return frozenset()  # the owner was never judged by this rule, so nobody was told there
-        return _keys(rule, view, 0)
+        return _keys(rule, above, 0)
 
-    def _had(
-        self, rule: Rule, review: Review, old: Mapping[str, Any], subject: Subject
-    ) -> frozenset[tuple[str | None, str]]:
-        view = View.of(self.ruleset, review, self.facts, old, (rule,))
-        other = counterpart(subject, view.subjects)
-        return frozenset() if other is None else _keys(rule, view, view.subjects.index(other))
+    def _had(self, rule: Rule, view: View, number: int) -> frozenset[Key]:
+        old = self.view.old
+        other = None if old is None else old.counterpart(view.subjects[number])
+        if old is None or other is None:
+            return frozenset()
+        was, now = looked_at(rule, old, other), looked_at(rule, view, number)
+        if any(place not in was or was[place] != value for place, value in now.items()):
+            return frozenset()  # the finding names no value, and something that it may be about is another
+        return _keys(rule, old, other)
 
     def _whole(self, rule: Rule) -> list[Exemption]:
         return [exemption for exemption in rule.exemptions if exemption.whole and active(exemption, self.now)]
@@ -159,22 +173,24 @@ class Sitting:
         )
 
 
-def _keys(rule: Rule, view: View, number: int) -> frozenset[tuple[str | None, str]]:
-    return frozenset((violation.container, violation.found) for violation in violations(rule, view, number))
+def _keys(rule: Rule, view: View, number: int) -> frozenset[Key]:
+    try:
+        return frozenset(_key(violation) for violation in violations(rule, view, number))
+    except RuleError:
+        return frozenset()  # a rule that fails on what was there before found nothing there
 
 
-def _image(subject: Subject, violation: Violation) -> str | None:
-    container = container_named(subject, violation.container, violation.pointer)
-    if container is not None:
-        return container.image
-    for pod in subject.pods:
-        for volume in pod.image_volumes:
-            if volume.name == violation.container:
-                return volume.image
-    return None
+def _key(violation: Violation) -> Key:
+    """Return what makes two findings of a rule the same; a volume may have the name of a container."""
+    return ("/volumes/" in violation.pointer, violation.container, violation.found)
+
+
+def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:
+    owner = controller(subject.object) or {}
+    return (group_of(owner.get("apiVersion")), owner.get("kind")) in ruleset.kinds
 
 
 def _order(finding: Finding) -> tuple[Any, ...]:
     violation = finding.violation
-    tokens = [(0, int(t), "") if t.isdigit() else (1, 0, t) for t in violation.pointer.split("/")]
+    tokens = [(0, len(t), t) if t.isascii() and t.isdigit() else (1, 0, t) for t in violation.pointer.split("/")]
     return (finding.about.pack, finding.about.rule, tokens, violation.reason, violation.found)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from webhook.checks import cel
 from webhook.engine.facts import Facts, Missing
-from webhook.model.pods import Container, Pod, Subject, mapping, subjects
+from webhook.model import pointer as pointers
+from webhook.model.decision import Violation
+from webhook.model.pods import Pod, Subject, mapping, subjects
 from webhook.model.review import Review
 from webhook.packs.match import Known, narrow
 from webhook.packs.rule import Rule, Ruleset
@@ -32,6 +34,9 @@ class View:
     subjects: tuple[Subject, ...]
     _activations: dict[tuple[int, int], Any] = field(default_factory=dict)
     _known: dict[int, Known] = field(default_factory=dict)
+    _numbers: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _images: dict[int, dict[tuple[str, str], str]] = field(default_factory=dict)
+    _old: View | None = None
 
     @classmethod
     def of(
@@ -41,6 +46,28 @@ class View:
         kind = review.kind
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
         return cls(ruleset, review, facts, obj, rules, found)
+
+    @property
+    def old(self) -> View | None:
+        """The view on the old object of an update, made once; None where there is none."""
+        if self._old is None and self.review.old_object is not None:
+            self._old = View.of(self.ruleset, self.review, self.facts, self.review.old_object, self.rules)
+        return self._old
+
+    @property
+    def no_namespace(self) -> str:
+        """Say why the Namespace of the review is not there; '' where it is, or where there is none to be had."""
+        review, namespace = self.review, self.facts.namespace
+        if not namespaced(review) or not isinstance(namespace, Missing):
+            return ""
+        return f"namespace {review.namespace}: {namespace.reason or UNASKED}"
+
+    def counterpart(self, subject: Subject) -> int | None:
+        """Return the number of the subject that is the same thing: the object itself, or the manifest of that name."""
+        if not self._numbers:
+            for number in reversed(range(len(self.subjects))):  # of two with one name the first counts
+                self._numbers[_identity(self.subjects[number])] = number
+        return self._numbers.get(_identity(subject))
 
     def known(self, number: int) -> Known:
         """Return what is known about the place of the subject with this number."""
@@ -69,7 +96,7 @@ class View:
         namespace = self.facts.namespace
         bindings: dict[str, Any] = {
             "object": subject.object,
-            "oldObject": _old(review, subject, self.ruleset),
+            "oldObject": self._before(subject),
             "request": review.request,
             "namespaceObject": None if isinstance(namespace, Missing) else namespace,
             **self.ruleset.values,
@@ -88,27 +115,31 @@ class View:
                 bindings[rule.containers_key] = in_scope
         return bindings
 
+    def image(self, number: int, violation: Violation) -> str | None:
+        """Return the image of the container or image volume that a violation lies in and names, None for others."""
+        if number not in self._images:
+            pods = self.subjects[number].pods
+            places = [(c.pointer, c.name, c.image) for pod in pods for c in pod.containers]
+            places += [(v.pointer, v.name, v.image or "") for pod in pods for v in pod.image_volumes]
+            self._images[number] = {(pointer, name): image for pointer, name, image in places}
+        images, name = self._images[number], violation.container
+        found = (images.get((place, name or "")) for place in pointers.upwards(violation.pointer))
+        return None if name is None else next((image for image in found if image is not None), None)
 
-def counterpart(subject: Subject, others: Iterable[Subject]) -> Subject | None:
-    """Return the subject among `others` that is the same thing: the object itself, or the manifest of that name."""
-    for other in others:
-        if not subject.pointer and not other.pointer:
-            return other
-        same = (subject.group, subject.kind, subject.namespace, subject.name)
-        if subject.pointer and other.pointer and same == (other.group, other.kind, other.namespace, other.name):
-            return other
-    return None
+    def _before(self, subject: Subject) -> Mapping[str, Any] | None:
+        if not subject.pointer or self.old is None:
+            return self.review.old_object
+        number = self.old.counterpart(subject)
+        return None if number is None else self.old.subjects[number].object
 
 
-def container_named(subject: Subject, name: str | None, pointer: str) -> Container | None:
-    """Return the container that a finding means: the one that its pointer lies in."""
-    if name is None:
-        return None
-    for pod in subject.pods:
-        for container in pod.containers:
-            if container.name == name and (pointer + "/").startswith(container.pointer + "/"):
-                return container
-    return None
+def _identity(subject: Subject) -> tuple[str, ...]:
+    return (subject.group, subject.kind, subject.namespace, subject.name) if subject.pointer else ()
+
+
+def namespaced(review: Review) -> bool:
+    """Say whether the object lives in a namespace. The API server gives a Namespace its own name for one."""
+    return bool(review.namespace) and (review.kind.group, review.kind.kind) != ("", "Namespace")
 
 
 def controller(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -118,15 +149,6 @@ def controller(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if isinstance(reference, dict) and reference.get("controller") is True:
             return reference
     return None
-
-
-def _old(review: Review, subject: Subject, ruleset: Ruleset) -> Mapping[str, Any] | None:
-    if review.old_object is None or not subject.pointer:
-        return review.old_object
-    kind = review.kind
-    olds = subjects(review.old_object, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
-    other = counterpart(subject, olds)
-    return None if other is None else other.object
 
 
 def _known(subject: Subject, review: Review, facts: Facts) -> Known:
@@ -140,7 +162,7 @@ def _known(subject: Subject, review: Review, facts: Facts) -> Known:
     else:
         labels = mapping(mapping(facts.namespace.get("metadata")).get("labels"))
     owner = controller(subject.object)
-    if owner is None:
+    if owner is None or subject.pointer:  # what owns a manifest in a wrapper lives in another cluster, if anywhere
         return Known(labels, ())
     if isinstance(facts.owners, Missing):
         return Known(labels, f"{owner.get('kind')} {owner.get('name')}: {facts.owners.reason or UNASKED}")

@@ -8,10 +8,8 @@ from typing import Any
 from webhook.engine.view import View
 from webhook.model import pointer as pointers
 from webhook.model.patch import Draft
-from webhook.model.pods import Pod
+from webhook.model.pods import LISTS, Pod
 from webhook.packs.rule import Mutation, Write
-
-_LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
 def write(mutation: Mutation, view: View, number: int, index: int, pod: Pod, draft: Draft) -> None:
@@ -21,7 +19,9 @@ def write(mutation: Mutation, view: View, number: int, index: int, pod: Pod, dra
     writes nothing. Raises RuleError by its expressions, ValueError where a parent is no object.
     """
     for entry in mutation.writes:
-        for tokens, item in list(_places(entry, pod)):
+        places = list(_places(entry, pod))
+        # from the end: taking an element out moves those behind it
+        for tokens, item in reversed(places) if entry.op == "remove" else places:
             value = entry.value
             if entry.program is not None:
                 activation = view.activation(number, index) if item is None else view.with_item(number, index, item)
@@ -53,7 +53,7 @@ def _expand(
     elements = pointers.get(value, rest[:at], [])
     for number, element in enumerate(elements if isinstance(elements, list) else []):
         here = [*done, str(number)]
-        of_containers = len(here) == 3 and here[1] in _LISTS
+        of_containers = len(here) == 3 and here[1] in LISTS
         if of_containers and pointers.join(base, *here) not in in_scope:
             continue
         yield from _expand(element, rest[at + 1 :], here, element, base, in_scope)

@@ -19,6 +19,7 @@ MESSAGE_BYTES = 4096
 WARNING_CHARACTERS = 120
 WARNINGS_CHARACTERS = 3000  # all of them; above 4,096 from all webhooks together the API server cuts each to 256
 ANNOTATION_BYTES = 10240
+DETAIL_CHARACTERS = 400  # of one value in a message, a cause or an annotation: an image may be written in 3 MiB
 
 
 def encode(review: Review, decision: Decision, endpoint: str) -> bytes:
@@ -66,13 +67,13 @@ def message(review: Review, decision: Decision) -> str:
     denials: list[Finding | Fault] = [*_denying(decision.findings), *_deciding((*decision.errors, *decision.unknown))]
     blocks = [_block(number, item) for number, item in enumerate(denials, 1)]
     count = f"{len(denials)} finding{'s' if len(denials) != 1 else ''}"
-    head = f"{review.title} does not keep the standards ({count}):\n"
+    head = f"{_line(review.title, DETAIL_CHARACTERS)} does not keep the standards ({count}):\n"
     tail = _tail([item.about for item in denials])
     left = MESSAGE_BYTES - len((head + tail).encode()) - 60
     shown: list[str] = []
     for block in blocks:
         left -= len(block.encode()) + 1
-        if left < 0:
+        if left < 0 and shown:
             break
         shown.append(block)
     cut = len(blocks) - len(shown)
@@ -83,19 +84,19 @@ def message(review: Review, decision: Decision) -> str:
 def _block(number: int, item: Finding | Fault) -> str:
     if isinstance(item, Fault):
         what = "failed" if item.kind == "error" else "could not be decided"
-        return (
-            f"{number}. {item.rule}: the rule {what}: {item.message}\n   do:     ask the contact below; {_who(item)}\n"
-        )
+        told = _line(f"{number}. {item.rule}: the rule {what}: {item.message}", DETAIL_CHARACTERS)
+        return f"{told}\n   do:     ask the contact below; {_who(item)}\n"
     violation = item.violation
     where = f" in {violation.container}" if violation.container else ""
-    lines = [f"{number}. {item.rule}{where}: {violation.reason}", f"   at:     {violation.pointer or '/'}"]
-    if violation.found:
-        lines.append(f"   found:  {violation.found}")
-    if violation.wanted != violation.reason:
-        lines.append(f"   wanted: {violation.wanted}")
-    if item.about.remediation:
-        lines.append(f"   do:     {' '.join(item.about.remediation.split())}")
-    return "\n".join(_printable(line) for line in lines) + "\n"
+    lines = [_line(f"{number}. {item.rule}{where}: {violation.reason}", DETAIL_CHARACTERS)]
+    values = {
+        "at:     ": violation.pointer or "/",
+        "found:  ": violation.found,
+        "wanted: ": violation.wanted if violation.wanted != violation.reason else "",
+        "do:     ": item.about.remediation,
+    }
+    lines += [f"   {name}{_line(value, DETAIL_CHARACTERS)}" for name, value in values.items() if value]
+    return "\n".join(lines) + "\n"
 
 
 def _who(fault: Fault) -> str:
@@ -109,16 +110,20 @@ def _tail(abouts: Iterable[About]) -> str:
     contacts = sorted({f"{a.contact} (pack {a.pack})" for a in abouts if a.contact})
     docs = sorted({a.docs for a in abouts if a.docs})
     lines = [f"Contact: {contact}" for contact in contacts] + [f"Docs: {doc}" for doc in docs[:5]]
-    return "".join(f"\n{_printable(line)}" for line in lines)
+    return "".join(f"\n{_line(line, DETAIL_CHARACTERS)}" for line in lines)
 
 
 def _status(review: Review, decision: Decision) -> dict[str, Any]:
     causes = [
-        {"reason": finding.rule, "message": _line(_sentence(finding), 400), "field": finding.violation.pointer}
+        {
+            "reason": finding.rule,
+            "message": _line(_sentence(finding), DETAIL_CHARACTERS),
+            "field": finding.violation.pointer,
+        }
         for finding in _denying(decision.findings)
     ]
     causes += [
-        {"reason": fault.rule, "message": _line(fault.message, 400), "field": ""}
+        {"reason": fault.rule, "message": _line(fault.message, DETAIL_CHARACTERS), "field": ""}
         for fault in _deciding((*decision.errors, *decision.unknown))
     ]
     return {
@@ -194,14 +199,14 @@ def audit(decision: Decision) -> dict[str, str]:
     }
     result = {key: _list(items) for key, items in lists.items() if items}
     if decision.packs:
-        result["enforced-pack"] = ",".join(decision.packs)
+        result["enforced-pack"] = _cut(",".join(decision.packs), ANNOTATION_BYTES)
     return result
 
 
 def _noted(finding: Finding) -> dict[str, Any]:
     violation = finding.violation
     item = {
-        "message": _sentence(finding),
+        "message": _line(_sentence(finding), DETAIL_CHARACTERS),
         "policy": finding.pack,
         "rule": finding.rule,
         "pointer": violation.pointer,
@@ -215,7 +220,7 @@ def _noted_fix(fixed: Fixed) -> dict[str, Any]:
 
 
 def _noted_fault(fault: Fault) -> dict[str, Any]:
-    item = {"message": fault.message, "policy": fault.about.pack, "rule": fault.rule}
+    item = {"message": _line(fault.message, DETAIL_CHARACTERS), "policy": fault.about.pack, "rule": fault.rule}
     return {**item, "fact": fault.fact} if fault.fact else item
 
 
@@ -259,7 +264,7 @@ def _printable(text: str) -> str:
 
 def _line(text: str, most: int) -> str:
     """Return text as one printable line of at most `most` characters."""
-    text = _printable(" ".join(text.split()))
+    text = " ".join(_printable(text[: 8 * most]).split()) + ("…" if len(text) > 8 * most else "")
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

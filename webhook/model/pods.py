@@ -15,6 +15,7 @@ from webhook.model import pointer as pointers
 
 Role = Literal["init", "sidecar", "container", "ephemeral"]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,36 +230,35 @@ def subjects(
     """Return what is to be judged in an object: itself, or, for a wrapper, each manifest that it carries.
 
     Manifests inside a wrapper without a namespace are judged in the wrapper's. A wrapper inside a wrapper
-    is unwrapped too, down to four levels.
+    is unwrapped too, however many there are.
     """
-    return tuple(_subjects(obj, group, kind, namespace, name, "", kinds, 4))
+    found = []
+    waiting = [Subject(obj, group, kind, namespace, name, "", ())]
+    while waiting:
+        subject = waiting.pop()
+        row = kinds.get((subject.group, subject.kind))
+        if row is not None and not row.wraps:
+            subject = replace(subject, pods=tuple(_pods(subject.object, row, subject.pointer)))
+        elif row is not None:
+            waiting += reversed(list(_carried(subject, row)))
+        found.append(subject)
+    return tuple(found)
 
 
-def _subjects(
-    obj: Mapping[str, Any], group: str, kind: str, namespace: str, name: str, at: str, kinds: Kinds, depth: int
-) -> Iterator[Subject]:
-    row = kinds.get((group, kind))
-    if row is None or not row.wraps:
-        pods = () if row is None else tuple(_pods(obj, row, at))
-        yield Subject(obj, group, kind, namespace, name, at, pods)
-        return
-    yield Subject(obj, group, kind, namespace, name, at, ())
-    if not depth:
-        return
+def _carried(wrapper: Subject, row: Row) -> Iterator[Subject]:
     for path in row.paths:
-        for where, inner in _walk(obj, path, at):
-            meta = mapping(inner.get("metadata"))
-            inner_kind, inner_name = inner.get("kind"), meta.get("name")
-            if isinstance(inner_kind, str):
-                yield from _subjects(
-                    inner,
-                    group_of(inner.get("apiVersion")),
-                    inner_kind,
-                    meta["namespace"] if isinstance(meta.get("namespace"), str) else namespace,
-                    inner_name if isinstance(inner_name, str) else "",
-                    where,
-                    kinds,
-                    depth - 1,
+        for at, manifest in _walk(wrapper.object, path, wrapper.pointer):
+            meta = mapping(manifest.get("metadata"))
+            kind, name, namespace = manifest.get("kind"), meta.get("name"), meta.get("namespace")
+            if isinstance(kind, str):
+                yield Subject(
+                    manifest,
+                    group_of(manifest.get("apiVersion")),
+                    kind,
+                    namespace if isinstance(namespace, str) and namespace else wrapper.namespace,
+                    name if isinstance(name, str) else "",
+                    at,
+                    (),
                 )
 
 

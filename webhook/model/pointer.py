@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 
@@ -44,6 +44,13 @@ def get(document: Any, tokens: Iterable[str | int], default: Any = None) -> Any:
         else:
             return default
     return value
+
+
+def upwards(pointer: str) -> Iterator[str]:
+    """Yield a pointer, and every one above it but the root."""
+    while pointer:
+        yield pointer
+        pointer = pointer.rpartition("/")[0]
 
 
 def starts(pointer: str, prefix: str) -> bool:

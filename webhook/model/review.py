@@ -14,6 +14,9 @@ from webhook.model.pods import NOTHING, mapping
 API_VERSION = "admission.k8s.io/v1"
 OPERATIONS = ("CREATE", "UPDATE", "DELETE", "CONNECT")
 MIRROR = "kubernetes.io/config.mirror"
+DEPTH = 200
+"""Levels of nesting that a review may have: Kubernetes' deepest (schemas of CRDs) have some 60. Python's own
+comparisons and copies, and the CEL binding, go one frame down a level, and end between 400 and 1,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,8 @@ class Review:
 def decode(body: bytes) -> dict[str, Any]:
     """Return the JSON object in `body`. Raises ReviewError (400) with a sentence where there is none.
 
-    orjson refuses NaN, lone surrogates, other encodings than UTF-8 and nesting beyond 1,024 levels; of
-    duplicate keys the last counts, as in the API server.
+    orjson refuses NaN, lone surrogates and other encodings than UTF-8; of duplicate keys the last counts, as in
+    the API server. Nesting beyond `DEPTH` is refused here.
     """
     try:
         document = orjson.loads(body)
@@ -77,7 +80,8 @@ def decode(body: bytes) -> dict[str, Any]:
         raise ReviewError(f"the body is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ReviewError(f"the body is a JSON {_json_type(document)}, wanted an AdmissionReview object")
-    return clean(document) if b"null" in body or b"\\u0000" in body else document
+    cleaned: dict[str, Any] = clean(document)
+    return cleaned
 
 
 def parse(document: Mapping[str, Any]) -> Review:
@@ -119,17 +123,23 @@ def parse(document: Mapping[str, Any]) -> Review:
     )
 
 
-def clean(value: Any) -> Any:
+def clean(value: Any, levels: int = DEPTH) -> Any:
     """Return `value` without null members, and with U+FFFD for NUL; lists keep their length.
+
+    Raises ReviewError where it is nested more than `levels` deep.
 
     An API server sends `null` for maps that are not set, and reads it as absent. CEL's strings end at a
     NUL here, so that `"ok\\0evil" == "ok"` would be true.
     """
-    if isinstance(value, dict):
-        return {_clean_text(key): clean(item) for key, item in value.items() if item is not None}
+    if isinstance(value, str):
+        return _clean_text(value)
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        raise ReviewError(f"the body is nested more than {DEPTH} levels deep, which no object of Kubernetes is")
     if isinstance(value, list):
-        return [clean(item) for item in value]
-    return _clean_text(value) if isinstance(value, str) else value
+        return [clean(item, levels - 1) for item in value]
+    return {_clean_text(key): clean(item, levels - 1) for key, item in value.items() if item is not None}
 
 
 def _clean_text(text: str) -> str:

@@ -11,6 +11,7 @@ from webhook.checks.check import Check, ParamError
 from webhook.model import pointer
 from webhook.model.kinds import find
 from webhook.model.pods import KINDS
+from webhook.packs.mentions import mentions
 from webhook.packs.notes import Notes, entries
 from webhook.packs.parse import Path
 from webhook.packs.rule import Expression, Mutation, Write
@@ -80,7 +81,8 @@ def _expression(
     if holds is None:
         return None
     words = holds.reads | (says.reads if says else frozenset())
-    return Body(words, expression=Expression(holds, text, entry.get("message", ""), says))
+    seen = mentions([text, *(source for _, source in variables)])
+    return Body(words, expression=Expression(holds, text, entry.get("message", ""), says, seen))
 
 
 def _mutation(
@@ -108,4 +110,5 @@ def _mutation(
     if when is None:
         return None
     words = frozenset({"pod"}).union(*(program.reads for program in programs if program))
-    return Body(words, mutation=Mutation(when, entry["when"], entry.get("message", ""), tuple(writes)))
+    seen = mentions([entry["when"], *(source for _, source in variables)])
+    return Body(words, mutation=Mutation(when, entry["when"], entry.get("message", ""), tuple(writes), seen))

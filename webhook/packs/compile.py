@@ -183,6 +183,7 @@ def _rule(
         or "namespaceObject" in reads
         or any(scope.namespace_selector for scope in both),
         needs_owners=any(scope.names is not None for scope in both),
+        reads_namespace="namespaceObject" in reads,
         containers_key=bodies.containers_key(*numbers),
         check=body.check,
         expression=body.expression,

@@ -10,6 +10,7 @@ from webhook.checks.cel import Program
 from webhook.model.glob import Globs
 from webhook.model.image import Pattern
 from webhook.model.image import parse as parse_image
+from webhook.model.kinds import CLUSTER_SCOPED
 from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
 from webhook.model.review import Review
 
@@ -113,8 +114,14 @@ def matches(scope: Scope, review: Review, subject: Subject, known: Known) -> boo
 
 
 def namespace_of(subject: Subject) -> str:
-    """Return the namespace that namespace clauses look at: a Namespace's is its own name; '' is cluster-scoped."""
-    return subject.name if (subject.group, subject.kind) == ("", "Namespace") else subject.namespace
+    """Return the namespace that namespace clauses look at: a Namespace's is its own name; '' is cluster-scoped.
+
+    A cluster-scoped manifest in a wrapper has no namespace either, whatever its author writes there.
+    """
+    key = (subject.group, subject.kind)
+    if key == ("", "Namespace"):
+        return subject.name
+    return "" if key in CLUSTER_SCOPED else subject.namespace
 
 
 def _by_request(scope: Scope, review: Review) -> bool:

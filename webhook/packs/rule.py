@@ -14,6 +14,7 @@ from webhook.model.pods import KINDS, Kinds
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption
 from webhook.packs.match import Scope
+from webhook.packs.mentions import Mentions
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Expression:
     text: str
     message: str
     says: Program | None
+    mentions: Mentions = Mentions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Mutation:
     text: str
     message: str
     writes: tuple[Write, ...]
+    mentions: Mentions = Mentions()
 
     @property
     def wanted(self) -> str:
@@ -77,7 +80,7 @@ class Rule:
     `reads` are the parts of an object that it looks at (`pod`, `object`); `always` says that it also reads what
     a comparison of old and new cannot tell (the request, the old object, facts). `on_workload`: it judges the
     workload, not its pods, and skips objects that another workload's controller made. `needs_namespace` and
-    `needs_owners` say which facts its scope hangs on.
+    `needs_owners` say which facts its scope hangs on; `reads_namespace`, that its CEL reads `namespaceObject`.
     """
 
     pack: Pack
@@ -96,6 +99,7 @@ class Rule:
     on_unknown: Action
     needs_namespace: bool
     needs_owners: bool
+    reads_namespace: bool
     containers_key: str
     check: Check | None = None
     expression: Expression | None = None

@@ -120,7 +120,9 @@ def test_a_message_expression_that_fails_leaves_the_fixed_message(judge, deploym
 
 def test_a_costly_expression_ends_as_an_error(judge, deployment):
     env = [{"name": f"E{n}", "value": "x"} for n in range(200)]
-    loop = "containers[0].env.all(a, containers[0].env.all(b, containers[0].env.all(c, a.name + b.name + c.name != '')))"
+    loop = (
+        "containers[0].env.all(a, containers[0].env.all(b, containers[0].env.all(c, a.name + b.name + c.name != '')))"
+    )
     text = f'rules:\n  - {{name: slow, expression: "{loop}", action: deny}}\n'
     decision = judge(text, deployment(pod={"containers": [{"name": "a", "image": "x", "env": env}]}))
     assert [f.rule for f in decision.errors] == ["slow"]
@@ -162,7 +164,7 @@ def test_a_wrong_variable_is_an_error_at_its_own_place(load):
 
 
 def test_a_nul_in_a_string_is_not_where_a_string_ends(judge, deployment):
-    text = 'rules:\n  - {name: exact, expression: "containers.all(c, c.image == \'ok\')", action: deny}\n'
+    text = "rules:\n  - {name: exact, expression: \"containers.all(c, c.image == 'ok')\", action: deny}\n"
     assert judge(text, deployment(image="ok")).allowed
     assert not judge(text, deployment(image="ok\0evil")).allowed
 

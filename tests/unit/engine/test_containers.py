@@ -127,7 +127,10 @@ def test_kinds_of_custom_workloads_come_as_rows(judge, load, deployment):
         {"containers": [None, 3, "x", {"name": 3, "image": ["x"]}]},
         {"containers": [{"name": "a", "image": "x", "resources": "x", "env": {"a": "b"}, "volumeMounts": [3]}]},
         {"containers": [{"name": "a", "image": "x", "resources": {"limits": [1], "requests": 3}}], "volumes": {"a": 1}},
-        {"containers": [], "volumes": [{"name": None, "hostPath": 3}, {"image": 3}, {"name": "b", "image": {"reference": 3}}]},
+        {
+            "containers": [],
+            "volumes": [{"name": None, "hostPath": 3}, {"image": 3}, {"name": "b", "image": {"reference": 3}}],
+        },
         {"initContainers": [[]], "ephemeralContainers": {}, "resources": 3},
     ],
 )

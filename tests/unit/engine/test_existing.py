@@ -91,3 +91,56 @@ def test_an_owner_that_cannot_be_read_excuses_nothing_and_is_asked_for(judge, de
 
 def test_an_owner_with_another_name_than_the_reference_excuses_nothing(judge, deployment):
     assert not judge(ALLOW, owned(deployment), facts=facts(deployment(name="other"))).allowed
+
+
+# -- findings that name no value ---------------------------------------------------------------------------------
+
+SILENT = """
+rules:
+  - name: silent
+    variables: [{name: mine, expression: "containers"}]
+    expression: "variables.mine.all(c, !has(c.securityContext) || !c.securityContext.privileged)"
+    action: deny
+"""
+HOST = 'rules:\n  - {name: host, expression: "!has(pod.spec.hostNetwork) || !pod.spec.hostNetwork", action: deny}\n'
+TEAM = 'rules:\n  - {name: team, expression: "has(object.metadata.labels.team)", action: deny}\n'
+SWITCH = """
+rules:
+  - name: switch
+    when: "containers.exists(c, c.securityContext.privileged)"
+    patch: [{op: add, path: /spec/x, value: y}]
+    action: deny
+"""
+
+
+def box(name, privileged, image="a"):
+    return {"name": name, "image": image, "securityContext": {"privileged": privileged}}
+
+
+def both(*containers, **more):
+    return {"pod": {"containers": list(containers), **more}}
+
+
+def test_a_finding_without_a_value_excuses_what_it_does_not_look_at(judge, deployment):
+    old = deployment(**both(box("a", True), box("b", False)))
+    assert judge(SILENT, deployment(**both(box("a", True, "new"), box("b", False))), old=old).allowed
+    assert judge(SILENT, deployment(**both(box("a", True, "new"))), old=old).allowed
+    host = deployment(pod={"hostNetwork": True})
+    assert judge(HOST, deployment(image="new", pod={"hostNetwork": True}), old=host).allowed
+    assert judge(
+        TEAM, deployment(image="new", metadata={"labels": {"a": "b"}}), old=deployment(metadata={"labels": {"c": "d"}})
+    ).allowed
+
+
+def test_a_finding_without_a_value_hides_no_new_one(judge, deployment):
+    old = deployment(**both(box("a", True), box("b", False)))
+    for packs in (SILENT, SWITCH):
+        assert not judge(packs, deployment(**both(box("a", True), box("b", True))), old=old).allowed
+        assert not judge(packs, deployment(**both(box("a", True), box("b", False), box("c", True))), old=old).allowed
+
+
+def test_a_pod_of_a_stored_workload_runs_whatever_was_injected_into_it(judge, deployment):
+    stored = deployment(**both(box("a", True)))
+    made = owned(deployment)
+    made["spec"]["template"]["spec"]["containers"] = [box("a", True), {"name": "injected", "image": "x"}]
+    assert judge(SILENT, made, facts=facts(stored)).allowed

@@ -82,7 +82,12 @@ def test_mirror_pods_are_never_fixed_whoever_writes_them(mend, pod):
 @pytest.mark.parametrize(
     ("api_version", "kind", "body", "fixed"),
     [
-        ("work.open-cluster-management.io/v1", "ManifestWork", lambda o: {"spec": {"workload": {"manifests": [o]}}}, True),
+        (
+            "work.open-cluster-management.io/v1",
+            "ManifestWork",
+            lambda o: {"spec": {"workload": {"manifests": [o]}}},
+            True,
+        ),
         ("work.karmada.io/v1alpha1", "Work", lambda o: {"spec": {"workload": {"manifests": [o]}}}, False),
         ("apps.clusternet.io/v1alpha1", "Manifest", lambda o: {"template": o}, False),
     ],
@@ -162,7 +167,9 @@ def test_a_second_write_to_one_pointer_is_not_made_and_is_reported(mend, load, d
         ("pack/two", "/spec/template/spec/priorityClassName", "pack/one")
     ]
     response = answer.document(review(deployment()), decision, "mutate")["response"]
-    assert any("pack/two: left /spec/template/spec/priorityClassName as pack/one wrote it" in w for w in response["warnings"])
+    assert any(
+        "pack/two: left /spec/template/spec/priorityClassName as pack/one wrote it" in w for w in response["warnings"]
+    )
     assert "pack/one wrote it" in response["auditAnnotations"]["error"]
 
 
@@ -254,7 +261,9 @@ def test_an_exempt_object_is_not_fixed(mend, deployment):
 def test_each_fix_is_said_in_one_warning_unless_the_rule_is_quiet(mend, deployment, review):
     loud = answer.document(review(deployment()), mend(NDOTS % "warn", deployment()), "mutate")["response"]
     assert len(loud["warnings"]) == 1 and "ndots" in loud["warnings"][0]
-    quiet = answer.document(review(deployment()), mend(NDOTS % "warn, quiet: true".replace(",", "\n   "), deployment()), "mutate")
+    quiet = answer.document(
+        review(deployment()), mend(NDOTS % "warn, quiet: true".replace(",", "\n   "), deployment()), "mutate"
+    )
     assert "warnings" not in quiet["response"]
     assert "patch" in quiet["response"]
 

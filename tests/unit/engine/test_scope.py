@@ -12,7 +12,8 @@ def rule(match: str, pack: str = "", **more: str) -> str:
     extra = "".join(f", {key}: {value}" for key, value in more.items())
     head = f"match: {pack}\n" if pack else ""
     return (
-        head + f'rules:\n  - {{name: never, expression: "containers.size() == 0", action: deny, match: {match}{extra}}}\n'
+        head
+        + f'rules:\n  - {{name: never, expression: "containers.size() == 0", action: deny, match: {match}{extra}}}\n'
     )
 
 
@@ -98,7 +99,9 @@ def test_a_check_does_not_take_kinds_that_it_cannot_judge(load):
         load("rules:\n  - {name: a, check: no-host-path, action: deny, match: {kinds: [ConfigMap]}}\n")
 
 
-@pytest.mark.parametrize("clause", ["namespaces: [shop]", "excludeNamespaces: ['*']", "namespaceSelector: {matchLabels: {a: b}}"])
+@pytest.mark.parametrize(
+    "clause", ["namespaces: [shop]", "excludeNamespaces: ['*']", "namespaceSelector: {matchLabels: {a: b}}"]
+)
 def test_namespace_clauses_never_leave_out_cluster_scoped_objects(judge, clause):
     volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}, "spec": {}}
     text = f'rules:\n  - {{name: never, expression: "false", action: deny, match: {{kinds: [PersistentVolume], {clause}}}}}\n'
@@ -119,8 +122,6 @@ def test_no_label_takes_an_object_out_of_scope_in_passing(judge, deployment):
     old = deployment(metadata={"labels": {"tier": "front"}})
     assert denied(judge(text, deployment(image="evil"), old=old))
     assert denied(judge(text, deployment(metadata={"labels": {"tier": "front"}}), old=deployment()))
-
-
 
 
 def pod_of(pod):

@@ -1,0 +1,143 @@
+"""The service gathers what the rules need, and nothing else; it keeps the last good rules, and records."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from webhook.errors import ConfigError, Problem
+from webhook.ports import Owner, Unknown
+from webhook.service import GATHER_SECONDS, Service
+
+PLAIN = 'rules:\n  - {name: never, expression: "containers.size() == 0", action: deny, existing: deny%s}\n'
+BY_LABEL = PLAIN % ", match: {namespaceSelector: {matchLabels: {env: prod}}}"
+BY_NAME = PLAIN % ", match: {names: [node-exporter]}"
+
+
+class Namespaces:
+    def __init__(self, answer):
+        self.answer, self.asked = answer, []
+
+    def get(self, name, timeout):
+        self.asked.append((name, timeout))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Owners(Namespaces):
+    def chain(self, namespace, references, timeout):
+        return self.get((namespace, references[0]["name"]), timeout)
+
+
+@pytest.fixture
+def serve(load, now):
+    def make(text, **rooms):
+        packs = load(text)
+        return Service(lambda: packs, clock=lambda: now, **rooms)
+
+    return make
+
+
+def prod(env="prod"):
+    return {"metadata": {"name": "shop", "labels": {"env": env}}}
+
+
+def owned(obj, name="ds"):
+    reference = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": name, "uid": "1", "controller": True}
+    obj["metadata"]["ownerReferences"] = [reference]
+    return obj
+
+
+def test_facts_that_no_rule_needs_are_not_gathered(serve, review, pod):
+    namespaces, owners = Namespaces(prod()), Owners(())
+    service = serve(PLAIN % "", namespaces=namespaces, owners=owners)
+    assert not service.decide("validate", review(owned(pod()))).allowed
+    assert namespaces.asked == owners.asked == []
+
+
+@pytest.mark.parametrize(("env", "allowed"), [("prod", False), ("test", True)])
+def test_a_namespace_is_gathered_once_for_the_rules_that_select_by_it(serve, review, deployment, env, allowed):
+    namespaces = Namespaces(prod(env))
+    service = serve(BY_LABEL, namespaces=namespaces)
+    assert service.decide("validate", review(deployment())).allowed is allowed
+    assert [name for name, _ in namespaces.asked] == ["shop"]
+
+
+def test_a_namespace_that_cannot_be_had_is_unknown_with_its_reason(serve, review, deployment):
+    service = serve(BY_LABEL, namespaces=Namespaces(Unknown("timed out")))
+    decision = service.decide("validate", review(deployment()))
+    assert decision.allowed
+    assert ["timed out" in fault.message for fault in decision.unknown] == [True]
+
+
+def test_without_a_cluster_facts_are_unknown(serve, review, deployment, pod):
+    assert "no connection" in serve(BY_LABEL).decide("validate", review(deployment())).unknown[0].message
+    assert "no connection" in serve(BY_NAME).decide("validate", review(owned(pod()))).unknown[0].message
+
+
+def test_owners_are_gathered_for_objects_that_have_one(serve, review, pod):
+    owners = Owners((Owner("apps", "DaemonSet", "node-exporter", "1", None, {}),))
+    service = serve(BY_NAME, owners=owners)
+    assert service.decide("validate", review(pod())).allowed
+    assert owners.asked == []
+    assert not service.decide("validate", review(owned(pod()))).allowed
+    assert [what for what, _ in owners.asked] == [("shop", "ds")]
+
+
+def test_owners_that_only_a_finding_asks_for_are_gathered_then(serve, review, deployment, pod):
+    stored = deployment(name="ds", kind="DaemonSet")
+    owners = Owners((Owner("apps", "DaemonSet", "ds", "1", None, stored),))
+    service = serve((PLAIN % "").replace(", existing: deny", ""), owners=owners)
+    decision = service.decide("validate", review(owned(pod())))
+    assert decision.allowed and decision.findings[0].existing
+    assert len(owners.asked) == 1
+
+
+@pytest.mark.parametrize(("left", "most"), [(None, GATHER_SECONDS), (60, GATHER_SECONDS), (0.1, 0.1), (-1, 0)])
+def test_a_look_up_takes_no_longer_than_the_caller_waits(serve, review, deployment, left, most):
+    namespaces = Namespaces(prod())
+    deadline = None if left is None else time.monotonic() + left
+    serve(BY_LABEL, namespaces=namespaces).decide("validate", review(deployment()), deadline)
+    [(_, timeout)] = namespaces.asked
+    assert 0 <= timeout <= most
+
+
+def test_every_decision_is_recorded_with_its_endpoint_and_time(serve, review, deployment):
+    records = []
+
+    class Recorder:
+        def record(self, *what):
+            records.append(what)
+
+    asked = review(deployment())
+    decision = serve(PLAIN % "", recorder=Recorder()).decide("validate", asked)
+    [(endpoint, recorded, decided, seconds)] = records
+    assert (endpoint, recorded, decided) == ("validate", asked, decision)
+    assert seconds > 0
+
+
+def test_the_first_rules_must_be_good(load):
+    with pytest.raises(ConfigError):
+        Service(lambda: load("rules: 3"))
+
+
+def test_rules_that_cannot_be_loaded_leave_the_last_good_ones(load, review, deployment):
+    good, bad = load(PLAIN % ""), ConfigError([Problem("a.yaml", 3, "", "wrong")])
+    answers = [good, bad, load((PLAIN % "").replace("deny", "warn", 1))]
+
+    def read():
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    service = Service(read)
+    assert service.reload() is False
+    assert service.problems is bad
+    assert not service.decide("validate", review(deployment())).allowed
+    assert service.ready() == (True, "1 packs with 1 rules")
+    assert service.reload() is True
+    assert service.problems is None
+    assert service.decide("validate", review(deployment())).allowed

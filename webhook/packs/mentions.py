@@ -1,0 +1,48 @@
+"""What a CEL text looks at, as far as its words tell: so that two findings without a found value can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import re2
+
+_TOKEN = re2.compile(r"""[A-Za-z_][A-Za-z0-9_]*|'[^']*'|"[^"]*"|\S""")
+# what follows the list that these walk is said about its elements, by their fields
+_MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter", "transformList"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    """The fields that a text passes through (`spec` in `pod.spec.hostNetwork`), and those that it takes whole."""
+
+    through: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
+
+    def of(self, value: Any) -> Any:
+        """Return the parts of a value that are mentioned; a list keeps its length, an empty map is none."""
+        if isinstance(value, list):
+            return [self.of(element) for element in value]
+        if not isinstance(value, Mapping):
+            return value
+        kept = {key: item for key, item in value.items() if key in self.whole}
+        parts = {key: self.of(item) for key, item in value.items() if key in self.through - self.whole}
+        return kept | {key: part for key, part in parts.items() if part != {}}
+
+
+def mentions(texts: Iterable[str]) -> Mentions:
+    """Return the fields that CEL texts mention: names, and strings, which may be keys."""
+    through: set[str] = set()
+    whole: set[str] = set()
+    for text in texts:
+        tokens = [*_TOKEN.findall(text), "", "", ""]
+        for number, token in enumerate(tokens[:-3]):
+            behind, name, bracket = tokens[number + 1 : number + 4]
+            if token[0] in "'\"":
+                whole.add(token[1:-1])
+            elif behind == "[" or (behind == "." and (bracket != "(" or name in _MACROS)):
+                through.add(token)
+            else:
+                whole.add(token)
+    return Mentions(frozenset(through), frozenset(whole))
