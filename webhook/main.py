@@ -175,9 +175,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     from webhook.service import Service
 
     if sources.STDIN in settings.policies:
-        raise ConfigError(
-            [Problem("--policies", 0, "", "a server reads packs again and again: not from stdin")]
-        )
+        raise ConfigError([Problem("--policies", 0, "", "a server reads packs again and again: not from stdin")])
     paths = settings.policies or [str(path) for path in sources.shipped()]
 
     def read() -> list[tuple[str, str]]:
@@ -199,9 +197,7 @@ def _serve(settings: Settings, directory: Path) -> int:
         extra={"fields": {"packs": sorted(pack.name for pack in service.ruleset.packs)}},
     )
     look = Look(service, figures, read, seen)
-    return host(
-        settings, directory, service, figures, look, lambda found: _register(settings, service, found)
-    )
+    return host(settings, directory, service, figures, look, lambda found: _register(settings, service, found))
 
 
 class Look:
@@ -302,9 +298,7 @@ def host(
     service: Hosted,
     figures: Metrics,
     look: Callable[[], None],
-    around: Callable[[Sequence[tuple[str, int]]], AbstractContextManager[Any]] = lambda addresses: (
-        nullcontext()
-    ),
+    around: Callable[[Sequence[tuple[str, int]]], AbstractContextManager[Any]] = lambda addresses: nullcontext(),
 ) -> int:
     """Serve `service` as `settings` say until the process is told to stop; return the exit status.
 
@@ -330,9 +324,7 @@ def host(
     probes = listen(settings.bind, settings.health_port, "health_port")
     board = Board()
     wake = threading.Event()
-    pages = health.pages(
-        board, lambda: metrics.render(directory, board.expires, time.time), time.time, health.alive
-    )
+    pages = health.pages(board, lambda: metrics.render(directory, board.expires, time.time), time.time, health.alive)
 
     def beat(age: int, pid: int) -> None:
         certificate.context()  # so that its end, and a change of it, are known without a connection
@@ -394,9 +386,7 @@ def listen(addresses: Sequence[str], port: int, name: str) -> list[socket.socket
 
 
 def _bound(text: str, port: int) -> socket.socket:
-    family, _, _, _, found = socket.getaddrinfo(text, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-        0
-    ]
+    family, _, _, _, found = socket.getaddrinfo(text, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if family == socket.AF_INET6:

@@ -65,9 +65,7 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 def _switch(value: str) -> bool:
     """true or false"""  # noqa: D400, D415 - it stands inside a sentence
-    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}[
-        value.lower()
-    ]
+    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}[value.lower()]
 
 
 def _row(value: str) -> Row:
@@ -90,13 +88,9 @@ class Settings:
     )  # noqa: S104
     port: int = _setting(8443, _whole(0, 65535), "TLS port for admission reviews; 0 takes a free one")
     health_port: int = _setting(8080, _whole(0, 65535), "plain HTTP port for /healthz, /readyz and /metrics")
-    certificate: str = _setting(
-        "certs/tls.crt", _text, "PEM file with the server's certificate and its chain"
-    )
+    certificate: str = _setting("certs/tls.crt", _text, "PEM file with the server's certificate and its chain")
     key: str = _setting("certs/tls.key", _text, "PEM file with the certificate's private key")
-    client_ca: str = _setting(
-        "", _text, "PEM file: only clients with a certificate of this authority are served"
-    )
+    client_ca: str = _setting("", _text, "PEM file: only clients with a certificate of this authority are served")
     tls_minimum: str = _setting("1.2", _one_of("1.2", "1.3"), "lowest TLS version that is spoken")
     workers: int = _setting(2, _whole(1, 32), "worker processes; give each a core")
     workload: tuple[Row, ...] = _setting(
@@ -108,18 +102,14 @@ class Settings:
     )
     mode: str = _setting("", _one_of("", "enforce", "dry-run"), "judge as if every pack had this mode")
     dry_run: bool = _setting(False, _switch, "deny nothing, whatever packs say; findings become annotations")
-    poll: float = _setting(
-        5.0, _number(0.1, 3600), "seconds between looks at the pack files; SIGHUP looks at once"
-    )
+    poll: float = _setting(5.0, _number(0.1, 3600), "seconds between looks at the pack files; SIGHUP looks at once")
     drain: float = _setting(10.0, _number(0, 120), "seconds to go on serving after SIGTERM")
     keep_alive: float = _setting(
         150.0, _number(1, 3600), "seconds a connection may be idle; API servers keep theirs 90"
     )
     handshake: float = _setting(5.0, _number(0.1, 60), "seconds for a whole TLS handshake")
     head: float = _setting(10.0, _number(0.1, 60), "seconds for a whole request head, from its first byte")
-    body: float = _setting(
-        10.0, _number(0.1, 60), "seconds for a whole body; each further MiB has a second more"
-    )
+    body: float = _setting(10.0, _number(0.1, 60), "seconds for a whole body; each further MiB has a second more")
     write: float = _setting(10.0, _number(0.1, 60), "seconds for writing a whole answer")
     body_limit: int = _setting(7 * 2**20, _whole(1024, 64 * 2**20), "largest request body in bytes")
     connections: int = _setting(256, _whole(1, 10000), "connections a worker holds")
@@ -127,20 +117,12 @@ class Settings:
     deadline: float = _setting(
         10.0, _number(0.1, 30), "seconds for a decision where the caller names no shorter timeout"
     )
-    log_level: str = _setting(
-        "info", _one_of("debug", "info", "warning", "error"), "least level that is logged"
-    )
+    log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "least level that is logged")
     log_format: str = _setting("json", _one_of("json", "text"), "json for machines, text for people")
     register: bool = _setting(False, _switch, "register with the cluster of the kubeconfig, for development")
-    kubeconfig: str = _setting(
-        "", _text, "kubeconfig for --register; default: KUBECONFIG, then ~/.kube/config"
-    )
-    url: str = _setting(
-        "", _text, "where the API server finds us, for --register; default: loopback and our port"
-    )
-    ca: str = _setting(
-        "", _text, "PEM file of the certificate's authority, for --register; default: ca.crt beside it"
-    )
+    kubeconfig: str = _setting("", _text, "kubeconfig for --register; default: KUBECONFIG, then ~/.kube/config")
+    url: str = _setting("", _text, "where the API server finds us, for --register; default: loopback and our port")
+    ca: str = _setting("", _text, "PEM file of the certificate's authority, for --register; default: ca.crt beside it")
     yes: bool = _setting(False, _switch, "register with an API server that isn't on loopback, too")
 
 
@@ -173,9 +155,7 @@ def options() -> tuple[Option, ...]:
     )
 
 
-def read(
-    flags: Mapping[str, str | bool | Sequence[str] | None], environ: Mapping[str, str] | None = None
-) -> Settings:
+def read(flags: Mapping[str, str | bool | Sequence[str] | None], environ: Mapping[str, str] | None = None) -> Settings:
     """Return the settings from command-line `flags` (None: not given) and the environment.
 
     A repeatable setting is a comma-separated list in its variable. Raises ConfigError with every value that

@@ -1,0 +1,249 @@
+"""`plimsoll check`: exit codes, output, what is known of the surroundings."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from webhook.cli.report.text import WIDTH
+from webhook.ports import Rooms
+
+PACK = """
+apiVersion: plimsoll.dev/v1
+kind: RulePack
+metadata: {name: acme}
+spec:
+  mode: MODE
+  match: MATCH
+  rules:
+    - name: no-host-network
+      expression: "!has(pod.spec.hostNetwork) || !pod.spec.hostNetwork"
+      message: pods have a network of their own
+      action: deny
+  exemptions:
+    - {rules: [no-host-network], match: {names: [dns]}, reason: serves nodes, owner: net, expires: 2026-12-31}
+"""
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: NAME}
+spec: {hostNetwork: yes, containers: [{name: a, image: b}]}
+"""
+
+
+@pytest.fixture
+def check(plimsoll: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*argv: str, pack: str = PACK, mode: str = "enforce", match: str = "{}", text: str = POD) -> Any:
+        Path("pack.yaml").write_text(pack.replace("MODE", mode).replace("MATCH", match))
+        return plimsoll("check", "--policies", "pack.yaml", *argv, "-", stdin=text.encode())
+
+    return run
+
+
+def report(ran: Any) -> Any:
+    return json.loads(ran.out)
+
+
+@pytest.mark.parametrize(
+    ("argv", "mode", "status"),
+    [
+        ((), "enforce", 1),
+        ((), "dry-run", 0),
+        (("--mode", "enforce"), "dry-run", 1),
+        (("--mode", "dry-run"), "enforce", 0),
+        (("--mode", "enforce"), "disabled", 0),
+    ],
+)
+def test_the_exit_code_says_whether_anything_is_denied(
+    check: Callable[..., Any], argv: tuple[str, ...], mode: str, status: int
+) -> None:
+    assert check(*argv, mode=mode).status == status
+
+
+def test_the_json_report_has_exactly_the_public_shape(check: Callable[..., Any]) -> None:
+    ran = check("-o", "json", "-n", "shop", text=POD + "---\nno: object\n---\nkind: Secret\napiVersion: v1\n")
+
+    assert report(ran) == {
+        "version": 1,
+        "summary": {
+            "objects": 1, "skipped": 2, "denied": 1, "warned": 0, "audited": 0,
+            "findings": 1, "exempt": 0, "unknown": 0, "errors": 0,
+        },
+        "results": [
+            {
+                "source": "stdin:2", "apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "NAME",
+                "allowed": False,
+                "findings": [
+                    {
+                        "pack": "acme", "rule": "no-host-network", "action": "deny", "effective": "deny",
+                        "severity": "medium", "pointer": "", "line": 2, "container": None,
+                        "reason": "pods have a network of their own", "found": "",
+                        "wanted": "pods have a network of their own", "remediation": "", "exempt": None,
+                    }
+                ],
+                "patch": [],
+            }
+        ],
+    }  # fmt: skip
+
+
+def test_an_object_without_namespace_is_judged_in_the_one_that_is_asked_for(check: Callable[..., Any]) -> None:
+    match = "{namespaces: [shop]}"
+
+    assert check("-n", "shop", match=match).status == 1
+    assert check(match=match).status == 0
+
+
+def test_a_cluster_scoped_object_has_no_namespace(check: Callable[..., Any]) -> None:
+    expression = "!has(object.metadata.namespace) && request.namespace == ''"
+    pack = PACK.replace("!has(pod.spec.hostNetwork) || !pod.spec.hostNetwork", expression)
+    text = "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: disk, namespace: shop}\n"
+
+    ran = check("-o", "json", pack=pack, match="{kinds: [PersistentVolume]}", text=text)
+
+    assert [(one["namespace"], one["findings"]) for one in report(ran)["results"]] == [("", [])]
+
+
+@pytest.mark.parametrize(("labels", "status", "unknown"), [("{team: net}", 1, 0), ("{}", 0, 0), (None, 0, 1)])
+def test_namespaces_of_the_same_input_give_their_labels_and_others_are_unknown(
+    check: Callable[..., Any], labels: str | None, status: int, unknown: int
+) -> None:
+    space = f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: default, labels: {labels}}}\n---" if labels else ""
+
+    ran = check("-o", "json", match="{namespaceSelector: {matchLabels: {team: net}}}", text=space + POD)
+
+    assert (ran.status, report(ran)["summary"]["unknown"]) == (status, unknown)
+
+
+def test_the_name_label_that_every_namespace_has_is_known(check: Callable[..., Any]) -> None:
+    space = "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n---"
+    match = "{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: default}}}"
+
+    assert check(match=match, text=space + POD).status == 1
+
+
+@pytest.mark.parametrize(("day", "status"), [("2026-12-31", 0), ("2027-01-01", 1)])
+def test_date_judges_as_on_that_day(check: Callable[..., Any], day: str, status: int) -> None:
+    assert check("--date", day, text=POD.replace("NAME", "dns")).status == status
+
+
+def test_exempt_findings_are_counted_and_shown_with_their_reason_when_asked_for(check: Callable[..., Any]) -> None:
+    text = POD.replace("NAME", "dns")
+
+    assert "serves nodes" not in check(text=text).out
+    assert "serves nodes (net, until 2026-12-31)" in check("-v", text=text).out
+    assert "1 exempt" in check(text=text).out
+
+
+def test_objects_that_keep_every_rule_are_named_only_when_asked_for(check: Callable[..., Any]) -> None:
+    text = POD.replace("hostNetwork: yes, ", "")
+
+    assert check(text=text).out == "1 object: 0 denied, 0 warned of, 0 audited; 0 findings\n"
+    assert "stdin:2: Pod default/NAME: let in" in check("-v", text=text).out
+
+
+def test_a_bad_file_is_said_and_the_others_are_judged_all_the_same(check: Callable[..., Any]) -> None:
+    Path("bad.yaml").write_text("a: [\n")
+
+    ran = check("bad.yaml")
+
+    assert ran.status == 2
+    assert "Pod default/NAME: denied" in ran.out
+    assert ran.err.startswith("bad.yaml:2: this is no YAML")
+
+
+def test_bad_packs_are_said_and_nothing_is_judged(check: Callable[..., Any]) -> None:
+    ran = check(mode="enforced")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert "pack.yaml:6: spec.mode: 'enforced' is not allowed; did you mean enforce?" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("-o", "sarif"), "(choose from 'text', 'json')"),
+        (("--date", "2026-02-30"), "'2026-02-30' is no day of the calendar"),
+        (("--mode", "disabled"), "(choose from 'enforce', 'dry-run')"),
+    ],
+)
+def test_wrong_use_says_what_there_is(check: Callable[..., Any], argv: tuple[str, ...], said: str) -> None:
+    ran = check(*argv)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert said in ran.err
+
+
+def test_stdin_cannot_hold_both_packs_and_manifests(plimsoll: Callable[..., Any]) -> None:
+    ran = plimsoll("check", "--policies", "-", "-", stdin=b"")
+
+    assert (ran.status, ran.err) == (2, "-: stdin holds either packs or manifests; name a file for the others\n")
+
+
+@pytest.mark.parametrize(("terminal", "plain", "coloured"), [(1, 0, True), (1, 1, False), (0, 0, False)])
+def test_colour_is_only_for_terminals_and_where_nobody_minds(
+    tmp_path: Path, rooms: Rooms, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    terminal: int, plain: int, coloured: bool,
+) -> None:  # fmt: skip
+    import argparse
+
+    from webhook.cli import check
+
+    (tmp_path / "pack.yaml").write_text(PACK.replace("MODE", "enforce").replace("MATCH", "{}"))
+    (tmp_path / "pod.yaml").write_text(POD)
+    parser = argparse.ArgumentParser()
+    check.configure(parser)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: bool(terminal))
+
+    check.run(
+        parser.parse_args(["--policies", str(tmp_path / "pack.yaml"), str(tmp_path / "pod.yaml")]),
+        replace(rooms, plain=bool(plain)),
+    )
+
+    assert ("\033[" in capsys.readouterr().out) is coloured
+
+
+def test_names_in_manifests_cannot_drive_a_terminal(check: Callable[..., Any]) -> None:
+    ran = check(text=POD.replace("NAME", '"a\\e[31m\\nb"'))
+
+    assert "\033" not in ran.out
+    assert "Pod default/a�[31m b: denied" in ran.out
+
+
+def test_the_text_report_fits_a_hundred_columns(plimsoll: Callable[..., Any]) -> None:
+    samples = Path(__file__).parents[3] / "samples"
+    for path in samples.glob("*.yaml"):
+        Path(path.name).write_text(path.read_text())
+
+    lines = plimsoll("check", "-v", ".").out.splitlines()
+
+    long = [line for line in lines if len(line) > WIDTH and line.startswith("      ") and " " in line[14:].strip()]
+    assert len(lines) > 20
+    assert long == []
+
+
+def test_what_was_found_cannot_drive_a_terminal_either(check: Callable[..., Any]) -> None:
+    pack = PACK.replace("action: deny", "action: deny\n      messageExpression: \"'image ' + containers[0].image\"")
+
+    ran = check(pack=pack, text=POD.replace("image: b", 'image: "b\\e[2J"'))
+
+    assert "\033" not in ran.out
+    assert "found:  image b�[2J" in ran.out
+
+
+def test_a_pack_may_extend_one_that_comes_with_plimsoll(check: Callable[..., Any]) -> None:
+    pack = """
+apiVersion: plimsoll.dev/v1
+kind: RulePack
+metadata: {name: acme}
+spec: {extends: containerization, values: {registries: [registry.acme/]}}
+"""
+    (result,) = report(check("-o", "json", pack=pack))["results"]
+
+    assert {finding["pack"] for finding in result["findings"]} == {"acme"}

@@ -1,0 +1,135 @@
+"""`plimsoll lint`: mistakes and advice on rule packs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, timedelta
+from typing import Any
+
+from webhook.checks import CHECKS
+from webhook.cli import policies
+from webhook.errors import Problem
+from webhook.model.kinds import find
+from webhook.model.pods import KINDS
+from webhook.packs.compile import ruleset
+from webhook.packs.load import load
+from webhook.packs.parse import Document
+from webhook.packs.parse import Path as Place
+from webhook.packs.rule import Ruleset
+from webhook.ports import Rooms
+
+HELP = "find mistakes in rule packs, and give advice"
+SOON = timedelta(days=30)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.description = (
+        "Loads rule packs as the server does. Mistakes, on stderr, exit with 2: the server would not take these "
+        "packs. Advice, on stdout, is about what loads and is hardly meant; it exits with 0, or with --strict 1."
+    )
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="pack: file, directory, glob, or - for stdin; default: the packs that come with Plimsoll",
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with 1 where there is any advice")
+
+
+def run(args: argparse.Namespace, rooms: Rooms) -> int:
+    """Print advice; return 0 or 1. Raises ConfigError with every mistake."""
+    texts = policies.texts(rooms, args.paths)
+    bases = policies.texts(rooms, ())
+    compiled = ruleset(texts, bases=bases)
+    documents = load(texts, CHECKS, bases).sound
+    found = advice(documents, compiled, rooms.clock().astimezone(UTC).date())
+    for problem in found:
+        print(problem)
+    packs = len(compiled.packs)
+    rules = len(compiled.rules)
+    counted = f"{packs} pack{'s' if packs != 1 else ''} with {rules} rule{'s' if rules != 1 else ''}"
+    # figures are for people; who reads the advice by a program gets nothing else
+    print(f"{counted}: no mistakes, {len(found)} piece{'s' if len(found) != 1 else ''} of advice", file=sys.stderr)
+    return 1 if found and args.strict else 0
+
+
+def advice(documents: Iterable[Document], compiled: Ruleset, today: date) -> list[Problem]:
+    """Return what is hardly meant in packs that load, sorted; only what is certain. `today` is a UTC day."""
+    found: set[Problem] = set()
+    for document in documents:
+        found.update(_of_pack(document, today))
+        found.update(_of_rules(document))
+        found.update(_of_exemptions(document, compiled, today))
+    return sorted(found)
+
+
+def _of_pack(document: Document, today: date) -> Iterator[Problem]:
+    spec = document.value["spec"]
+    if not spec.get("contact"):
+        text = "is missing: whoever is refused does not learn whom to ask; write a team and a page"
+        yield document.problem(("spec", "contact"), text)
+    for path, entry in ((("spec",), spec), *_rules(document)):
+        day = entry.get("enforceFrom")
+        if day and date.fromisoformat(day) <= today:
+            text = f"{day} has come, so this changes nothing any more; take it away"
+            yield document.problem((*path, "enforceFrom"), text)
+
+
+def _of_rules(document: Document) -> Iterator[Problem]:
+    spec = document.value["spec"]
+    denying = [(path, rule) for path, rule in _rules(document) if rule.get("action") == "deny"]
+    for path, rule in denying:
+        if not rule.get("remediation"):
+            text = "is missing in a rule that denies: whoever is refused does not learn what to write instead"
+            yield document.problem((*path, "remediation"), text)
+        if (rule.get("match") or {}).get("objectSelector"):
+            yield _selectable(document, (*path, "match", "objectSelector"), f"rule {rule['name']} denies")
+    if denying and (spec.get("match") or {}).get("objectSelector"):
+        yield _selectable(document, ("spec", "match", "objectSelector"), "the pack has rules that deny")
+
+
+def _selectable(document: Document, path: Place, why: str) -> Problem:
+    text = f"{why}, and users write these labels: one label takes an object out of its sight; match by namespaces"
+    return document.problem(path, text, key=True)
+
+
+def _of_exemptions(document: Document, compiled: Ruleset, today: date) -> Iterator[Problem]:
+    judged = {rule.about.rule: rule.kinds for rule in compiled.rules if rule.pack.name == _name(document)}
+    for number, entry in enumerate(document.value["spec"].get("exemptions") or ()):
+        path: Place = ("spec", "exemptions", number)
+        last = date.fromisoformat(entry["expires"])
+        if last < today:
+            text = f"{entry['expires']} is over, so it exempts nothing; take it away, or ask {entry['owner']}"
+            yield document.problem((*path, "expires"), text)
+            continue
+        if last - today <= SOON:
+            text = f"ends in {(last - today).days} days, after {entry['expires']}; ask {entry['owner']} what then"
+            yield document.problem((*path, "expires"), text)
+        for rule in entry["rules"]:
+            if rule in judged and _everything(entry["match"], judged[rule]):
+                text = f"covers all that rule {rule} judges until {entry['expires']}; narrow it, or disable the rule"
+                yield document.problem((*path, "match"), text, key=True)
+
+
+def _everything(match: Mapping[str, Any], judged: frozenset[tuple[str, str]]) -> bool:
+    """Say whether an exemption's match leaves nothing of a rule that judges these kinds."""
+    for clause, wanted in match.items():
+        if clause == "kinds":
+            if not judged <= {find(kind, KINDS) for kind in wanted}:
+                return False
+        elif clause not in ("namespaces", "names") or "*" not in wanted:
+            # findings on the object as a whole have no container, and so no `containers: ["*"]` covers them
+            return False
+    return True
+
+
+def _rules(document: Document) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    for number, rule in enumerate(document.value["spec"].get("rules") or ()):
+        yield ("spec", "rules", number), rule
+
+
+def _name(document: Document) -> str:
+    return str(document.value["metadata"]["name"])

@@ -1,0 +1,66 @@
+"""What commands that judge have in common: which packs, in which mode, on which day."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time
+
+from webhook.errors import ConfigError, Problem
+from webhook.packs.compile import ruleset
+from webhook.packs.rule import Ruleset
+from webhook.ports import Rooms
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add `--policies`, `--mode` and `--date`."""
+    parser.add_argument(
+        "--policies",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="pack: file, directory, glob, or - for stdin (repeatable; default: the packs that come with Plimsoll)",
+    )
+    parser.add_argument("--mode", choices=("enforce", "dry-run"), help="judge as if every pack had this mode")
+    parser.add_argument(
+        "--date", type=_day, metavar="DAY", help="judge as on this day, YYYY-MM-DD in UTC (default: today)"
+    )
+
+
+def load(args: argparse.Namespace, rooms: Rooms) -> Ruleset:
+    """Return the packs that the arguments name, compiled. Raises ConfigError with every problem."""
+    return compiled(rooms, args.policies, args.mode)
+
+
+def compiled(rooms: Rooms, paths: Sequence[str], mode: str | None = None) -> Ruleset:
+    """Return the packs at `paths`, or those that come with Plimsoll where there are none, compiled.
+
+    As in the server, those that come with it may be extended without being named.
+    """
+    sources = texts(rooms, paths)
+    if not sources:
+        raise ConfigError([Problem("--policies", 0, "", "no packs there; wanted files with kind: RulePack")])
+    return ruleset(sources, mode, bases=texts(rooms, ()))
+
+
+def texts(rooms: Rooms, paths: Sequence[str]) -> list[tuple[str, str]]:
+    """Return name and text of the packs at `paths`, or of those that come with Plimsoll where there are none."""
+    wanted = list(paths) or [str(path) for path in rooms.shipped()]
+    return [(source.name, source.text) for source in rooms.read(wanted)]
+
+
+def clock(args: argparse.Namespace, rooms: Rooms) -> Callable[[], datetime]:
+    """Return the clock to judge by: it stands at noon of `--date` where that is given."""
+    return rooms.clock if args.date is None else at(args.date)
+
+
+def at(day: date) -> Callable[[], datetime]:
+    """Return a clock that stands at noon, UTC, of a day."""
+    return lambda: datetime.combine(day, time(12), UTC)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day of the calendar; wanted YYYY-MM-DD") from None

@@ -1,0 +1,129 @@
+"""The text report of `plimsoll check`, as a good compiler writes: by object, every finding with its line."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from webhook.cli.judge import Judged
+from webhook.cli.report.json import summary
+from webhook.model import pointer as pointers
+from webhook.model.decision import Fault, Finding, Violation
+
+WIDTH = 100
+_INDENT = "      "
+_COLOURS = {"deny": "31;1", "warn": "33;1", "audit": "36;1", "exempt": "2", "allow": "32", "": "1", "note": "2"}
+_VERDICTS = {
+    "deny": "denied",
+    "warn": "let in with warnings",
+    "audit": "let in, with audit findings",
+    "allow": "let in",
+}
+
+
+def render(results: Sequence[Judged], skipped: int, colour: bool = False, verbose: bool = False) -> str:
+    """Return the report; with `verbose` also the exempt findings and the objects that keep everything."""
+    page = _Page(colour, verbose)
+    blocks = [block for one in results if (block := "\n".join(page.block(one)))]
+    return "\n\n".join([*blocks, "\n".join(page.end(results, skipped))]) + "\n"
+
+
+class _Page:
+    def __init__(self, colour: bool, verbose: bool) -> None:
+        self._colour = colour
+        self._verbose = verbose
+
+    def block(self, one: Judged) -> Iterator[str]:
+        """Yield the lines on one object; none where there is nothing to say."""
+        decision = one.decision
+        findings = [finding for finding in decision.findings if self._verbose or finding.exempt is None]
+        faults = (*decision.errors, *decision.unknown)
+        fixed = one.mended.patched
+        if not (findings or faults or fixed or self._verbose):
+            return
+        verdict = self._paint(one.strongest, _VERDICTS.get(one.strongest, "let in"))
+        yield f"{self._paint('', _plain(f'{one.manifest.source}: {one.review.title}'))}: {verdict}"
+        for finding in findings:
+            yield from self._finding(one, finding)
+        for fault in faults:
+            yield from self._fault(one, fault)
+        for fix in fixed:
+            would = "would correct it, with another action" if fix.would else "corrects it before it is judged"
+            yield f"  {self._paint('note', 'fix')}: {fix.rule}: in a cluster /mutate {would}"
+            yield from _field("by", f"{_count(fix.operations, 'change')} from {fix.pointer}")
+
+    def _finding(self, one: Judged, finding: Finding) -> Iterator[str]:
+        violation = finding.violation
+        shown = "exempt" if finding.exempt is not None else finding.effective
+        place = f"{one.manifest.file}:{one.manifest.line(violation.pointer)}"
+        where = f" ({_whose(one, violation)} {violation.container})" if violation.container else ""
+        yield f"  {_plain(place)}: {self._paint(shown, shown)}: {finding.rule}: {_plain(violation.reason + where)}"
+        yield from _field("at", violation.pointer or "/")
+        yield from _field("found", violation.found)
+        yield from _field("wanted", violation.wanted)
+        if finding.exempt is not None:
+            yield from _field("exempt", finding.exempt)
+            return
+        if finding.effective != finding.action:
+            yield from _field("note", _weaker(finding))
+        yield from _field("do", finding.about.remediation)
+        yield from _field("docs", finding.about.docs)
+
+    def _fault(self, one: Judged, fault: Fault) -> Iterator[str]:
+        what = "the rule failed" if fault.kind == "error" else "could not be decided"
+        shown = self._paint(fault.effective, fault.effective)
+        yield f"  {_plain(one.manifest.source)}: {shown}: {fault.rule}: {what}"
+        yield from _field("why", fault.message)
+
+    def end(self, results: Sequence[Judged], skipped: int) -> Iterator[str]:
+        """Yield whom to ask, and the line of figures."""
+        abouts = [finding.about for one in results for finding in one.decision.findings if finding.exempt is None]
+        for pack, contact in sorted({(about.pack, about.contact) for about in abouts if about.contact}):
+            yield _plain(f"Contact for pack {pack}: {contact}")
+        figures = summary(results, skipped)
+        counts = [
+            self._paint("deny" if figures["denied"] else "", f"{figures['denied']} denied"),
+            f"{figures['warned']} warned of",
+            f"{figures['audited']} audited",
+        ]
+        found = _count(figures["findings"], "finding")
+        more = [f"{figures[key]} {key}" for key in ("exempt", "unknown", "errors", "skipped") if figures[key]]
+        yield f"{_count(figures['objects'], 'object')}: {', '.join(counts)}; {', '.join([found, *more])}"
+
+    def _paint(self, kind: str, text: str) -> str:
+        return f"\033[{_COLOURS.get(kind, '0')}m{text}\033[0m" if self._colour else text
+
+
+def _whose(one: Judged, violation: Violation) -> str:
+    """Return what the name in a finding is the name of: a volume where the pointer goes into one of that name."""
+    before, volumes, after = violation.pointer.partition("/volumes/")
+    place = pointers.split(before + volumes + after.partition("/")[0] + "/name")
+    of_volume = volumes and pointers.get(one.review.object, place) == violation.container
+    return "volume" if of_volume else "container"
+
+
+def _field(name: str, text: str) -> Iterator[str]:
+    if text:
+        lead = f"{_INDENT}{name + ':':8}"
+        yield textwrap.fill(
+            _plain(text), WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False,
+            break_on_hyphens=False,
+        )  # fmt: skip
+
+
+def _weaker(finding: Finding) -> str:
+    if finding.existing:
+        return "the object had this before, so it is only warned of"
+    if finding.about.pack_mode == "dry-run":
+        return f"the rule says {finding.action}, but its pack is in dry-run"
+    return f"the rule says {finding.action}; the pack's enforceFrom or the namespace's mode weakens it here"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _plain(text: str) -> str:
+    """Return text on one line without control characters: names in manifests must not drive a terminal."""
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(char if char.isprintable() else "�" for char in line)

@@ -1,0 +1,269 @@
+"""Tests of packs: `kind: RulePackTest`, from text to cases; every mistake at once, with its line."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+
+from webhook.cli import objects
+from webhook.errors import ConfigError, Problem
+from webhook.model.patch import apply
+from webhook.model.review import clean
+from webhook.packs.parse import Document, documents
+from webhook.packs.parse import Path as Place
+from webhook.packs.suggest import hint
+from webhook.packs.walk import walk
+
+API_VERSION = "plimsoll.dev/v1"
+KIND = "RulePackTest"
+_SOURCES = ("object", "file", "base")
+
+
+def _object(properties: Mapping[str, Any], *required: str, **more: Any) -> dict[str, Any]:
+    shape = {"type": "object", "properties": dict(properties), "required": list(required)}
+    return {**shape, "additionalProperties": False, **more}
+
+
+_TEXT = {"type": "string", "minLength": 1}
+_TEXTS = {"type": "array", "items": _TEXT}
+_ANY = {"type": "object", "additionalProperties": True}
+_OBJECT = {"type": "object", "additionalProperties": True, "required": ["apiVersion", "kind"], "properties": {
+    "apiVersion": _TEXT, "kind": _TEXT}}  # fmt: skip
+_FINDING = _object(
+    {
+        "rule": _TEXT,
+        "pointer": {"type": "string"},
+        "container": _TEXT,
+        "effective": {"type": "string", "enum": ["deny", "warn", "audit"]},
+    },
+    "rule",
+    "pointer",
+)
+_EXPECT = _object(
+    {
+        "action": {"type": "string", "enum": ["allow", "warn", "deny", "audit"]},
+        "findings": {"type": "array", "items": _FINDING},
+        "warnings": _TEXTS,
+        "patched": {**_ANY, "minProperties": 1},
+        "annotations": {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+    },
+    minProperties=1,
+)
+_OPERATION = _object(
+    {
+        "op": {"type": "string", "enum": ["add", "copy", "move", "remove", "replace", "test"]},
+        "path": {"type": "string"},
+        "from": {"type": "string"},
+        "value": {},
+    },
+    "op",
+    "path",
+)
+_CASE = _object(
+    {
+        "name": _TEXT,
+        "object": _OBJECT,
+        "file": _TEXT,
+        "base": _TEXT,
+        "changes": {"anyOf": [{"type": "array", "items": _OPERATION}, _ANY]},
+        "operation": {"type": "string", "enum": ["CREATE", "UPDATE", "DELETE", "CONNECT"]},
+        "oldObject": {"anyOf": [_OBJECT, _TEXT]},
+        "namespace": _TEXT,
+        "namespaceLabels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "user": _TEXT,
+        "groups": _TEXTS,
+        "facts": _object({"namespace": _OBJECT, "owners": {"type": "array", "items": _OBJECT}}, minProperties=1),
+        "date": {"type": "string", "format": "date"},
+        "endpoint": {"type": "string", "enum": ["validate", "advise", "mutate", "all"]},
+        "subResource": _TEXT,
+        "expect": _EXPECT,
+    },
+    "name",
+    "expect",
+)
+SCHEMA: Mapping[str, Any] = _object(
+    {
+        "apiVersion": {"type": "string", "enum": [API_VERSION]},
+        "kind": {"type": "string", "enum": [KIND]},
+        "metadata": _object({"name": _TEXT}, "name"),
+        "spec": _object(
+            {
+                "packs": {"type": "array", "items": _TEXT, "minItems": 1},
+                "base": {"type": "object", "additionalProperties": _OBJECT},
+                "cases": {"type": "array", "items": _CASE, "minItems": 1},
+            },
+            "packs",
+            "cases",
+        ),
+    },
+    "apiVersion",
+    "kind",
+    "metadata",
+    "spec",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case: what is asked (`spec` as written), of which objects, and the line where it stands."""
+
+    name: str
+    line: int
+    spec: Mapping[str, Any]
+    object: dict[str, Any]
+    old: dict[str, Any] | None
+
+    @property
+    def day(self) -> date | None:
+        """Return the day that it is judged on, None for today."""
+        return date.fromisoformat(self.spec["date"]) if "date" in self.spec else None
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The tests of one document: the paths of its packs, and its cases."""
+
+    source: str
+    name: str
+    packs: tuple[str, ...]
+    cases: tuple[Case, ...]
+
+
+def load(source: str, text: str, folder: Path) -> list[Suite]:
+    """Return the suites in a text; paths in it start at `folder`. Raises ConfigError with every problem."""
+    problems: list[Problem] = []
+    suites = []
+    found = documents(source, text)
+    if not found:
+        problems.append(Problem(source, 0, "", f"holds no test; wanted a document with kind: {KIND}"))
+    for document in found:
+        wrong = list(walk(document, (), document.value, SCHEMA))
+        if not wrong:
+            loader = _Loader(document, source, folder)
+            suites.append(loader.suite())
+            wrong = loader.problems
+        problems += wrong
+    if problems:
+        raise ConfigError(problems)
+    return suites
+
+
+@dataclass(slots=True)
+class _Loader:
+    document: Document
+    source: str
+    folder: Path
+    problems: list[Problem] = field(default_factory=list)
+
+    def suite(self) -> Suite:
+        """Return the suite; what is wrong with it is in `problems`."""
+        spec = self.document.value["spec"]
+        cases = tuple(self._cases(spec))
+        packs = tuple(str(self.folder / pack) for pack in spec["packs"])
+        return Suite(self.source, self.document.value["metadata"]["name"], packs, cases)
+
+    def _say(self, path: Place, text: str) -> None:
+        self.problems.append(self.document.problem(path, text))
+
+    def _cases(self, spec: Mapping[str, Any]) -> Iterator[Case]:
+        names: dict[str, int] = {}
+        for number, case in enumerate(spec["cases"]):
+            path: Place = ("spec", "cases", number)
+            line = self.document.place(path).line
+            first = names.setdefault(case["name"], line)
+            if first != line:
+                self._say((*path, "name"), f"another case has this name, in line {first}; each needs its own")
+            obj = self._object(path, case, spec.get("base", {}))
+            old = self._old(path, case, spec.get("base", {}))
+            self._consistent(path, case)
+            if obj is not None:
+                yield Case(case["name"], line, case, obj, old)
+
+    def _consistent(self, path: Place, case: Mapping[str, Any]) -> None:
+        if case.get("operation") == "UPDATE" and "oldObject" not in case:
+            self._say(path, "an UPDATE needs its oldObject: an object, or the name of a base")
+        if "oldObject" in case and case.get("operation", "CREATE") == "CREATE":
+            self._say((*path, "oldObject"), "a CREATE has no old object; set operation: UPDATE")
+        if "changes" in case and "base" not in case:
+            self._say((*path, "changes"), "there is no base that it could change; name one")
+        if "namespaceLabels" in case and "namespace" in case.get("facts", {}):
+            self._say((*path, "namespaceLabels"), "facts.namespace says the labels already; keep one")
+        patched = case["expect"].get("patched")
+        if patched is not None and case.get("endpoint", "all") not in ("mutate", "all"):
+            self._say((*path, "expect", "patched"), f"/{case['endpoint']} patches nothing; set endpoint: mutate")
+
+    def _object(self, path: Place, case: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any] | None:
+        given = [key for key in _SOURCES if key in case]
+        if len(given) != 1:
+            found = f"found {' and '.join(given)}" if given else "found none"
+            self._say(path, f"{found}; wanted exactly one of object, file, base")
+            return None
+        if "object" in case:
+            return clean_object(case["object"])
+        if "file" in case:
+            return self._file((*path, "file"), case["file"])
+        start = self._base((*path, "base"), case["base"], base)
+        return None if start is None else self._changed((*path, "changes"), start, case.get("changes"))
+
+    def _old(self, path: Place, case: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any] | None:
+        old = case.get("oldObject")
+        if isinstance(old, str):
+            return self._base((*path, "oldObject"), old, base)
+        return None if old is None else clean_object(old)
+
+    def _base(self, path: Place, name: str, base: Mapping[str, Any]) -> dict[str, Any] | None:
+        if name in base:
+            return clean_object(base[name])
+        self._say(path, f"{name!r} is not in spec.base; {hint(name, base)}there is {', '.join(base) or 'nothing'}")
+        return None
+
+    def _file(self, path: Place, name: str) -> dict[str, Any] | None:
+        found = objects.read([str(self.folder / name)])
+        self.problems += found.problems
+        if len(found.manifests) == 1:
+            return found.manifests[0].value
+        if not found.problems:
+            self._say(path, f"{name} holds {len(found.manifests)} Kubernetes objects; wanted exactly one")
+        return None
+
+    def _changed(self, path: Place, start: dict[str, Any], changes: Any) -> dict[str, Any] | None:
+        if changes is None:
+            return start
+        if isinstance(changes, dict):
+            changed = merge(start, changes)
+        else:
+            try:
+                changed = apply(start, changes)
+            except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+                self._say(path, f"cannot be made: {error}")
+                return None
+        if not (isinstance(changed.get("apiVersion"), str) and isinstance(changed.get("kind"), str)):
+            self._say(path, "takes apiVersion or kind away; wanted a Kubernetes object")
+            return None
+        return clean_object(changed)
+
+
+def clean_object(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of an object as the API server reads it: without null members."""
+    result: dict[str, Any] = clean(value)
+    return result
+
+
+def merge(value: Any, changes: Any) -> Any:
+    """Return `value` with a JSON Merge Patch applied (RFC 7386): null takes away, lists are replaced."""
+    if not isinstance(changes, dict):
+        return copy.deepcopy(changes)
+    result = dict(value) if isinstance(value, dict) else {}
+    for key, change in changes.items():
+        if change is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), change)
+    return result
