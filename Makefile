@@ -7,15 +7,15 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
-.PHONY: run check test deps unit server e2e lint types layers lock golden clean
+.PHONY: run check test deps unit server package e2e lint types layers lock golden clean
 
 run: $(RUNTIME)
-	$(BIN)/plimsoll certs --directory certs
+	$(BIN)/plimsoll certs certs
 	$(BIN)/python samples/show.py
 
 check: $(TOOLS) lint types layers unit
 
-test: check deps server e2e
+test: check deps server package e2e
 
 lint: $(TOOLS)
 	$(BIN)/ruff check .
@@ -32,6 +32,10 @@ unit: $(TOOLS)
 
 server: $(TOOLS)
 	$(BIN)/pytest -q tests/server
+
+# the wheel, installed and used as a user does
+package: $(TOOLS)
+	$(BIN)/pytest -q tests/package
 
 e2e: $(TOOLS) deps
 	$(BIN)/pytest -q tests/e2e

@@ -1,0 +1,314 @@
+"""The pages say what is so: their packs load, their examples are answers, their tables are complete."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from webhook import settings, sources
+from webhook.checks import CHECKS, cel
+from webhook.cli.judge import judge
+from webhook.cli.objects import read
+from webhook.cli.report import json as report
+from webhook.engine.evaluate import evaluate
+from webhook.engine.facts import Facts
+from webhook.main import commands, main
+from webhook.model import answer
+from webhook.model.decision import Decision
+from webhook.model.review import Review
+from webhook.observe.metrics import Metrics
+from webhook.packs import schema
+from webhook.packs.compile import ruleset
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+HIDDEN = {".git", ".venv", "node_modules"}
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def _name(value: object) -> str:
+    return str(value.relative_to(ROOT)) if isinstance(value, Path) else str(value)
+
+
+def blocks(page: Path, language: str) -> Iterator[tuple[int, str]]:
+    """Yield (line, text) of the fenced blocks of a language; '' is a block that names none."""
+    found = re.finditer(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    yield from (
+        (page.read_text().count("\n", 0, match.start()) + 1, match[2]) for match in found if match[1] == language
+    )
+
+
+YAML_OF = {_name(page): list(blocks(page, "yaml")) for page in PAGES}
+YAML = [(f"{page}:{line}", text) for page, found in YAML_OF.items() for line, text in found]
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def of_kind(kind: str) -> list[Any]:
+    # by text, since what is no YAML has to fail in its own test and not while tests are collected
+    return [pytest.param(text, id=place) for place, text in YAML if re.search(rf"^kind: {kind}$", text, re.MULTILINE)]
+
+
+def section(page: str, title: str) -> str:
+    """Return what stands under a heading, up to the next of its rank or a higher one."""
+    text = (ROOT / page).read_text()
+    start = re.search(rf"^(#+) {re.escape(title)}$", text, re.MULTILINE)
+    assert start, f"{page} has no heading {title}"
+    rest = text[start.end() :]
+    end = re.search(rf"^#{{1,{len(start[1])}}} ", rest, re.MULTILINE)
+    return rest[: end.start()] if end else rest
+
+
+def keys(text: str) -> set[str]:
+    """Return the words in backquotes in the first column of the tables in a text."""
+    rows = re.findall(r"^\|([^|]*)\|", text, re.MULTILINE)
+    return {word for row in rows for word in re.findall(r"`([^`]+)`", row)}
+
+
+@pytest.fixture
+def example() -> Path:
+    return ROOT / "docs" / "examples" / "shop.yaml"
+
+
+@pytest.fixture
+def shipped() -> list[tuple[str, str]]:
+    return [(path.name, path.read_text()) for path in sources.shipped()]
+
+
+@pytest.fixture
+def decide(shipped: list[tuple[str, str]], review: Callable[..., Review]) -> Callable[[Path, str], Any]:
+    def make(path: Path, endpoint: str) -> tuple[Review, Decision]:
+        one = review(yaml.safe_load(path.read_text()))
+        return one, evaluate(ruleset(shipped), one, Facts(), NOW, endpoint)
+
+    return make
+
+
+def test_the_pages_hold_examples_at_all() -> None:
+    assert len(of_kind("RulePack")) >= 8
+    assert of_kind("ValidatingWebhookConfiguration")
+
+
+@pytest.mark.parametrize("text", of_kind("RulePack"))
+def test_a_pack_on_a_page_loads(text: str, shipped: list[tuple[str, str]]) -> None:
+    found = ruleset([("page.yaml", text)], bases=shipped)
+    bases = {document["spec"].get("extends") for document in documents(text)}
+    names = {document["metadata"]["name"] for document in documents(text)}
+    assert {pack.name for pack in found.packs} == names - bases
+    assert found.rules
+
+
+def test_the_test_of_a_pack_on_the_page_passes_with_the_pack_above_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = dict(YAML_OF["docs/commands.md"])
+    (test,) = [line for line, text in page.items() if "kind: RulePackTest" in text]
+    above = max(line for line, text in page.items() if "kind: RulePack\n" in text and line < test)
+    (tmp_path / "acme.yaml").write_text(page[above])
+    (tmp_path / "acme.test.yaml").write_text(page[test])
+    assert main(["test", str(tmp_path / "acme.test.yaml")]) == 0
+    assert "2 passed" in capsys.readouterr().out
+
+
+def test_the_first_rule_of_the_readme_finds_something_in_the_samples(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (text,) = [text for _, text in YAML_OF["README.md"]]
+    (tmp_path / "acme.yaml").write_text(text)
+    assert main(["check", "--policies", str(tmp_path / "acme.yaml"), str(ROOT / "samples")]) == 0
+    assert "warn: two-replicas" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=place) for place, text in YAML])
+def test_every_yaml_on_a_page_is_kubernetes_yaml(text: str) -> None:
+    assert documents(text)
+    for document in documents(text):
+        assert {"apiVersion", "kind", "metadata"} <= document.keys()
+
+
+@pytest.mark.parametrize("page", sorted(p for p in ROOT.rglob("*.md") if not HIDDEN & set(p.parts)), ids=_name)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), f"{_name(page)} links to {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{_name(page)} links to {link}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, made as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# -- what is said about the language ----------------------------------------------------------------------------
+
+
+def test_every_key_of_a_pack_and_no_other_is_on_the_page() -> None:
+    pack = schema.pack_schema(CHECKS)["properties"]
+    spec = pack["spec"]["properties"]
+    rule = spec["rules"]["items"]["properties"]
+    packs = "docs/packs.md"
+    assert keys(section(packs, "The pack")) >= {f"spec.{key}" for key in spec}
+    of_rules = section(packs, "Rules").partition("A rule has exactly one")[0]
+    assert keys(of_rules) == set(rule)
+    assert keys(section(packs, "Where a rule holds: `match`")) == set(spec["match"]["properties"])
+    assert keys(section(packs, "Fixes")) == set(plain(plain(rule["patch"])["items"])["properties"])
+    exemption = plain(spec["exemptions"]["items"])["properties"]
+    assert keys(section(packs, "Exemptions")) == set(exemption)
+
+
+def plain(inner: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema without the reference to a value that may stand in its place."""
+    found: dict[str, Any] = inner["anyOf"][0] if "anyOf" in inner else inner
+    return found
+
+
+def test_every_word_of_an_enumeration_is_on_the_page() -> None:
+    spec = schema.pack_schema(CHECKS)["properties"]["spec"]["properties"]
+    table = (ROOT / "docs" / "packs.md").read_text()
+    rules = spec["rules"]["items"]["properties"]
+    for key, inner in [*rules.items(), ("mode", spec["mode"])]:
+        words = plain(inner).get("enum", [])
+        row = re.search(rf"^\| `(?:spec\.)?{key}` \|.*$", table, re.MULTILINE)
+        assert row, key
+        missing = [word for word in words if f"`{word}`" not in row[0]]
+        assert not missing, f"{key}: {missing}"
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_every_parameter_of_a_check_is_on_the_page_with_its_default(check: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", section("docs/packs.md", check), re.MULTILINE)
+    assert {name: json.loads(default) for name, default in rows} == CHECKS[check].DEFAULTS
+    assert {name for name, _ in rows} == set(CHECKS[check].PARAMS["properties"])
+
+
+def test_every_word_of_cel_is_on_the_page() -> None:
+    assert keys(section("docs/packs.md", "CEL")) == {*cel.VARIABLES, "variables.x"}
+
+
+def test_every_check_is_named_in_the_readme_and_on_the_page_of_packs() -> None:
+    for page in ("README.md", "docs/packs.md"):
+        named = keys((ROOT / page).read_text()) | set(re.findall(r"`([a-z-]+)`", (ROOT / page).read_text()))
+        assert not set(CHECKS) - named, page
+
+
+# -- what is said about running it --------------------------------------------------------------------------------
+
+
+def test_the_table_of_settings_is_the_list_of_settings() -> None:
+    rows = []
+    for option in settings.options():
+        default = f"`{option.default}`" if option.default else "`false`" if option.switch else ""
+        text = option.help.replace("|", "/") + (" (repeatable)" if option.many else "")
+        rows.append(f"| `{option.flag}` | `{option.variable}` | {default} | {text} |")
+    written = re.findall(r"^\| `--.*$", section("docs/cluster.md", "Settings"), re.MULTILINE)
+    assert written == rows
+
+
+def test_the_table_of_metrics_is_what_is_counted() -> None:
+    counted = {family.name + ("_total" if family.type == "counter" else "") for family in Metrics().registry.collect()}
+    assert keys(section("docs/answers.md", "Metrics")) == counted | {"plimsoll_certificate_expiry_seconds"}
+
+
+def test_every_command_has_its_section() -> None:
+    sections = re.findall(r"^## plimsoll (\w+)$", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
+    assert sorted(sections) == sorted(commands())
+
+
+def test_the_manifests_for_a_cluster_keep_the_shipped_standards(shipped: list[tuple[str, str]], tmp_path: Path) -> None:
+    for number, (_, text) in enumerate(blocks(ROOT / "docs" / "cluster.md", "yaml")):
+        (tmp_path / f"{number}.yaml").write_text(text)
+    found = read([str(tmp_path)])
+    judged, _ = judge(ruleset(shipped), found.manifests, lambda: NOW)
+    assert not found.problems
+    assert [one.review.title for one in judged] == ["Deployment plimsoll/plimsoll"]
+    assert [one.decision.findings for one in judged] == [()]
+    assert [one.mended.patch for one in judged] == [()]
+
+
+def test_the_manifests_for_a_cluster_keep_the_duties_of_a_webhook() -> None:
+    pages = [document for place, text in YAML if "cluster.md" in place for document in documents(text)]
+    hooks = {hook["name"]: hook for document in pages for hook in document.get("webhooks", ())}
+    assert {name: (hook["failurePolicy"], hook["timeoutSeconds"]) for name, hook in hooks.items()} == {
+        "validate.plimsoll.dev": ("Fail", 3),
+        "advise.plimsoll.dev": ("Ignore", 3),
+        "mutate.plimsoll.dev": ("Ignore", 1),
+    }
+    for hook in hooks.values():
+        (out,) = hook["namespaceSelector"]["matchExpressions"]
+        assert out["operator"] == "NotIn"
+        assert set(out["values"]) == {"kube-system", "kube-node-lease", "plimsoll"}
+        named = [name for rule in hook["rules"] for name in rule["resources"]]
+        assert not [name for name in named if "*" in name or name in ("nodes", "events", "leases", "pods/binding")]
+        assert (hook["matchPolicy"], hook["sideEffects"]) == ("Equivalent", "None")
+    for name in ("validate.plimsoll.dev", "advise.plimsoll.dev"):
+        named = [resource for rule in hooks[name]["rules"] for resource in rule["resources"]]
+        assert {"pods", "pods/ephemeralcontainers", "pods/resize"} <= set(named)
+    for condition in hooks["advise.plimsoll.dev"]["matchConditions"]:
+        assert cel.compile(condition["expression"], wants="bool").reads == {"request"}
+
+
+def test_everything_that_the_emergency_exit_must_find_has_its_label() -> None:
+    exits = [text for page in PAGES for _, text in blocks(page, "") if "kubectl delete" in text]
+    assert exits
+    assert all("-l app.kubernetes.io/name=plimsoll" in text for text in exits)
+    pages = [document for place, text in YAML if "cluster.md" in place for document in documents(text)]
+    ours = [document for document in pages if "webhooks" in document]
+    assert {document["kind"] for document in ours} == {
+        "ValidatingWebhookConfiguration",
+        "MutatingWebhookConfiguration",
+    }
+    assert all(document["metadata"]["labels"]["app.kubernetes.io/name"] == "plimsoll" for document in ours)
+
+
+# -- what is shown is what is answered ------------------------------------------------------------------------------
+
+
+def test_the_denial_that_the_pages_show_is_what_is_answered(example: Path, decide: Callable[..., Any]) -> None:
+    message = answer.message(*decide(example, "validate"))
+    assert f"```\n{message}\n```" in (ROOT / "docs" / "answers.md").read_text()
+    assert message.partition("\n\nContact")[0] in (ROOT / "README.md").read_text()
+
+
+def test_the_causes_that_the_page_shows_are_what_is_answered(example: Path, decide: Callable[..., Any]) -> None:
+    document = answer.document(*decide(example, "validate"), "validate")
+    shown = next(
+        json.loads(text) for _, text in blocks(ROOT / "docs" / "answers.md", "") if text.startswith('{\n  "reason"')
+    )
+    assert shown in document["response"]["status"]["details"]["causes"]
+
+
+def test_the_warnings_that_the_page_shows_are_what_is_answered(decide: Callable[..., Any]) -> None:
+    found = answer.warnings(decide(ROOT / "samples" / "deployment-fixable.yaml", "mutate")[1])
+    shown = "".join(f"Warning: {line}\n" for line in found)
+    assert found
+    assert f"```\n{shown}```" in (ROOT / "docs" / "answers.md").read_text()
+
+
+def test_the_annotation_that_the_page_shows_is_what_is_answered(example: Path, decide: Callable[..., Any]) -> None:
+    noted = answer.document(*decide(example, "validate"), "validate")["response"]["auditAnnotations"]
+    shown = next(json.loads(text) for _, text in blocks(ROOT / "docs" / "answers.md", "") if text.startswith("[{"))
+    assert shown[0] in json.loads(noted["violations"])
+
+
+def test_the_report_that_the_page_shows_is_the_report(
+    example: Path, shipped: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(example.parent)
+    judged, skipped = judge(ruleset(shipped), read([example.name]).manifests, lambda: NOW)
+    shown = next(json.loads(text) for _, text in blocks(ROOT / "docs" / "answers.md", "") if '"summary"' in text)
+    assert shown == report.document(judged, skipped)
