@@ -243,9 +243,7 @@ def review() -> Callable[[str], bytes]:
             "name": name,
             "object": {"metadata": {"name": name}},
         }
-        return json.dumps(
-            {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
-        ).encode()
+        return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
 
     return make
 

@@ -28,9 +28,7 @@ def stopped() -> Iterator[Callable[[Any], None]]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_probes_answer_when_every_worker_is_stopped(
-    start: Callable[..., Any], stopped: Callable[[Any], None]
-) -> None:
+def test_probes_answer_when_every_worker_is_stopped(start: Callable[..., Any], stopped: Callable[[Any], None]) -> None:
     server = start()
     stopped(server)
     for path in ("/healthz", "/metrics"):
@@ -45,9 +43,7 @@ def test_probes_answer_when_every_worker_is_busy(start: Callable[..., Any], post
     client = server.client()
     client.request("POST", "/validate", b"", {"Content-Type": "application/json"})
     client.getresponse().read()
-    client.sock.sendall(
-        b"POST /validate HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
-    )
+    client.sock.sendall(b"POST /validate HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n")
     begun = time.monotonic()
     assert [server.probe(path, 1)[0] for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 200]
     assert time.monotonic() - begun < 1
@@ -94,9 +90,7 @@ def test_open_connections_are_counted(start: Callable[..., Any]) -> None:
     server.wait(lambda: server.figure("plimsoll_connections") == 0)
 
 
-def test_a_health_process_that_is_killed_is_started_again(
-    start: Callable[..., Any], post: Callable[..., Any]
-) -> None:
+def test_a_health_process_that_is_killed_is_started_again(start: Callable[..., Any], post: Callable[..., Any]) -> None:
     server = start()
     (health,) = set(server.children()) - set(server.workers())
     client = server.client()

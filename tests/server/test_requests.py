@@ -80,9 +80,7 @@ def test_a_review_in_chunks_is_answered(server: Any, review: Callable[[str], byt
     assert b"uid-web" in found
 
 
-def test_a_large_review_is_answered(
-    server: Any, post: Callable[..., Any], review: Callable[[str], bytes]
-) -> None:
+def test_a_large_review_is_answered(server: Any, post: Callable[..., Any], review: Callable[[str], bytes]) -> None:
     body = review("web").replace(b'"metadata"', b'"padding": "' + b"x" * (6 * MIB) + b'", "metadata"')
     client = server.client()
     client.request("POST", "/validate", body, {"Content-Type": "application/json"})

@@ -54,9 +54,7 @@ def test_a_pack_decides_over_tls(serve: Callable[..., Any], post: Callable[..., 
     assert (line["rules"], line["kind"], line["name"]) == (["acme/labelled"], "Pod", "web")
 
 
-def test_mode_on_the_command_line_makes_every_pack_dry(
-    serve: Callable[..., Any], post: Callable[..., Any]
-) -> None:
+def test_mode_on_the_command_line_makes_every_pack_dry(serve: Callable[..., Any], post: Callable[..., Any]) -> None:
     assert allowed(post(serve(mode="dry-run").client()))
 
 

@@ -60,9 +60,7 @@ def test_more_connections_than_places_are_a_503_when_all_are_busy(
     client.close()
 
 
-def test_the_connection_that_is_idle_longest_makes_room(
-    start: Callable[..., Any], post: Callable[..., Any]
-) -> None:
+def test_the_connection_that_is_idle_longest_makes_room(start: Callable[..., Any], post: Callable[..., Any]) -> None:
     server = start(workers=1, connections=3)
     kept = [server.client() for _ in range(3)]
     for client in kept:
@@ -119,9 +117,7 @@ def test_few_large_bodies_are_taken_at_once_and_small_ones_always(
     assert server.figure('plimsoll_shed_total{reason="large"}') == 1
 
 
-def test_a_flood_of_silent_connections_stops_nobody(
-    start: Callable[..., Any], post: Callable[..., Any]
-) -> None:
+def test_a_flood_of_silent_connections_stops_nobody(start: Callable[..., Any], post: Callable[..., Any]) -> None:
     server = start(workers=2, connections=16)
     flood = [server.plain() for _ in range(200)]
     time.sleep(0.6)

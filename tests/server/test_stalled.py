@@ -113,9 +113,7 @@ def test_a_handshake_that_drips_wins_no_time(server: Any) -> None:
         assert time.monotonic() - begun < 3
 
 
-def test_an_answer_that_nobody_reads_is_given_up(
-    start: Callable[..., Any], review: Callable[[str], bytes]
-) -> None:
+def test_an_answer_that_nobody_reads_is_given_up(start: Callable[..., Any], review: Callable[[str], bytes]) -> None:
     server = start(write=0.5, workers=1)
     body = review("web")
     request = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body

@@ -42,9 +42,7 @@ def load(server: Any, post: Callable[..., Any], until: Callable[[], bool], resul
     client.close()
 
 
-def test_sigterm_is_not_ready_at_once_and_loses_no_request(
-    start: Callable[..., Any], post: Callable[..., Any]
-) -> None:
+def test_sigterm_is_not_ready_at_once_and_loses_no_request(start: Callable[..., Any], post: Callable[..., Any]) -> None:
     server = start(drain=1.5)
     results: list[list[str]] = [[] for _ in range(6)]
     asked = time.monotonic() + 0.5
@@ -67,9 +65,7 @@ def test_sigterm_is_not_ready_at_once_and_loses_no_request(
     assert server.process.wait(10) == 0
 
 
-def test_answers_while_draining_close_their_connection(
-    start: Callable[..., Any], post: Callable[..., Any]
-) -> None:
+def test_answers_while_draining_close_their_connection(start: Callable[..., Any], post: Callable[..., Any]) -> None:
     server = start(drain=2)
     client = server.client()
     assert post(client).getheader("Connection") == "keep-alive"
@@ -108,9 +104,7 @@ def test_after_a_stop_nothing_is_left(start: Callable[..., Any]) -> None:
     server = start(drain=0.1)
     children = server.children()
     assert len(children) == 3, "two workers and the health process"
-    figures = [
-        Path(entry) for entry in Path(f"/proc/{server.pid}/environ").read_text().split("\0") if "/" in entry
-    ]
+    figures = [Path(entry) for entry in Path(f"/proc/{server.pid}/environ").read_text().split("\0") if "/" in entry]
     assert figures
     assert server.stop() == 0
     assert all(gone(pid) for pid in children)

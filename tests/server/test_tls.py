@@ -118,9 +118,7 @@ def test_with_an_authority_for_clients_only_theirs_are_served(
         assert sock.recv(100).startswith(b"HTTP/1.1 405")
 
 
-def test_files_that_vanish_leave_the_last_good_pair(
-    start: Callable[..., Any], post: Callable[..., Any]
-) -> None:
+def test_files_that_vanish_leave_the_last_good_pair(start: Callable[..., Any], post: Callable[..., Any]) -> None:
     server = start()
     (server.directory / "tls.key").unlink()
     server.wait(lambda: server.said("last good pair stays"))
@@ -129,9 +127,7 @@ def test_files_that_vanish_leave_the_last_good_pair(
     client.close()
 
 
-def test_an_expired_certificate_is_said_and_not_ready(
-    start: Callable[..., Any], certify: Callable[..., Any]
-) -> None:
+def test_an_expired_certificate_is_said_and_not_ready(start: Callable[..., Any], certify: Callable[..., Any]) -> None:
     expired = certify(now=datetime.now(UTC) - timedelta(days=40))
     server = start(pair=expired, wait=False)
     server.wait(lambda: "expired" in server.probe("/readyz")[1])

@@ -74,12 +74,8 @@ class Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         line = f"{_time(record)} {record.levelname.lower():7} {cut(record.getMessage())}"
-        shown = " ".join(
-            f"{key}={value}" for key, value in fields(record).items() if value not in ("", [], None)
-        )
-        error = (
-            f" [{where(record.exc_info[1])}]" if record.exc_info and record.exc_info[1] is not None else ""
-        )
+        shown = " ".join(f"{key}={value}" for key, value in fields(record).items() if value not in ("", [], None))
+        error = f" [{where(record.exc_info[1])}]" if record.exc_info and record.exc_info[1] is not None else ""
         return printable(f"{line} {shown}".rstrip() + error)
 
 
@@ -88,9 +84,7 @@ def fields(record: logging.LogRecord) -> Mapping[str, Any]:
     given = getattr(record, "fields", None)
     if not isinstance(given, dict):
         return {}
-    return {
-        key: cut(value) if isinstance(value, str) else value for key, value in given.items() if key in FIELDS
-    }
+    return {key: cut(value) if isinstance(value, str) else value for key, value in given.items() if key in FIELDS}
 
 
 def where(error: BaseException) -> str:
@@ -113,6 +107,4 @@ def printable(text: str) -> str:
 
 
 def _time(record: logging.LogRecord) -> str:
-    return (
-        datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -80,12 +80,8 @@ class Metrics:
             "plimsoll_reviews", "Reviews answered", ["endpoint", "operation", "decision"], registry=registry
         )
         self._findings = Counter("plimsoll_findings", "Findings", labels, registry=registry)
-        self._errors = Counter(
-            "plimsoll_rule_errors", "Rules that failed", ["pack", "rule"], registry=registry
-        )
-        self._unknown = Counter(
-            "plimsoll_unknown", "Facts that could not be had", ["fact"], registry=registry
-        )
+        self._errors = Counter("plimsoll_rule_errors", "Rules that failed", ["pack", "rule"], registry=registry)
+        self._unknown = Counter("plimsoll_unknown", "Facts that could not be had", ["fact"], registry=registry)
         self._seconds = Histogram(
             "plimsoll_review_seconds",
             "Time from the read body to the decision",
@@ -94,9 +90,7 @@ class Metrics:
             registry=registry,
         )
         self._patched = Counter("plimsoll_patched", "Fixes applied", ["pack", "rule"], registry=registry)
-        self._shed = Counter(
-            "plimsoll_shed", "Requests and connections turned away", ["reason"], registry=registry
-        )
+        self._shed = Counter("plimsoll_shed", "Requests and connections turned away", ["reason"], registry=registry)
         self._connections = Gauge(
             "plimsoll_connections", "Open connections", registry=registry, multiprocess_mode="livesum"
         )

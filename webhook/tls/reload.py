@@ -76,9 +76,7 @@ class Certificate:
         except (OSError, ValueError, ConfigError) as error:
             # Once for each state of the files, not once a second.
             self._stamp = stamp
-            LOG.error(
-                "certificate and key changed, but can't be served with; the last good pair stays: %s", error
-            )
+            LOG.error("certificate and key changed, but can't be served with; the last good pair stays: %s", error)
             return
         if self._stat() != stamp:
             return  # replaced while being read: the next look reads them again

@@ -61,9 +61,7 @@ def admit(service: Decider, endpoint: str, request: Request, limits: Limits) -> 
         document = decode(_body(request, limits.body))
         uid = _uid(document)
         review = parse(document)
-        decision = service.decide(
-            endpoint, review, deadline(started, request.args.get("timeout"), limits.deadline)
-        )
+        decision = service.decide(endpoint, review, deadline(started, request.args.get("timeout"), limits.deadline))
         body = answer.encode(review, decision, endpoint)
     except ReviewError as error:
         return refuse(error.status, error.message)

@@ -37,9 +37,7 @@ def create_app(service: Decider, limits: Limits = LIMITS) -> Flask:
     app = Flask("webhook", static_folder=None)
     app.session_interface = _NoSession()
     for endpoint in ENDPOINTS:
-        app.add_url_rule(
-            f"/{endpoint}", endpoint, partial(_view, service, endpoint, limits), methods=["POST"]
-        )
+        app.add_url_rule(f"/{endpoint}", endpoint, partial(_view, service, endpoint, limits), methods=["POST"])
     app.register_error_handler(HTTPException, _explain)
     return app
 

@@ -62,9 +62,7 @@ def pages(
 
     def healthz() -> Page:
         # Not the workers: a liveness probe that fails under load would take away the servers that are left.
-        return (
-            Page(200, b"ok\n") if alive(board.master) else Page(503, b"the server's master process is gone\n")
-        )
+        return Page(200, b"ok\n") if alive(board.master) else Page(503, b"the server's master process is gone\n")
 
     def readyz() -> Page:
         ready, why = board.ready(now())
@@ -205,9 +203,7 @@ def start(run: Callable[[Callable[[], bool]], None], close: Sequence[int] = ()) 
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH):
-            signal.signal(
-                number, signal.SIG_IGN
-            )  # a terminal's Ctrl-C goes to all; the parent decides the end
+            signal.signal(number, signal.SIG_IGN)  # a terminal's Ctrl-C goes to all; the parent decides the end
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         told: list[int] = []
         signal.signal(signal.SIGTERM, lambda number, _: told.append(number))

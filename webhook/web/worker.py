@@ -233,9 +233,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         finally:
             self.large.release()
 
-    def _judge(
-        self, guest: Guest, request: Any, response: Any, environ: dict[str, Any], length: int | None
-    ) -> bool:
+    def _judge(self, guest: Guest, request: Any, response: Any, environ: dict[str, Any], length: int | None) -> bool:
         """Read the body, have the application answer; return whether another request may follow."""
         channel, limits = guest.channel, self.limits
         whole = length is None or length <= limits.body_limit

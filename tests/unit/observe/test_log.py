@@ -11,9 +11,7 @@ import orjson
 from webhook.observe.log import LONGEST, Json, Text
 
 
-def record(
-    message: str = "hello", fields: dict[str, Any] | None = None, failed: bool = False
-) -> logging.LogRecord:
+def record(message: str = "hello", fields: dict[str, Any] | None = None, failed: bool = False) -> logging.LogRecord:
     info = None
     if failed:
         try:
@@ -35,9 +33,7 @@ def test_a_record_is_one_line_of_json_with_its_fields() -> None:
 
 
 def test_fields_that_are_not_listed_are_not_written() -> None:
-    assert "hunter2" not in Json().format(
-        record(fields={"object": {"data": "hunter2"}, "password": "hunter2"})
-    )
+    assert "hunter2" not in Json().format(record(fields={"object": {"data": "hunter2"}, "password": "hunter2"}))
 
 
 def test_an_exception_is_its_type_and_place_without_its_message() -> None:

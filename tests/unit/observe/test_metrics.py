@@ -39,12 +39,8 @@ def test_a_denied_review_is_counted_with_its_findings(review: Review) -> None:
     figures = Metrics()
     finding = Finding(ABOUT, Violation("/spec", "tag", "latest", "a tag"), "deny")
     figures.record("validate", review, Decision(False, (finding, finding)), 0.002)
-    reviews = value(
-        figures, "plimsoll_reviews_total", endpoint="validate", operation="CREATE", decision="denied"
-    )
-    findings = value(
-        figures, "plimsoll_findings_total", pack="acme", rule="no-latest", action="deny", effective="deny"
-    )
+    reviews = value(figures, "plimsoll_reviews_total", endpoint="validate", operation="CREATE", decision="denied")
+    findings = value(figures, "plimsoll_findings_total", pack="acme", rule="no-latest", action="deny", effective="deny")
     assert (reviews, findings) == (1, 2)
     assert value(figures, "plimsoll_review_seconds_sum", endpoint="validate") == pytest.approx(0.002)
 
@@ -69,10 +65,7 @@ def test_no_label_holds_a_name_of_an_object(review: Review) -> None:
     figures = Metrics()
     figures.record("validate", review, Decision(), 0.001)
     labels = [
-        label
-        for family in figures.registry.collect()
-        for sample in family.samples
-        for label in sample.labels.values()
+        label for family in figures.registry.collect() for sample in family.samples for label in sample.labels.values()
     ]
     assert not {"secret-project", "shop", "u-1"} & set(labels)
 
@@ -103,9 +96,7 @@ def test_the_log_line_names_the_object_and_the_rules_and_nothing_else(
     assert "hunter2" not in orjson.dumps(line.fields).decode()  # type: ignore[attr-defined]
 
 
-def test_a_review_without_findings_is_no_line_at_info(
-    review: Review, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_review_without_findings_is_no_line_at_info(review: Review, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         Metrics().record("validate", review, Decision(), 0.001)
     assert caplog.records == []

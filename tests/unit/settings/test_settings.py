@@ -28,9 +28,7 @@ def test_a_flag_that_is_not_given_does_not_hide_its_variable() -> None:
 
 def test_all_bad_values_are_named_at_once_with_what_is_wanted() -> None:
     with pytest.raises(ConfigError) as caught:
-        read(
-            {"port": "99999"}, {"PLIMSOLL_WORKERS": "many", "PLIMSOLL_MODE": "soft", "PLIMSOLL_YES": "maybe"}
-        )
+        read({"port": "99999"}, {"PLIMSOLL_WORKERS": "many", "PLIMSOLL_MODE": "soft", "PLIMSOLL_YES": "maybe"})
     assert [str(problem) for problem in caught.value.problems] == [
         "--port: '99999' is not allowed; wanted a whole number from 0 to 65535",
         "PLIMSOLL_MODE: 'soft' is not allowed; wanted one of (empty), enforce, dry-run",

@@ -99,9 +99,7 @@ def test_garbage_leaves_the_last_good_pair(files: tuple[Path, Path], garbage: by
     assert certificate.context() is first
 
 
-def test_a_secret_mounted_by_links_is_followed(
-    tmp_path: Path, pairs: tuple[issue.KeyPair, issue.KeyPair]
-) -> None:
+def test_a_secret_mounted_by_links_is_followed(tmp_path: Path, pairs: tuple[issue.KeyPair, issue.KeyPair]) -> None:
     # The kubelet moves `..data` to a new directory: tls.crt itself never changes.
     for number, pair in enumerate(pairs):
         (tmp_path / str(number)).mkdir()
@@ -119,9 +117,7 @@ def test_a_secret_mounted_by_links_is_followed(
 
 
 @pytest.mark.parametrize("missing", ["tls.crt", "tls.key"])
-def test_a_start_without_a_pair_says_which_files_and_what_makes_them(
-    files: tuple[Path, Path], missing: str
-) -> None:
+def test_a_start_without_a_pair_says_which_files_and_what_makes_them(files: tuple[Path, Path], missing: str) -> None:
     (files[0].parent / missing).unlink()
     with pytest.raises(ConfigError, match="plimsoll certs"):
         Certificate(*files)

@@ -63,9 +63,7 @@ def test_a_review_is_answered_with_its_uid(client: FlaskClient, service: Service
 
 
 def test_a_charset_in_the_content_type_is_fine(client: FlaskClient) -> None:
-    answer = client.post(
-        "/validate", data=orjson.dumps(review()), content_type="application/json; charset=utf-8"
-    )
+    answer = client.post("/validate", data=orjson.dumps(review()), content_type="application/json; charset=utf-8")
     assert answer.status_code == 200
 
 
@@ -157,18 +155,14 @@ def test_a_bug_of_the_server_denies_on_validate(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["advise", "mutate"])
-def test_a_bug_of_the_server_takes_nothing_down_on_the_other_endpoints(
-    client: FlaskClient, endpoint: str
-) -> None:
+def test_a_bug_of_the_server_takes_nothing_down_on_the_other_endpoints(client: FlaskClient, endpoint: str) -> None:
     response = orjson.loads(client.post(f"/{endpoint}", json=review(name="bug")).data)["response"]
     assert (response["uid"], response["allowed"]) == ("u-1", True)
     assert response["warnings"]
     assert "patch" not in response
 
 
-def test_a_bug_tells_the_caller_nothing_of_itself(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_bug_tells_the_caller_nothing_of_itself(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         answer = client.post("/validate", json=review(name="bug"))
     assert "hunter2" not in answer.text
