@@ -72,8 +72,8 @@ class Service:
 
     def ready(self) -> tuple[bool, str]:
         """Say whether reviews can be decided, with a sentence."""
-        count = len(self.ruleset.rules)
-        return True, f"{len(self.ruleset.packs)} packs with {count} rules"
+        packs, rules = len(self.ruleset.packs), len(self.ruleset.rules)
+        return True, f"{packs} pack{'' if packs == 1 else 's'} with {rules} rule{'' if rules == 1 else 's'}"
 
     def _gather(self, review: Review, wanted: Iterable[str], known: Facts, deadline: float | None) -> Facts:
         namespace, owners = known.namespace, known.owners

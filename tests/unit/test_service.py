@@ -137,7 +137,7 @@ def test_rules_that_cannot_be_loaded_leave_the_last_good_ones(load, review, depl
     assert service.reload() is False
     assert service.problems is bad
     assert not service.decide("validate", review(deployment())).allowed
-    assert service.ready() == (True, "1 packs with 1 rules")
+    assert service.ready() == (True, "1 pack with 1 rule")
     assert service.reload() is True
     assert service.problems is None
     assert service.decide("validate", review(deployment())).allowed

@@ -456,6 +456,7 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     if lacking:
         value = {"name": volume, "emptyDir": {"sizeLimit": standard.size}}
         draft.put(f"{pod.pointer}/spec/volumes/-", value)
+    mended = {asked.container.pointer for asked in lacking}
     for asked in lacking:
         mount = {"name": volume, "mountPath": directory}
         if len(lacking) > 1:
@@ -464,7 +465,7 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     for asked in everyone:
         free = not asked.environment.open and not set(standard.variables) & set(asked.environment.values)
         on_volume = standard.required and asked.over(first.plain) in asked.good()
-        if standard.variables and free and (on_volume or asked in lacking):
+        if standard.variables and free and (on_volume or asked.container.pointer in mended):
             draft.put(f"{asked.container.pointer}/env/-", {"name": standard.variables[0], "value": directory})
 
 

@@ -7,19 +7,29 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
 
 from webhook.errors import ConfigError, Problem
+from webhook.model.pods import KINDS, Kinds, Row, row, table
 from webhook.packs.compile import ruleset
 from webhook.packs.rule import Ruleset
 from webhook.ports import Rooms
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add `--policies`, `--mode` and `--date`."""
+    """Add `--policies`, `--workload`, `--mode` and `--date`."""
     parser.add_argument(
         "--policies",
         action="append",
         default=[],
         metavar="PATH",
         help="pack: file, directory, glob, or - for stdin (repeatable; default: the packs that come with Plimsoll)",
+    )
+    parser.add_argument(
+        "--workload",
+        action="append",
+        default=[],
+        type=_row,
+        metavar="ROW",
+        help="a workload kind of your own, as the server knows it: group/Kind:resource:path of its pod template, such "
+        "as acme.example/Service:services:spec.template (repeatable)",
     )
     parser.add_argument("--mode", choices=("enforce", "dry-run"), help="judge as if every pack had this mode")
     parser.add_argument(
@@ -29,10 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def load(args: argparse.Namespace, rooms: Rooms) -> Ruleset:
     """Return the packs that the arguments name, compiled. Raises ConfigError with every problem."""
-    return compiled(rooms, args.policies, args.mode)
+    return compiled(rooms, args.policies, args.mode, table(args.workload))
 
 
-def compiled(rooms: Rooms, paths: Sequence[str], mode: str | None = None) -> Ruleset:
+def compiled(rooms: Rooms, paths: Sequence[str], mode: str | None = None, kinds: Kinds = KINDS) -> Ruleset:
     """Return the packs at `paths`, or those that come with Plimsoll where there are none, compiled.
 
     As in the server, those that come with it may be extended without being named.
@@ -40,7 +50,7 @@ def compiled(rooms: Rooms, paths: Sequence[str], mode: str | None = None) -> Rul
     sources = texts(rooms, paths)
     if not sources:
         raise ConfigError([Problem("--policies", 0, "", "no packs there; wanted files with kind: RulePack")])
-    return ruleset(sources, mode, bases=texts(rooms, ()))
+    return ruleset(sources, mode, kinds=kinds, bases=texts(rooms, ()))
 
 
 def texts(rooms: Rooms, paths: Sequence[str]) -> list[tuple[str, str]]:
@@ -57,6 +67,13 @@ def clock(args: argparse.Namespace, rooms: Rooms) -> Callable[[], datetime]:
 def at(day: date) -> Callable[[], datetime]:
     """Return a clock that stands at noon, UTC, of a day."""
     return lambda: datetime.combine(day, time(12), UTC)
+
+
+def _row(text: str) -> Row:
+    try:
+        return row(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _day(text: str) -> date:

@@ -19,7 +19,7 @@ def in_scope(rule: Rule, view: View, number: int) -> bool | Lacking:
     subject = view.subjects[number]
     if (subject.group, subject.kind) not in rule.kinds:
         return False
-    if rule.on_workload and _made_by_a_workload(view, number):
+    if rule.on_workload and _made_by_a_workload(rule, view, number):
         return False
     lacking: Lacking | None = None
     for scope in rule.scopes:
@@ -49,7 +49,7 @@ def violations(rule: Rule, view: View, number: int) -> Iterator[Violation]:
         if rule.check.pod is not None:
             for _, pod in view.pods(rule, number):
                 yield from rule.check.pod(pod)
-    elif rule.on_workload:
+    elif "pod" not in rule.reads:
         yield from _of_cel(rule, view, number, None, subject.pointer)
     else:
         for index, pod in view.pods(rule, number):
@@ -110,15 +110,19 @@ def _said(says: Program | None, activation: object) -> str:
     return str(text)
 
 
-def _made_by_a_workload(view: View, number: int) -> bool:
+def _made_by_a_workload(rule: Rule, view: View, number: int) -> bool:
     """Say whether the controller of another workload made the subject, which is where the rule judges.
 
-    A Pod always counts as itself. An owner counts only where such a controller makes objects of this kind, so
-    that no made-up ownerReference takes a workload out of a rule's sight.
+    A Pod counts as itself where the rule names the kind Pod. An owner counts only where such a controller makes
+    objects of this kind, so that no made-up ownerReference takes a workload out of a rule's sight.
     """
     subject = view.subjects[number]
     row = view.ruleset.kinds.get((subject.group, subject.kind))
     owner = controller(subject.object)
-    if row is None or owner is None or not row.owners:
+    if row is None or owner is None:
         return False
-    return f"{group_of(owner.get('apiVersion'))}/{owner.get('kind')}" in row.owners
+    made_by = (group_of(owner.get("apiVersion")), owner.get("kind"))
+    if (subject.group, subject.kind) == ("", "Pod"):
+        named = any(scope.kinds is not None and ("", "Pod") in scope.kinds for scope in rule.scopes)
+        return not named and made_by != ("", "Pod") and made_by in view.ruleset.kinds
+    return "/".join(map(str, made_by)) in row.owners

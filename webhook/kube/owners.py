@@ -55,9 +55,10 @@ class Owners:
     def chain(self, namespace: str, references: Sequence[Mapping[str, Any]], timeout: float) -> tuple[Owner, ...]:
         """Return the controller owner among `references`, then that one's, and so on; () where there is none.
 
-        `namespace` is the object's, `timeout` is in seconds and for all of the chain. Raises Unknown for an
-        owner that can't be read in time, isn't there, has another uid, or is of a kind whose path isn't
-        known: an error is never "no owner".
+        `namespace` is the object's, `timeout` is in seconds and for all of the chain. An owner that the API server
+        does not have, or has under another uid, is made up, and ends the chain: a controller writes its own object
+        first. Raises Unknown for an owner that can't be read in time, or is of a kind whose path isn't known: an
+        error is never "no owner".
         """
         deadline = self._clock() + timeout
         found: list[Owner] = []
@@ -66,6 +67,8 @@ class Owners:
             if len(found) == HOPS:
                 raise Unknown(f"more than {HOPS} owners stand above one another")
             owner = self._owner(namespace, reference, deadline - self._clock())
+            if owner.uid != reference.uid:
+                break
             found.append(owner)
             metadata = owner.object.get("metadata") or {}
             reference = _controller(metadata.get("ownerReferences") or ())
@@ -99,17 +102,22 @@ class Owners:
             found = self._client.get(path, timeout)
         except ApiError as error:
             if error.status == 404:
-                return None
+                return _nobody(reference)
             raise Unknown(str(error)) from error
         metadata = found.get("metadata") or {}
         if metadata.get("uid") != reference.uid:
-            raise Unknown("the one of this name has another uid")
+            return _nobody(reference)
         metadata.pop("managedFields", None)
         found.pop("status", None)
         created = metadata.get("creationTimestamp")
         when = datetime.fromisoformat(created) if isinstance(created, str) else None
         owner = Owner(reference.group, reference.kind, reference.name, reference.uid, when, found)
         return owner, len(repr(found))
+
+
+def _nobody(reference: _Reference) -> tuple[Owner, int]:
+    """Return what is kept for a reference to nothing: an owner without a uid."""
+    return Owner(reference.group, reference.kind, reference.name, "", None, {}), 1
 
 
 def _controller(references: object) -> _Reference | None:

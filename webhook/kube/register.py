@@ -331,13 +331,15 @@ def conditions(ourselves: str | None = None) -> list[Object]:
     """Return the `matchConditions` of `/advise`: by userInfo, never by what the object's writer controls.
 
     They leave out the control plane, its controllers and nodes, and the user name `ourselves`: they write
-    EndpointSlices and the like without end, and nobody reads their warnings.
+    EndpointSlices and the like without end, and nobody reads their warnings. The Pods that controllers make are
+    looked at all the same, or a pack on trial would not see what others inject into them.
     """
     user = "request.userInfo.username"
     control_plane = "['system:apiserver', 'system:kube-controller-manager', 'system:kube-scheduler']"
+    pods = "request.resource.resource == 'pods'"
     tests = {
-        "no-system-service-accounts": f"!{user}.startsWith('system:serviceaccount:kube-system:')",
-        "no-control-plane": f"!({user} in {control_plane})",
+        "no-system-service-accounts": f"{pods} || !{user}.startsWith('system:serviceaccount:kube-system:')",
+        "no-control-plane": f"{pods} || !({user} in {control_plane})",
         # A caller without groups has no such field, and an error would leave the call out.
         "no-nodes": "!(has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups)",
     }

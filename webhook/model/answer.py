@@ -85,7 +85,7 @@ def _block(number: int, item: Finding | Fault) -> str:
     if isinstance(item, Fault):
         what = "failed" if item.kind == "error" else "could not be decided"
         told = _line(f"{number}. {item.rule}: the rule {what}: {item.message}", DETAIL_CHARACTERS)
-        return f"{told}\n   do:     ask the contact below; {_who(item)}\n"
+        return f"{told}\n   do:     ask those who keep the pack; {_who(item)}\n"
     violation = item.violation
     where = f" in {violation.container}" if violation.container else ""
     lines = [_line(f"{number}. {item.rule}{where}: {violation.reason}", DETAIL_CHARACTERS)]

@@ -31,10 +31,10 @@ class Body:
 
     @property
     def on_workload(self) -> bool:
-        """Say whether it judges the object, and not the pods in it."""
+        """Say whether it judges the object (its labels, replicas, strategy), and not the pods in it."""
         if self.check is not None:
             return self.check.pod is None
-        return self.mutation is None and not self.words & {"pod", "containers"}
+        return "object" in self.words and not self.words & {"pod", "containers"}
 
 
 def containers_key(pack: int, rule: int) -> str:

@@ -97,14 +97,18 @@ def _listed(document: Document) -> list[Document]:
     kind = document.value.get("kind")
     if not (isinstance(kind, str) and kind.endswith("List") and isinstance(items, list)):
         return [document]
-    found: list[Document] = []
-    for index, item in enumerate(items):
-        if isinstance(item, dict):
-            parts = [_below(places, ("items", index)) for places in (document.places, document.starts)]
-            found.append(Document(item, MappingProxyType(parts[0]), MappingProxyType(parts[1])))
+    places, starts = _by_item(document.places), _by_item(document.starts)
+    return [
+        Document(item, MappingProxyType(places.get(index, {})), MappingProxyType(starts.get(index, {})))
+        for index, item in enumerate(items)
+        if isinstance(item, dict)
+    ]
+
+
+def _by_item(places: Mapping[Path, Place]) -> dict[int, dict[Path, Place]]:
+    """Return the places of each element of `items`, in one pass: a list may have many."""
+    found: dict[int, dict[Path, Place]] = {}
+    for path, place in places.items():
+        if len(path) > 1 and path[0] == "items" and isinstance(path[1], int):
+            found.setdefault(path[1], {})[path[2:]] = place
     return found
-
-
-def _below(places: Mapping[Path, Place], prefix: Path) -> dict[Path, Place]:
-    length = len(prefix)
-    return {path[length:]: place for path, place in places.items() if path[:length] == prefix}

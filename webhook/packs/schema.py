@@ -276,7 +276,7 @@ def _rule(checks: Mapping[str, CheckModule], waiting: bool) -> dict[str, Any]:
             "expression": _text("CEL that is true where the standard is kept."),
             "message": _text("What is said where it is not kept."),
             "messageExpression": _text("CEL that gives the message."),
-            "when": _text("CEL that is true where the patch is due; default: where it would change something."),
+            "when": _text("CEL that is true where the patch is due: what the rule finds."),
             "patch": _some(_patch(), "What makes the pod keep the standard."),
             "action": _word("What is done with an object that does not keep it.", ACTIONS),
             "enforceFrom": _day("The UTC day from which deny denies; until then it counts as warn."),

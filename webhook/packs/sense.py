@@ -89,6 +89,10 @@ def _rule(document: Document, path: Path, rule: dict[str, Any], names: list[str]
             text = f"belongs to rules with {listed(kinds)}, and would do nothing beside {given[0]}; leave it out"
             yield document.problem((*path, key), text, key=True)
     if given == ["patch"]:
+        if "when" not in rule and not waiting and not any(near(key, ["when"]) for key in rule):
+            yield document.problem(
+                (*path, "patch"), "has no `when` beside it; wanted CEL that is true where the patch is due"
+            )
         for index, operation in enumerate(_list(rule["patch"])):
             yield from _operation(document, (*path, "patch", index), _mapping(operation))
 

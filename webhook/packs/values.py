@@ -10,7 +10,7 @@ from typing import Any
 
 from webhook.errors import Problem
 from webhook.packs.merge import extend
-from webhook.packs.parse import NODES, Document, Path, Place, render
+from webhook.packs.parse import NODES, PROBLEMS, Document, Path, Place, render
 from webhook.packs.suggest import hint
 
 __all__ = ["extend", "substitute"]
@@ -66,14 +66,20 @@ class _Work:
             return self._value(path, value, whole[1][1:].split("."))
         found = _NEARLY.search(value)
         if found:
-            self.problems.append(self.document.problem(path, _misplaced(value, found[0])))
+            self._say(path, _misplaced(value, found[0]))
         return value
+
+    def _say(self, path: Path, text: str) -> None:
+        if len(self.problems) < PROBLEMS:
+            self.problems.append(self.document.problem(path, text))
 
     def _value(self, path: Path, written: str, names: list[str]) -> Any:
         value: Any = self.values
         for depth, name in enumerate(names):
             if not isinstance(value, dict) or name not in value:
-                self.problems.append(self.document.problem(path, _unknown(names, depth, value)))
+                # Looking for the name that was meant takes time.
+                if len(self.problems) < PROBLEMS:
+                    self._say(path, _unknown(names, depth, value))
                 return written
             value = value[name]
         if not self.changed:
@@ -94,7 +100,7 @@ class _Work:
         if len(self.places) + len(children) > NODES:
             text = f"the pack has more than {NODES} keys and values with this one put in; make it smaller"
             if not any(problem.text == text for problem in self.problems):
-                self.problems.append(self.document.problem(path, text))
+                self._say(path, text)
             return value
         for key, _ in children:
             place = self.document.place((*origin, key))

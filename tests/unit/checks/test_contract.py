@@ -138,7 +138,7 @@ def test_the_checks_on_disk_are_the_checks_that_are_registered_and_sorted() -> N
     assert {name.replace("-", "_") for name in CHECKS} == modules
     assert {path.name.removesuffix(".cases.yaml") for path in ROOM.glob("*.cases.yaml")} == set(CHECKS)
     assert list(CHECKS) == sorted(CHECKS)
-    assert all(module.ID == name for name, module in CHECKS.items())
+    assert all(name == module.ID for name, module in CHECKS.items())
 
 
 def test_every_check_is_in_the_schema_of_packs() -> None:

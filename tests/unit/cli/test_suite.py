@@ -85,7 +85,7 @@ def case(plimsoll: Callable[..., Any]) -> Callable[[str], Any]:
         "base: pod, expect: {annotations: {unknown: 'the test gives no facts.owners'}}",
         "base: pod, facts: {owners: [{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-1}}]}, "
         "namespaceLabels: {}, expect: {action: audit, findings: [{rule: acme/web, pointer: '', effective: audit}]}",
-        "base: pod, facts: {owners: [], namespace: {apiVersion: v1, kind: Namespace, metadata: {labels: "
+        "base: bare, facts: {owners: [], namespace: {apiVersion: v1, kind: Namespace, metadata: {labels: "
         "{strict: 'true'}}}}, expect: {action: warn}",
         "base: bare, namespace: shop, namespaceLabels: {}, changes: {metadata: {labels: {a: b}, name: null}}, "
         "expect: {patched: {metadata: {namespace: shop, labels: {a: b}, name: null}}}",

@@ -70,7 +70,10 @@ def test_each_pack_sees_its_own_values_and_each_rule_its_own_containers(judge, l
     text = """
     values: {mine: %s}
     rules:
-      - {name: mine, expression: "values.mine == '%s' && containers.size() == 1", action: deny, match: {containers: [%s]}}
+      - name: mine
+        expression: "values.mine == '%s' && containers.size() == 1"
+        action: deny
+        match: {containers: [%s]}
     """
     containers = [{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]
     packs = load(text % ("one", "one", "a"), text % ("two", "two", "b"))

@@ -104,7 +104,8 @@ def test_a_check_does_not_take_kinds_that_it_cannot_judge(load):
 )
 def test_namespace_clauses_never_leave_out_cluster_scoped_objects(judge, clause):
     volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}, "spec": {}}
-    text = f'rules:\n  - {{name: never, expression: "false", action: deny, match: {{kinds: [PersistentVolume], {clause}}}}}\n'
+    match = f"{{kinds: [PersistentVolume], {clause}}}"
+    text = f'rules:\n  - {{name: never, expression: "false", action: deny, match: {match}}}\n'
     assert denied(judge(text, volume, namespace=""))
 
 
@@ -191,3 +192,12 @@ def test_a_made_up_owner_takes_no_workload_out_of_sight(judge, deployment, pod):
     on_workload = 'rules:\n  - {name: never, expression: "has(object.metadata.labels)", action: deny}\n'
     assert denied(judge(on_workload, deployment(metadata={"ownerReferences": [reference]})))
     assert denied(judge(on_workload, pod(metadata={"ownerReferences": [reference]})))
+
+
+def test_pods_that_a_workload_made_are_left_to_the_workload_unless_the_rule_names_pods(judge, pod):
+    reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "1", "controller": True}
+    made = pod(metadata={"ownerReferences": [reference]})
+    text = 'rules:\n  - {name: never, expression: "has(object.metadata.labels)", action: deny%s}\n'
+    assert judge(text % "", made).findings == ()
+    assert denied(judge(text % "", pod()))
+    assert denied(judge(text % ", match: {kinds: [Pod]}", made))

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 
 import webhook
+from webhook.packs import load as packs_load
 from webhook.packs.load import load
+from webhook.packs.parse import Document, Place, scan
+from webhook.packs.parse import Path as YamlPath
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "packs"
 
@@ -181,3 +184,20 @@ def test_whatever_a_text_holds_it_gives_packs_or_problems(text: str) -> None:
 def test_a_pack_that_is_cut_off_is_never_sound(line: int) -> None:
     text = "\n".join((GOLDEN / "ten-mistakes.yaml").read_text().splitlines()[:line])
     assert load([("p.yaml", text)], CHECKS).sound == ()
+
+
+class Counted(dict[YamlPath, Place]):
+    """Places that count how often they are gone through."""
+
+    passes = 0
+
+    def items(self) -> Any:
+        self.passes += 1
+        return super().items()
+
+
+def test_a_long_list_is_taken_apart_in_one_pass() -> None:
+    ((document,), _) = scan("p.yaml", "kind: List\nitems:\n" + "- {kind: RulePack}\n" * 50)
+    places = Counted(document.places)
+    assert len(packs_load._listed(Document(document.value, places, document.starts))) == 50
+    assert places.passes == 1

@@ -472,9 +472,11 @@ def test_a_document_of_another_kind_gives_one_error(text: str, words: str) -> No
     assert mistake(text).startswith(words)
 
 
-def test_a_patch_may_do_without_when_and_have_variables_and_a_message() -> None:
+def test_a_patch_has_when_and_may_have_variables_and_a_message() -> None:
     lines = "message: a\n      variables: [{name: v, expression: '1'}]\n      patch: [{op: remove, path: /spec/a}]"
-    assert mistakes(in_rule(lines)) == []
+    assert mistakes(in_rule("when: 'true'\n      " + lines)) == []
+    [mistake] = mistakes(in_rule(lines))
+    assert "has no `when` beside it" in mistake
 
 
 def test_a_misspelt_kind_of_rule_is_one_error() -> None:

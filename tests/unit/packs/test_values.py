@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from webhook.packs import values as room
-from webhook.packs.parse import Document, documents
+from webhook.packs.parse import PROBLEMS, Document, documents
 from webhook.packs.values import extend, substitute
 
 HEAD = """\
@@ -175,3 +175,10 @@ def test_values_cannot_blow_a_pack_up(monkeypatch: pytest.MonkeyPatch) -> None:
         "the pack has more than 60 keys and values with this one put in; make it smaller"
     ]
     assert len(done.places) <= 60
+
+
+def test_the_number_of_mistakes_is_limited() -> None:
+    names = ", ".join(f"v{number}: 1" for number in range(2000))
+    wrong = ", ".join("'${values.w}'" for _ in range(PROBLEMS * 5))
+    (document,) = documents("p.yaml", f"spec:\n  values: {{{names}}}\n  rules: [{wrong}]\n")
+    assert len(substitute(document)[1]) == PROBLEMS
