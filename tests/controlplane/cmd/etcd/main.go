@@ -1,0 +1,10 @@
+// etcd, as go.etcd.io/etcd/server/v3 builds it.
+package main
+
+import (
+	"os"
+
+	"go.etcd.io/etcd/server/v3/etcdmain"
+)
+
+func main() { etcdmain.Main(os.Args) }
