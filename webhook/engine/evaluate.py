@@ -23,6 +23,7 @@ def evaluate(ruleset: Ruleset, review: Review, facts: Facts, now: datetime, endp
     `now` is a time with a zone. Where a fact that was not gathered would have changed the decision, it is named
     in `wants`. A rule that fails is one fault and never takes another rule down.
     """
+    review = ruleset.workload(review)
     bucket = ruleset.bucket(endpoint, review)
     obj = review.object
     if not bucket.rules or obj is None or _let_through(review):
@@ -51,7 +52,7 @@ def _let_through(review: Review) -> bool:
 
 def needs(ruleset: Ruleset, review: Review, endpoint: str) -> frozenset[str]:
     """Return the facts that the rules for a review hang on: `namespace`, `owners`. Known from compiling."""
-    bucket = ruleset.bucket(endpoint, review)
+    bucket = ruleset.bucket(endpoint, ruleset.workload(review))
     found = set()
     if bucket.rules and review.object is not None and not _let_through(review):
         if bucket.namespace and namespaced(review):

@@ -21,7 +21,7 @@ _OTHERS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("Service", "services"),
         ("ServiceAccount", "serviceaccounts"),
     ),
-    "autoscaling": (("HorizontalPodAutoscaler", "horizontalpodautoscalers"), ("Scale", "")),
+    "autoscaling": (("HorizontalPodAutoscaler", "horizontalpodautoscalers"),),
     "discovery.k8s.io": (("EndpointSlice", "endpointslices"),),
     "networking.k8s.io": (
         ("Ingress", "ingresses"),

@@ -11,7 +11,7 @@ from webhook.checks.check import Check, ParamError
 from webhook.model import pointer
 from webhook.model.kinds import find
 from webhook.model.pods import KINDS
-from webhook.packs.mentions import mentions
+from webhook.packs.mentions import mentions, on_replicas
 from webhook.packs.notes import Notes, entries
 from webhook.packs.parse import Path
 from webhook.packs.rule import Expression, Mutation, Write
@@ -27,6 +27,7 @@ class Body:
     check: Check | None = None
     expression: Expression | None = None
     mutation: Mutation | None = None
+    on_replicas: bool = False
     more_kinds: frozenset[tuple[str, str]] = frozenset()
 
     @property
@@ -67,7 +68,7 @@ def _check(notes: Notes, path: Path, entry: Mapping[str, Any], module: Module) -
     if entry.get("fix") and check.fix is None:
         notes.problem((*path, "fix"), f"check {module.ID} offers no fix; take `fix: true` away")
     more = frozenset(find(kind, KINDS) for kind in module.KINDS)
-    return Body(frozenset(module.READS), check=check, more_kinds=more)
+    return Body(frozenset(module.READS), check=check, on_replicas="replicas" in module.READS, more_kinds=more)
 
 
 def _expression(
@@ -81,8 +82,10 @@ def _expression(
     if holds is None:
         return None
     words = holds.reads | (says.reads if says else frozenset())
-    seen = mentions([text, *(source for _, source in variables)])
-    return Body(words, expression=Expression(holds, text, entry.get("message", ""), says, seen))
+    texts = [text, *(source for _, source in variables)]
+    expression = Expression(holds, text, entry.get("message", ""), says, mentions(texts))
+    scalable = not words & {"pod", "containers"} and on_replicas([*texts, entry.get("messageExpression", "")])
+    return Body(words, expression=expression, on_replicas=scalable)
 
 
 def _mutation(

@@ -173,6 +173,7 @@ def _rule(
         reads=frozenset("pod" if word == "containers" else word for word in reads) & {"pod", "object"},
         always=bool(reads & {"request", "oldObject", "namespaceObject"}),
         on_workload=body.on_workload,
+        on_replicas=body.on_replicas,
         fix=bool(entry.get("fix")) or body.mutation is not None,
         quiet=bool(entry.get("quiet")),
         existing=entry.get("existing", "allow") == "allow",

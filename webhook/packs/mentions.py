@@ -46,3 +46,24 @@ def mentions(texts: Iterable[str]) -> Mentions:
             else:
                 whole.add(token)
     return Mentions(frozenset(through), frozenset(whole))
+
+
+def on_replicas(texts: Iterable[str]) -> bool:
+    """Say whether CEL texts look at nothing of `object` but its replicas and its metadata.
+
+    Such a rule can judge a Scale (`kubectl scale`), which has `spec.replicas` and a name, and nothing else of the
+    workload.
+    """
+    seen = False
+    for text in texts:
+        tokens = ["", *(token for token in _TOKEN.findall(text) if token != "?"), "", "", "", ""]
+        for number, token in enumerate(tokens[:-4]):
+            if token != "object" or tokens[number - 1] == ".":
+                continue
+            path = tokens[number + 1 : number + 5]
+            if path[:2] == [".", "metadata"]:
+                continue
+            if path != [".", "spec", ".", "replicas"]:
+                return False
+            seen = True
+    return seen

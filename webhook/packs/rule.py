@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from webhook.checks.cel import Program
 from webhook.checks.check import Check
 from webhook.model.decision import About, Action
-from webhook.model.pods import KINDS, Kinds
+from webhook.model.pods import KINDS, Kinds, mapping
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption
 from webhook.packs.match import Scope
@@ -79,7 +79,8 @@ class Rule:
 
     `reads` are the parts of an object that it looks at (`pod`, `object`); `always` says that it also reads what
     a comparison of old and new cannot tell (the request, the old object, facts). `on_workload`: it judges the
-    workload, not its pods, and skips objects that another workload's controller made. `needs_namespace` and
+    workload, not its pods, and skips objects that another workload's controller made. `on_replicas`: it can judge
+    a Scale too. `needs_namespace` and
     `needs_owners` say which facts its scope hangs on; `reads_namespace`, that its CEL reads `namespaceObject`.
     """
 
@@ -91,6 +92,7 @@ class Rule:
     reads: frozenset[str]
     always: bool
     on_workload: bool
+    on_replicas: bool
     fix: bool
     quiet: bool
     existing: bool
@@ -122,6 +124,7 @@ class Bucket:
 
 
 EMPTY = Bucket()
+SCALE = "scale"
 Key = tuple[str, str, str]
 
 
@@ -140,8 +143,35 @@ class Ruleset:
     dry_run: bool = False
 
     def bucket(self, endpoint: str, review: Review) -> Bucket:
-        """Return the rules that concern a review at an endpoint (`validate`, `advise`, `mutate`, `all`)."""
-        return self.index.get((endpoint, review.kind.group, review.kind.kind), EMPTY)
+        """Return the rules that concern a review at an endpoint (`validate`, `advise`, `mutate`, `all`).
+
+        Of a Scale those on replicas alone: the rest of the workload is not in it.
+        """
+        found = self.index.get((endpoint, review.kind.group, review.kind.kind), EMPTY)
+        if review.subresource != SCALE:
+            return found
+        return replace(found, rules=tuple(rule for rule in found.rules if rule.on_replicas))
+
+    def workload(self, review: Review) -> Review:
+        """Return a review as one of the workload: that of a Scale names the kind that is scaled, not `Scale`.
+
+        `spec.replicas` is filled in: 0 is left out on the wire (autoscaling/v1 ScaleSpec, `omitempty`).
+        """
+        if review.subresource != SCALE:
+            return review
+        for (group, kind), row in self.kinds.items():
+            if (group, row.resource) == (review.resource_group, review.resource):
+                return replace(
+                    review,
+                    kind=replace(review.kind, group=group, kind=kind),
+                    object=_whole(review.object),
+                    old_object=_whole(review.old_object),
+                )
+        return review
+
+
+def _whole(scale: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return None if scale is None else {**scale, "spec": {"replicas": 0, **mapping(scale.get("spec"))}}
 
     def concerned(self) -> Mapping[str, frozenset[tuple[str, str]]]:
         """Return, by endpoint, the (group, kind) that some rule concerns: what is to be registered."""

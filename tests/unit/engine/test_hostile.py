@@ -223,21 +223,6 @@ def test_a_namespace_is_not_looked_up_to_judge_itself(load, review):
 # -- subresources and updates ------------------------------------------------------------------------------------
 
 
-def test_scale_is_reviewed_by_rules_on_replicas(judge):
-    text = 'rules:\n  - {name: few, expression: "object.spec.replicas <= 9", action: deny, match: {kinds: [Scale]}}\n'
-
-    def scale(replicas):
-        return {
-            "apiVersion": "autoscaling/v1",
-            "kind": "Scale",
-            "metadata": {"name": "web"},
-            "spec": {"replicas": replicas},
-        }
-
-    assert not judge(text, scale(50), old=scale(1), subResource="scale").allowed
-    assert judge(text, scale(5), old=scale(1), subResource="scale").allowed
-
-
 def test_an_update_whose_old_object_lacks_fields_is_judged(judge, deployment):
     for old in (
         {"apiVersion": "apps/v1", "kind": "Deployment"},
