@@ -169,10 +169,6 @@ class Ruleset:
                 )
         return review
 
-
-def _whole(scale: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    return None if scale is None else {**scale, "spec": {"replicas": 0, **mapping(scale.get("spec"))}}
-
     def concerned(self) -> Mapping[str, frozenset[tuple[str, str]]]:
         """Return, by endpoint, the (group, kind) that some rule concerns: what is to be registered."""
         result: dict[str, set[tuple[str, str]]] = {"validate": set(), "advise": set(), "mutate": set()}
@@ -180,3 +176,7 @@ def _whole(scale: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
             if bucket.rules and endpoint in result:
                 result[endpoint].add((group, kind))
         return {endpoint: frozenset(kinds) for endpoint, kinds in result.items()}
+
+
+def _whole(scale: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return None if scale is None else {**scale, "spec": {"replicas": 0, **mapping(scale.get("spec"))}}
