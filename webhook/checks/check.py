@@ -17,12 +17,19 @@ class Check:
     `pod` is asked for every pod template in the scope of the rule, `subject` for every object. Both give
     the places where the standard is not kept, with pointers from the root of the reviewed object (`Pod.pointer`
     and `Subject.pointer` say where it stands). `fix` writes into the draft what makes a pod keep the standard;
-    the pod that it gets is read from that very draft. It must be idempotent, and leave alone what it cannot mend.
+    the pod that it gets is read from that very draft. `fix_subject` does so for the object around the pods (its
+    strategy, its limits). Both must be idempotent, and leave alone what they cannot mend.
     """
 
     pod: Callable[[Pod], Iterable[Violation]] | None = None
     subject: Callable[[Subject], Iterable[Violation]] | None = None
     fix: Callable[[Pod, Draft], None] | None = None
+    fix_subject: Callable[[Subject, Draft], None] | None = None
+
+    @property
+    def fixes(self) -> bool:
+        """Say whether there is any fix."""
+        return self.fix is not None or self.fix_subject is not None
 
 
 class ParamError(ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from webhook.engine import writes
@@ -69,7 +70,7 @@ def may_fix(review: Review) -> bool:
 
 def _run(sitting: Sitting, rules: tuple[Rule, ...], draft: Draft, actions: frozenset[str]) -> list[Fixed]:
     made: dict[str, Fixed] = {}
-    numbers = [number for number, subject in enumerate(sitting.view.subjects) if _changed(sitting, subject)]
+    changed = frozenset(n for n, subject in enumerate(sitting.view.subjects) if _changed(sitting, subject))
 
     def look() -> View:
         return View.of(sitting.ruleset, sitting.review, sitting.facts, draft.document, rules)
@@ -80,8 +81,8 @@ def _run(sitting: Sitting, rules: tuple[Rule, ...], draft: Draft, actions: froze
         for rule in rules:
             if seen != len(draft.operations):
                 view, seen = look(), len(draft.operations)
-            for number in numbers:
-                _fix(sitting, rule, view, number, draft, actions, made)
+            for number in _meant(rule, sitting, changed):
+                _fix(sitting, rule, view, number, draft, actions, made, pods=number in changed)
                 if view.object is not draft.document:  # taken back; subjects share nothing, so no other write matters
                     view, seen = look(), len(draft.operations)
         if len(draft.operations) == before:
@@ -97,6 +98,8 @@ def _fix(
     draft: Draft,
     actions: frozenset[str],
     made: dict[str, Fixed],
+    *,
+    pods: bool,
 ) -> None:
     if sitting.action(rule, view, number) not in actions:
         return
@@ -107,7 +110,11 @@ def _fix(
     draft.rule = rule.label
 
     def write() -> None:
-        for index, pod in view.pods(rule, number):
+        if rule.check is not None and rule.check.fix_subject is not None and _open(findings):
+            rule.check.fix_subject(view.subjects[number], draft)
+            if not _asked_for(sitting.review, draft, done):
+                draft.rewind(done)
+        for index, pod in view.pods(rule, number) if pods else ():
             open_pod = _without_exempt(pod, findings)
             if rule.check is not None and rule.check.fix is not None:
                 rule.check.fix(open_pod, draft)
@@ -121,6 +128,32 @@ def _fix(
         count = len(draft.operations) - done + (first.operations if first else 0)
         where = first.pointer if first else str(draft.operations[done]["path"])
         made[rule.label] = Fixed(rule.about, count, where, rule.quiet)
+
+
+def _meant(rule: Rule, sitting: Sitting, changed: frozenset[int]) -> Iterable[int]:
+    """Return the numbers of the subjects that a rule's fix may write: those whose pods this request writes.
+
+    A fix of the object around the pods is asked about every subject, and judged by what it writes.
+    """
+    if rule.check is not None and rule.check.fix_subject is not None:
+        return range(len(sitting.view.subjects))
+    return sorted(changed)
+
+
+def _asked_for(review: Review, draft: Draft, done: int) -> bool:
+    """Say whether this request itself writes every field that the operations after the first `done` write."""
+    if review.old_object is None:
+        return True
+    paths = [pointers.split(str(operation["path"])) for operation in draft.operations[done:]]
+    missing = object()
+    return all(
+        pointers.get(review.object, path, missing) != pointers.get(review.old_object, path, missing) for path in paths
+    )
+
+
+def _open(findings: list[Finding]) -> bool:
+    """Say whether no finding is exempt: the object around the pods is mended whole or not at all."""
+    return all(finding.exempt is None for finding in findings)
 
 
 def _changed(sitting: Sitting, subject: Subject) -> bool:

@@ -65,7 +65,7 @@ def _check(notes: Notes, path: Path, entry: Mapping[str, Any], module: Module) -
         for below, text in error.problems:
             notes.problem((*path, "params", *below), text)
         return None
-    if entry.get("fix") and check.fix is None:
+    if entry.get("fix") and not check.fixes:
         notes.problem((*path, "fix"), f"check {module.ID} offers no fix; take `fix: true` away")
     more = frozenset(find(kind, KINDS) for kind in module.KINDS)
     return Body(frozenset(module.READS), check=check, on_replicas="replicas" in module.READS, more_kinds=more)

@@ -56,9 +56,9 @@ def on_replicas(texts: Iterable[str]) -> bool:
     """
     seen = False
     for text in texts:
-        tokens = ["", *(token for token in _TOKEN.findall(text) if token != "?"), "", "", "", ""]
-        for number, token in enumerate(tokens[:-4]):
-            if token != "object" or tokens[number - 1] == ".":
+        tokens = ["", *(word for word in _TOKEN.findall(text) if word != "?"), "", "", "", ""]
+        for number, word in enumerate(tokens[:-4]):
+            if word != "object" or tokens[number - 1] == ".":
                 continue
             path = tokens[number + 1 : number + 5]
             if path[:2] == [".", "metadata"]:

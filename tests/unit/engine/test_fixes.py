@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from webhook.checks.check import Check
 from webhook.model import answer
+from webhook.model.decision import Violation
 from webhook.model.patch import apply
 
 NDOTS = """
@@ -281,3 +283,47 @@ def test_only_mutate_answers_with_a_patch_and_only_it_can_allow_what_is_wrong(ju
         decision = judge(NDOTS % "deny", deployment(), endpoint=endpoint)
         response = answer.document(review(deployment()), decision, endpoint)["response"]
         assert "patch" not in response and "patchType" not in response
+
+
+def strategy(subject):
+    at = f"{subject.pointer}/spec/minReadySeconds"
+    if "minReadySeconds" not in subject.object.get("spec", {}):
+        yield Violation(at, "no minReadySeconds", "none", "5")
+
+
+class Ready:
+    """A check with a fix of the object around the pods."""
+
+    ID, KINDS, READS, DEFAULTS = "ready", (), ("object",), {}
+    PARAMS = {"type": "object", "additionalProperties": False, "properties": {}}
+
+    @staticmethod
+    def build(params):
+        return Check(
+            subject=strategy, fix_subject=lambda subject, draft: draft.put(f"{subject.pointer}/spec/minReadySeconds", 5)
+        )
+
+
+READY = "rules:\n  - {name: ready, check: ready, fix: true, action: warn}\n"
+
+
+@pytest.fixture
+def ready(load):
+    return load(READY, checks={"ready": Ready})
+
+
+def test_the_object_around_the_pods_is_fixed_when_it_is_created(mend, ready, deployment):
+    decision = mend(ready, deployment())
+    assert decision.patch == ({"op": "add", "path": "/spec/minReadySeconds", "value": 5},)
+    assert mend(ready, patched(decision, deployment())).patch == ()
+
+
+def test_on_update_only_where_the_request_changes_the_very_field(mend, ready, deployment):
+    had = deployment(spec={"minReadySeconds": 9})
+    assert mend(ready, deployment(spec={"replicas": 3}), old=deployment()).patch == ()
+    assert mend(ready, deployment(image="other"), old=deployment()).patch == ()
+    assert mend(ready, deployment(), old=had).patch == ({"op": "add", "path": "/spec/minReadySeconds", "value": 5},)
+
+
+def test_what_a_controller_made_is_left_alone_around_its_pods_too(mend, ready, deployment):
+    assert mend(ready, controlled(deployment(kind="ReplicaSet"))).patch == ()
