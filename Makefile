@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
-.PHONY: run check test deps unit server package e2e lint types layers lock golden clean
+.PHONY: run check test deps unit server package e2e lint types layers lock golden generated clean
 
 run: $(RUNTIME)
 	$(BIN)/plimsoll certs certs
@@ -46,6 +46,10 @@ deps: $(TOOLS)
 
 golden: $(TOOLS)
 	$(BIN)/pytest -q tests/unit --golden
+
+# the pages of docs/checks, from the checks themselves
+generated: $(TOOLS)
+	$(BIN)/python docs/generate.py
 
 lock: $(TOOLS)
 	$(BIN)/pip install -q uv

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,6 +183,8 @@ def test_every_word_of_an_enumeration_is_on_the_page() -> None:
     table = (ROOT / "docs" / "packs.md").read_text()
     rules = spec["rules"]["items"]["properties"]
     for key, inner in [*rules.items(), ("mode", spec["mode"])]:
+        if key == "check":
+            continue  # the row leads to the generated index, which names them all
         words = plain(inner).get("enum", [])
         row = re.search(rf"^\| `(?:spec\.)?{key}` \|.*$", table, re.MULTILINE)
         assert row, key
@@ -189,21 +192,38 @@ def test_every_word_of_an_enumeration_is_on_the_page() -> None:
         assert not missing, f"{key}: {missing}"
 
 
+def test_the_pages_of_the_checks_are_what_the_checks_say() -> None:
+    wanted = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]()
+    written = {path.name: path.read_text() for path in (ROOT / "docs" / "checks").iterdir()}
+    assert set(written) == set(wanted), "run `make generated`"
+    differing = [name for name in wanted if written[name] != wanted[name]]
+    assert not differing, "run `make generated`"
+
+
 @pytest.mark.parametrize("check", CHECKS)
-def test_every_parameter_of_a_check_is_on_the_page_with_its_default(check: str) -> None:
-    rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", section("docs/packs.md", check), re.MULTILINE)
-    assert {name: json.loads(default) for name, default in rows} == CHECKS[check].DEFAULTS
-    assert {name for name, _ in rows} == set(CHECKS[check].PARAMS["properties"])
+def test_the_page_of_a_check_has_every_parameter_with_its_default(check: str) -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| .*? \| `(.*?)` \| \S", section(f"docs/checks/{check}.md", "Parameters"), re.MULTILINE
+    )
+    assert {name: json.loads(default.replace("\\|", "|")) for name, default in rows} == CHECKS[check].DEFAULTS
 
 
 def test_every_word_of_cel_is_on_the_page() -> None:
     assert keys(section("docs/packs.md", "CEL")) == {*cel.VARIABLES, "variables.x"}
 
 
-def test_every_check_is_named_in_the_readme_and_on_the_page_of_packs() -> None:
-    for page in ("README.md", "docs/packs.md"):
-        named = keys((ROOT / page).read_text()) | set(re.findall(r"`([a-z-]+)`", (ROOT / page).read_text()))
-        assert not set(CHECKS) - named, page
+def test_the_index_names_every_check_and_the_readme_and_the_page_of_packs_lead_to_it() -> None:
+    index = (ROOT / "docs" / "checks" / "README.md").read_text()
+    assert re.findall(r"^\| \[([a-z-]+)\]\(\1\.md\) \|", index, re.MULTILINE) == list(CHECKS)
+    assert "(docs/checks/README.md)" in (ROOT / "README.md").read_text()
+    assert "(checks/README.md)" in section("docs/packs.md", "Rules")
+
+
+def test_every_check_that_the_readme_names_is_one() -> None:
+    table = (ROOT / "README.md").read_text().partition("| standard | check | fix |")[2].partition("\n\n")[0]
+    named = re.findall(r"\| `([a-z-]+)` \|", table)
+    assert named
+    assert set(named) <= set(CHECKS)
 
 
 # -- what is said about running it --------------------------------------------------------------------------------
@@ -235,9 +255,10 @@ def test_the_manifests_for_a_cluster_keep_the_shipped_standards(shipped: list[tu
     found = read([str(tmp_path)])
     judged, _ = judge(ruleset(shipped), found.manifests, lambda: NOW)
     assert not found.problems
-    assert [one.review.title for one in judged] == ["Deployment plimsoll/plimsoll"]
-    assert [one.decision.findings for one in judged] == [()]
-    assert [one.mended.patch for one in judged] == [()]
+    assert "Deployment plimsoll/plimsoll" in [one.review.title for one in judged]
+    # packs on trial ask for what only a company knows, such as who is to be called
+    assert [found for one in judged for found in one.decision.findings if found.effective != "audit"] == []
+    assert [one.review.title for one in judged if one.mended.patch] == []
 
 
 def test_the_manifests_for_a_cluster_keep_the_duties_of_a_webhook() -> None:
@@ -309,6 +330,7 @@ def test_the_report_that_the_page_shows_is_the_report(
     example: Path, shipped: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(example.parent)
-    judged, skipped = judge(ruleset(shipped), read([example.name]).manifests, lambda: NOW)
+    one = [pack for pack in shipped if pack[0] == "containerization.yaml"]
+    judged, skipped = judge(ruleset(one), read([example.name]).manifests, lambda: NOW)
     shown = next(json.loads(text) for _, text in blocks(ROOT / "docs" / "answers.md", "") if '"summary"' in text)
     assert shown == report.document(judged, skipped)

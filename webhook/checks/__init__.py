@@ -6,7 +6,28 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from webhook.checks import approved_image, log_path, no_host_path, requests_equal_limits
+from webhook.checks import (
+    api_list_scope,
+    approved_image,
+    dedicated_nodes,
+    dns_config,
+    image_pull,
+    job_cleanup,
+    log_format,
+    log_path,
+    lossless_release,
+    no_host_path,
+    no_ip_address,
+    no_local_state,
+    not_a_vm,
+    probes,
+    progressive_delivery,
+    requests_equal_limits,
+    required_labels,
+    resource_shape,
+    spread_replicas,
+    workload_class,
+)
 from webhook.checks.check import Check
 
 
@@ -29,5 +50,29 @@ class Module(Protocol):
 
 
 CHECKS: Mapping[str, Module] = MappingProxyType(
-    {module.ID: module for module in (approved_image, log_path, no_host_path, requests_equal_limits)}
+    {
+        module.ID: module
+        for module in (
+            api_list_scope,
+            approved_image,
+            dedicated_nodes,
+            dns_config,
+            image_pull,
+            job_cleanup,
+            log_format,
+            log_path,
+            lossless_release,
+            no_host_path,
+            no_ip_address,
+            no_local_state,
+            not_a_vm,
+            probes,
+            progressive_delivery,
+            requests_equal_limits,
+            required_labels,
+            resource_shape,
+            spread_replicas,
+            workload_class,
+        )
+    }
 )

@@ -47,7 +47,7 @@ def wrapped(case: dict[str, Any]) -> list[tuple[str, dict[str, Any], str]]:
 
 def judged(check: Check, obj: dict[str, Any]) -> list[Violation]:
     found: list[Violation] = []
-    for subject in subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", "x"):
+    for subject in subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", obj["metadata"].get("name", "x")):
         found += check.subject(subject) if check.subject else []
         for pod in subject.pods if check.pod else ():
             found += check.pod(pod)
@@ -56,8 +56,11 @@ def judged(check: Check, obj: dict[str, Any]) -> list[Violation]:
 
 def fixed(check: Check, obj: dict[str, Any]) -> Draft:
     draft = Draft.of(obj)
-    for subject in subjects(draft.document, group_of(obj["apiVersion"]), obj["kind"], "shop", "x"):
-        for pod in subject.pods:
+    name = obj["metadata"].get("name", "x")
+    for subject in subjects(draft.document, group_of(obj["apiVersion"]), obj["kind"], "shop", name):
+        if check.fix_subject is not None:
+            check.fix_subject(subject, draft)
+        for pod in subject.pods if check.fix is not None else ():
             assert check.fix is not None
             check.fix(pod, draft)
     return draft
@@ -95,7 +98,8 @@ def test_a_fix_makes_what_the_case_says_and_a_second_one_changes_nothing(
     before = copy.deepcopy(obj)
     draft = fixed(check, obj)
     assert obj == before, "a fix writes into the draft, never into the object"
-    [(_, wanted, _)] = [row for row in wrapped({"pod": {**case["fixed"]}}) if row[0] == what]
+    kept = {"object": case["fixed"]} if "object" in case else {"pod": {**case["fixed"]}}
+    [(_, wanted, _)] = [row for row in wrapped(kept) if row[0] == what]
     assert draft.document == wanted
     assert apply(obj, draft.operations) == draft.document
     assert fixed(check, draft.document).operations == []

@@ -1,0 +1,378 @@
+"""Pools of nodes stay dedicated to those whom they were bought for.
+
+## What it does
+A pool is a set of nodes with a taint and labels, and the namespaces whose work runs there. The check keeps both sides:
+
+- **At home**: a workload in a namespace of a pool with `required` tolerates the taint *and* selects the labels, by
+  `nodeSelector` or by required node affinity in every one of its terms. Of several such pools, one is enough. A
+  workload that does one of both is found for every pool of its namespace: with the toleration alone it also runs
+  elsewhere, with the labels alone it runs nowhere.
+- **Strangers**: no other workload tolerates the taint. Wildcards count: `operator: Exists` without a key tolerates
+  every taint there is, one with the key alone every value of it. A workload whose node selector or affinity keeps it
+  off the pool (another value of one of its labels, or another pool) cannot get there, and passes.
+- **Interruptible** pools (spot, preemptible) are open to all their namespaces for work that says by a label of its
+  pods that it may be interrupted, and for DaemonSets, which go down with the node anyway. Such work may run elsewhere
+  too, so it does not have to select the pool.
+
+Workloads are judged where they are declared; what their controllers make is not judged again. Namespaces under
+`everywhere` are not asked: agents of the platform run on all nodes.
+
+## Why
+A taint keeps nobody out who tolerates it, and `operator: Exists`, copied from an agent's manifest, tolerates all of
+them: the web shop then runs on the GPUs. A toleration without a selector is a permission, no wish: the work that the
+pool was bought for runs somewhere else. And a database on a spot node has thirty seconds' notice.
+
+## Example
+```yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+spec:
+  tolerations: [{operator: Exists}]
+  containers: [{name: web, image: "registry.example/shop/web:1.4.2"}]
+```
+
+## Use instead
+```yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: train, namespace: research}
+spec:
+  nodeSelector: {acme.example/pool: gpu}
+  tolerations: [{key: acme.example/pool, operator: Equal, value: gpu, effect: NoSchedule}]
+  containers: [{name: train, image: "registry.example/research/train:1.0.0"}]
+```
+
+## Parameters
+- `pools` (default: none): the pools. Each has a `name`, a `taint` (`key`, and where there are, `value` and `effect`;
+  without one `NoSchedule`), `labels` of its nodes, globs of `namespaces` whose work may run there (default: all for
+  interruptible pools, else none), `required` (default: true, and false for interruptible pools; false: the namespaces'
+  work may run there, and may as well run elsewhere), and `interruptible` (default: false).
+- `interruptibleLabel` (default: plimsoll.dev/interruptible): the label of pods that may be interrupted, with the value
+  `true`.
+- `everywhere` (default: kube-system): globs of namespaces whose work may run on all nodes.
+
+```yaml
+params:
+  pools:
+    - name: gpu
+      taint: {key: acme.example/pool, value: gpu}
+      labels: {acme.example/pool: gpu}
+      namespaces: [research, "research-*"]
+    - name: spot
+      taint: {key: cloud.google.com/gke-spot, value: "true"}
+      labels: {cloud.google.com/gke-spot: "true"}
+      interruptible: true
+```
+
+## Fix
+Adds the toleration and the labels where one of them is missing, or both. Which pool is meant has to be clear: the one
+that the workload tolerates or selects already, or the only one of its namespace. Where its `nodeSelector` has another
+value for one of the labels, nothing is added. Tolerations of strangers are not taken away: an agent may need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from webhook.checks.check import Check
+from webhook.model import pointer as pointers
+from webhook.model.decision import Violation
+from webhook.model.glob import Globs, compile_globs
+from webhook.model.patch import Draft
+from webhook.model.pods import Pod, Subject, listing, mapping
+
+ID = "dedicated-nodes"
+_TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
+_POOL = {
+    "name": {"type": "string", "minLength": 1, "description": "What people call the pool."},
+    "taint": {
+        "type": "object",
+        "description": "The taint of its nodes.",
+        "additionalProperties": False,
+        "required": ["key"],
+        "properties": {
+            "key": {"type": "string", "minLength": 1, "description": "The key of the taint."},
+            "value": {"type": "string", "description": "The value of the taint; none by default."},
+            "effect": {"enum": ["NoSchedule", "NoExecute", "PreferNoSchedule"], "description": "What it does."},
+        },
+    },
+    "labels": {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"type": "string"},
+        "description": "The labels of its nodes, and of no others.",
+    },
+    "namespaces": {**_TEXTS, "description": "Globs of the namespaces whose work may run there."},
+    "required": {"type": "boolean", "description": "Whether the work of these namespaces has to run there."},
+    "interruptible": {"type": "boolean", "description": "Whether its nodes can go at any time."},
+}
+PARAMS: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "pools": {
+            "type": "array",
+            "description": "The pools of nodes that are dedicated.",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "taint", "labels"],
+                "properties": _POOL,
+            },
+        },
+        "interruptibleLabel": {
+            "type": "string",
+            "minLength": 1,
+            "description": "The label of pods that may be interrupted, with the value true.",
+        },
+        "everywhere": {**_TEXTS, "description": "Globs of the namespaces whose work may run on all nodes."},
+    },
+}
+DEFAULTS: dict[str, Any] = {
+    "pools": [],
+    "interruptibleLabel": "plimsoll.dev/interruptible",
+    "everywhere": ["kube-system"],
+}
+KINDS: tuple[str, ...] = ()
+READS: tuple[str, ...] = ("pod",)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One compiled entry of `pools`."""
+
+    name: str
+    key: str
+    value: str
+    effect: str
+    labels: Mapping[str, str]
+    namespaces: Globs
+    required: bool
+    interruptible: bool
+
+    @property
+    def taint(self) -> str:
+        """The taint as kubectl writes it."""
+        return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
+
+    @property
+    def toleration(self) -> dict[str, str]:
+        """The narrowest toleration of the taint."""
+        value = {"operator": "Equal", "value": self.value} if self.value else {"operator": "Exists"}
+        return {"key": self.key, **value, "effect": self.effect}
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """The parameters of one rule."""
+
+    pools: tuple[Pool, ...]
+    interruptible: str
+    everywhere: Globs
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Nodes on which a pod may run: the values that labels have there, and those that they do not have."""
+
+    among: Mapping[str, frozenset[str]]
+    without: Mapping[str, frozenset[str]]
+
+    def reaches(self, pool: Pool) -> bool:
+        """Say whether nodes of the pool are among them."""
+        return all(
+            value in self.among.get(key, (value,)) and value not in self.without.get(key, ())
+            for key, value in pool.labels.items()
+        )
+
+    def inside(self, pools: Iterable[Pool]) -> bool:
+        """Say whether all of them are in these pools."""
+        pools = tuple(pools)
+        return any(
+            all(
+                self.among.get(key) and self.among[key] <= {other.labels.get(key) for other in pools}
+                for key in pool.labels
+            )
+            for pool in pools
+        )
+
+
+Places = tuple[Place, ...]
+
+
+def build(params: Mapping[str, Any]) -> Check:
+    """Return the check."""
+    pools = []
+    for entry in params["pools"]:
+        taint, spot = entry["taint"], entry.get("interruptible", False)
+        pools.append(
+            Pool(
+                entry["name"],
+                taint["key"],
+                taint.get("value", ""),
+                taint.get("effect", "NoSchedule"),
+                entry["labels"],
+                compile_globs(entry.get("namespaces", ["*"] if spot else [])),
+                entry.get("required", not spot),
+                spot,
+            )
+        )
+    standard = Standard(tuple(pools), params["interruptibleLabel"], compile_globs(params["everywhere"]))
+    return Check(subject=partial(_judge, standard), fix_subject=partial(_fix, standard))
+
+
+def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
+    if standard.everywhere(subject.namespace):
+        return
+    for pod in subject.pods:
+        yield from _strangers(standard, subject, pod)
+        yield from _at_home(standard, subject, pod)
+
+
+def _strangers(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:
+    places = _places(pod)
+    for pool in standard.pools:
+        number = _tolerating(pool, pod)
+        if number is None or not _reaches(places, pool):
+            continue
+        if _inside(places, (other for other in standard.pools if other is not pool)):
+            continue  # a node is in one pool
+        at = f"{pod.pointer}/spec/tolerations/{number}"
+        found = f"tolerates {pool.taint} by {_shown(listing(pod.spec.get('tolerations'))[number])}"
+        if not pool.namespaces(subject.namespace):
+            homes = " or ".join(pool.namespaces.texts) or "no namespace"
+            wanted = f"the pool {pool.name} left to {homes}, or a selector of other nodes"
+            yield Violation(at, "tolerates the taint of a pool of others", found, wanted)
+        elif pool.interruptible and not _may_stop(standard, subject, pod):
+            wanted = f"{standard.interruptible}: true on pods that may be interrupted, or no toleration"
+            yield Violation(at, "may not be interrupted", f"{found}, the pool {pool.name}", wanted)
+
+
+def _at_home(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:
+    home = _homes(standard, subject, pod)
+    if _settled(home, pod):
+        return
+    half = [pool for pool in home if _half(pool, pod)]
+    at = f"{pod.pointer}/spec/nodeSelector"
+    for pool in half:
+        labels = ", ".join(f"{key}={value}" for key, value in pool.labels.items())
+        if _tolerating(pool, pod) is None:
+            where, wanted = f"{pod.pointer}/spec/tolerations", f"a toleration of {pool.taint}"
+            yield Violation(where, "selects a pool and runs nowhere", f"selects {labels}", wanted)
+        else:
+            found = f"tolerates {pool.taint} without selecting {labels}"
+            yield Violation(at, "runs beside its pool", found, f"nodeSelector {labels}")
+    meant = [pool for pool in home if pool.required]
+    if meant and not half:
+        names = " or ".join(pool.name for pool in meant)
+        wanted = f"a toleration of {meant[0].taint}, and its nodes selected"
+        yield Violation(at, "not in its pool", f"neither tolerates nor selects the pool {names}", wanted)
+
+
+def _homes(standard: Standard, subject: Subject, pod: Pod) -> list[Pool]:
+    """Return the pools in which a pod may run by its namespace and by what it is."""
+    return [
+        pool
+        for pool in standard.pools
+        if pool.namespaces(subject.namespace) and (not pool.interruptible or _may_stop(standard, subject, pod))
+    ]
+
+
+def _settled(home: list[Pool], pod: Pod) -> bool:
+    """Say whether the pod runs in its pools and nowhere else."""
+    places = _places(pod)
+    return _inside(places, home) and any(_tolerating(pool, pod) is not None and _reaches(places, pool) for pool in home)
+
+
+def _half(pool: Pool, pod: Pod) -> bool:
+    """Say whether the pod selects the pool without tolerating it, or tolerates one that it ought to select."""
+    places = _places(pod)
+    if _tolerating(pool, pod) is None:
+        return _inside(places, [pool])
+    return pool.required and _reaches(places, pool) and not _inside(places, [pool])
+
+
+def _may_stop(standard: Standard, subject: Subject, pod: Pod) -> bool:
+    return subject.kind == "DaemonSet" or pod.labels.get(standard.interruptible) == "true"
+
+
+def _tolerating(pool: Pool, pod: Pod) -> int | None:
+    """Return the number of the first toleration of the pool's taint (ToleratesTaint in k8s.io/api/core/v1)."""
+    for number, toleration in enumerate(map(mapping, listing(pod.spec.get("tolerations")))):
+        effect, key = toleration.get("effect") or "", toleration.get("key") or ""
+        operator = toleration.get("operator") or "Equal"
+        if effect not in ("", pool.effect) or key not in ("", pool.key):
+            continue
+        same = operator == "Equal" and key == pool.key and (toleration.get("value") or "") == pool.value
+        if operator == "Exists" or same:
+            return number
+    return None
+
+
+def _places(pod: Pod) -> Places:
+    """Return where the pod's node selector and required node affinity let it run; terms are alternatives."""
+    selector = {key: _texts([value]) for key, value in mapping(pod.spec.get("nodeSelector")).items()}
+    affinity = mapping(mapping(pod.spec.get("affinity")).get("nodeAffinity"))
+    required = mapping(affinity.get("requiredDuringSchedulingIgnoredDuringExecution"))
+    places = []
+    for term in map(mapping, listing(required.get("nodeSelectorTerms"))):
+        among, without = dict(selector), dict[str, frozenset[str]]()
+        for clause in map(mapping, listing(term.get("matchExpressions"))):
+            key, values = str(clause.get("key")), _texts(listing(clause.get("values")))
+            match clause.get("operator"):
+                case "In":
+                    among[key] = among.get(key, values) & values
+                case "NotIn":
+                    without[key] = without.get(key, frozenset()) | values
+                case "DoesNotExist":
+                    among[key] = frozenset()
+        places.append(Place(among, without))
+    return tuple(places) or (Place(selector, {}),)
+
+
+def _texts(values: list[Any]) -> frozenset[str]:
+    return frozenset(value for value in values if isinstance(value, str))
+
+
+def _reaches(places: Places, pool: Pool) -> bool:
+    return any(place.reaches(pool) for place in places)
+
+
+def _inside(places: Places, pools: Iterable[Pool]) -> bool:
+    pools = tuple(pools)
+    return all(place.inside(pools) for place in places)
+
+
+def _fix(standard: Standard, subject: Subject, draft: Draft) -> None:
+    if standard.everywhere(subject.namespace):
+        return
+    for pod in subject.pods:
+        home = _homes(standard, subject, pod)
+        half = [pool for pool in home if _half(pool, pod)]
+        meant = half or [pool for pool in home if pool.required]
+        if len(meant) == 1 and not _settled(home, pod):
+            _move(meant[0], pod, draft)
+
+
+def _move(pool: Pool, pod: Pod, draft: Draft) -> None:
+    selector, tolerations = pod.spec.get("nodeSelector"), pod.spec.get("tolerations")
+    if not isinstance(selector, dict | None) or not isinstance(tolerations, list | None):
+        return
+    if not _reaches(_places(pod), pool):
+        return
+    if pool.required and not _inside(_places(pod), [pool]):
+        for key, value in pool.labels.items():
+            draft.put(pointers.join(pod.pointer, "spec", "nodeSelector", key), value)
+    if _tolerating(pool, pod) is None:
+        draft.put(f"{pod.pointer}/spec/tolerations/-", pool.toleration)
+
+
+def _shown(toleration: Any) -> str:
+    parts = mapping(toleration)
+    keys = ("key", "operator", "value", "effect")
+    text = ", ".join(f"{key}: {parts[key]}" for key in keys if parts.get(key))
+    return (text if parts.get("key") else f"the wildcard {text}")[:120]

@@ -1,0 +1,290 @@
+"""Logs are written in a format that the collector can read.
+
+## What it does
+Reads the annotations by which a pod tells the collector of its logs how to read them, for each container, and refuses
+formats that are not approved. Which container an annotation means is part of its name; one for the whole pod means all
+containers that have none of their own.
+
+| collector | annotation | format |
+| --- | --- | --- |
+| `plimsoll` | `plimsoll.dev/log-format`, `plimsoll.dev/log-format-<container>` | the value |
+| `fluent-bit` | `fluentbit.io/parser`, with `_stdout` or `_stderr`, and `-<container>` | the parser |
+| `filebeat` | `co.elastic.logs/module`, `co.elastic.logs.<container>/module` | the module |
+| `filebeat` | `co.elastic.logs/json.*`, `co.elastic.logs.<container>/json.*` | `json` |
+| `datadog` | `ad.datadoghq.com/<container>.logs` | each `source` that it names |
+| `promtail` | the one of `promtailAnnotation`, and with `-<container>` | the value |
+
+The annotation `plimsoll.dev/log-format` is for collectors that go by none of these: what they are told elsewhere is
+written down where the service is. With `require: true` every container needs an approved format by one of the
+annotations; init containers, sidecars and debug containers are only judged by what they declare. An annotation that
+names a container which the pod does not have is passed over, since an injector may bring it along.
+
+## Why
+A line that the collector cannot read becomes one long text without level, time and trace. Nobody finds it, and no alert
+sees it. That shows in the very hour in which the logs are needed.
+
+## Example
+```yaml
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+  annotations:
+    plimsoll.dev/log-format: text
+spec:
+  containers:
+    - {name: web, image: "registry.example/shop/web:1.4.2"}
+```
+
+## Use instead
+```yaml
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+  annotations:
+    plimsoll.dev/log-format: json
+spec:
+  containers:
+    - {name: web, image: "registry.example/shop/web:1.4.2"}
+```
+
+## Parameters
+- `formats` (default: `{plimsoll: [json, logfmt]}`): for each collector in use, globs of its approved formats. The
+  annotations of a collector that is not named here are not looked at. Other formats for other containers are another
+  rule, with `match: {containers: [...]}`.
+- `require` (default: false): every container says its format.
+- `default` (default: none): what the fix writes where a container has to say its format and does not:
+  `{collector: plimsoll, format: json}`. It is one of the approved.
+- `promtailAnnotation` (default: `promtail.io/parser`): Promtail has no annotation of its own; its `relabel_configs`
+  read the one that a company has chosen.
+
+```yaml
+params:
+  formats: {fluent-bit: [json, "nginx*"], plimsoll: [json]}
+  require: true
+  default: {collector: fluent-bit, format: json}
+```
+
+## Fix
+Writes the `default` where a format is required and none is declared: for the whole pod where none of its containers
+has one and all need one, else for the container. A format that somebody wrote is never replaced: what a service really
+writes, only its owner knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from webhook.checks.check import Check, ParamError
+from webhook.model import pointer as pointers
+from webhook.model.decision import Violation
+from webhook.model.glob import Globs, compile_globs
+from webhook.model.patch import Draft
+from webhook.model.pods import Container, Pod, subjects
+
+ID = "log-format"
+COLLECTORS = ("datadog", "filebeat", "fluent-bit", "plimsoll", "promtail")
+PARAMS: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "formats": {
+            "type": "object",
+            "description": "For each collector in use, globs of its approved formats.",
+            "additionalProperties": False,
+            "properties": {
+                name: {
+                    "type": "array",
+                    "description": f"Approved formats of {name}.",
+                    "items": {"type": "string"},
+                }
+                for name in COLLECTORS
+            },
+        },
+        "require": {"type": "boolean", "description": "Every container says its format."},
+        "default": {
+            "type": "object",
+            "description": "What the fix writes where a container has to say its format and does not.",
+            "additionalProperties": False,
+            "properties": {
+                "collector": {
+                    "type": "string",
+                    "enum": list(COLLECTORS),
+                    "description": "By whose annotation.",
+                },
+                "format": {"type": "string", "description": "The format."},
+            },
+        },
+        "promtailAnnotation": {"type": "string", "description": "The annotation that Promtail reads."},
+    },
+}
+DEFAULTS: dict[str, Any] = {
+    "formats": {"plimsoll": ["json", "logfmt"]},
+    "require": False,
+    "default": {},
+    "promtailAnnotation": "promtail.io/parser",
+}
+KINDS: tuple[str, ...] = ()
+READS: tuple[str, ...] = ("pod",)
+
+DENIED = "log format that is not approved"
+MISSING = "no log format declared"
+UNREADABLE = "log annotation that cannot be read"
+
+_ANNOTATION = "plimsoll.dev/log-format"
+_PARSER = "fluentbit.io/parser"
+_ELASTIC = "co.elastic.logs"
+_DATADOG = "ad.datadoghq.com/"
+_LONGEST = 63  # of the name in the key of an annotation: IsQualifiedName, k8s.io/apimachinery pkg/util/validation
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One format that a pod declares for a container: by which annotation; None where that cannot be read."""
+
+    key: str
+    format: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """The parameters, compiled; `default` is a collector and a format."""
+
+    formats: Mapping[str, Globs]
+    require: bool
+    default: tuple[str, str] | None
+    promtail: str
+
+
+def build(params: Mapping[str, Any]) -> Check:
+    """Return the check. Raises ParamError for a default that is not approved, or one that is only half there."""
+    formats = {name: compile_globs(globs) for name, globs in params["formats"].items()}
+    given = params["default"]
+    problems: list[tuple[tuple[str | int, ...], str]] = []
+    if given and set(given) != {"collector", "format"}:
+        problems.append((("default",), "has one of two keys; wanted both collector and format, or {}"))
+    elif given and (given["collector"] not in formats or not formats[given["collector"]](given["format"])):
+        problems.append((("default",), f"{given['format']!r} is not among the `formats` of {given['collector']}"))
+    if params["require"] and not formats:
+        problems.append((("require",), "a format is required, and `formats` names no collector"))
+    if not params["promtailAnnotation"]:
+        problems.append((("promtailAnnotation",), "is empty; wanted the key of an annotation"))
+    if problems:
+        raise ParamError(problems)
+    default = (given["collector"], given["format"]) if given else None
+    standard = Standard(formats, params["require"], default, params["promtailAnnotation"])
+    return Check(pod=partial(_pod, standard), fix=partial(_fix, standard))
+
+
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+    for container in pod.containers:
+        declared = {name: list(_declared(standard, name, pod, container.name)) for name in standard.formats}
+        for name, entries in sorted(declared.items()):
+            for entry in entries:
+                yield from _judge(standard.formats[name], pod, container, entry)
+        if standard.require and container.role == "container" and not any(declared.values()):
+            at = pointers.join(pod.pointer, "metadata", "annotations")
+            wanted = " or ".join(
+                f"{_key(standard, name, None) or _key(standard, name, container.name)}: {_texts(globs)}"
+                for name, globs in sorted(standard.formats.items())
+            )
+            yield Violation(at, MISSING, "no annotation says it", wanted, container.name)
+
+
+def _judge(approved: Globs, pod: Pod, container: Container, entry: Declared) -> Iterator[Violation]:
+    at = pointers.join(pod.pointer, "metadata", "annotations", entry.key)
+    if entry.format is None:
+        wanted = 'JSON such as [{"source": "' + (approved.texts or ("java",))[0] + '"}]'
+        yield Violation(at, UNREADABLE, f"{entry.key} holds no sources of logs", wanted, container.name)
+    elif not approved(entry.format):
+        shown = entry.format if len(entry.format) <= 80 else entry.format[:80] + "…"
+        yield Violation(at, DENIED, f"{entry.key}: {shown}", _texts(approved), container.name)
+
+
+def _texts(approved: Globs) -> str:
+    return " or ".join(approved.texts) or "no such annotation"
+
+
+def _declared(standard: Standard, collector: str, pod: Pod, container: str) -> Iterable[Declared]:
+    """Return what a pod declares for a container by the annotations of one collector."""
+    if collector == "fluent-bit":
+        return _fluent_bit(pod.annotations, container)
+    if collector == "filebeat":
+        own = _filebeat(pod.annotations, f"{_ELASTIC}.{container}/")
+        return own or _filebeat(pod.annotations, f"{_ELASTIC}/")
+    if collector == "datadog":
+        return _datadog(pod.annotations, f"{_DATADOG}{container}.logs")
+    key = _ANNOTATION if collector == "plimsoll" else standard.promtail
+    return _first(pod.annotations, f"{key}-{container}", key)
+
+
+def _first(annotations: Mapping[str, Any], *keys: str) -> list[Declared]:
+    """Return the first of the annotations that is there."""
+    return [Declared(key, str(annotations[key])) for key in keys if key in annotations][:1]
+
+
+def _fluent_bit(annotations: Mapping[str, Any], container: str) -> list[Declared]:
+    # fluentbit.io/parser[_stream][-container]: Kubernetes filter, "Kubernetes Annotations"
+    found = []
+    for stream in ("stdout", "stderr"):
+        keys = [f"{_PARSER}{part}{name}" for name in (f"-{container}", "") for part in (f"_{stream}", "")]
+        found += _first(annotations, *keys)
+    return list(dict.fromkeys(found))
+
+
+def _filebeat(annotations: Mapping[str, Any], prefix: str) -> list[Declared]:
+    modules = _first(annotations, f"{prefix}module")
+    hints = sorted(key for key in annotations if key.startswith(f"{prefix}json."))
+    return modules or [Declared(key, "json") for key in hints[:1]]
+
+
+def _datadog(annotations: Mapping[str, Any], key: str) -> list[Declared]:
+    if key not in annotations:
+        return []
+    try:
+        entries = json.loads(str(annotations[key]))
+    except (ValueError, RecursionError):
+        return [Declared(key, None)]
+    if not isinstance(entries, list):
+        return [Declared(key, None)]
+    # an entry without a source is one of the image's name, which says nothing of the format
+    sources = [entry.get("source") for entry in entries if isinstance(entry, dict)]
+    return [Declared(key, source) for source in dict.fromkeys(one for one in sources if isinstance(one, str))]
+
+
+def _key(standard: Standard, collector: str, container: str | None) -> str | None:
+    """Return the key by which a format is declared, for a container or the whole pod; None where there is none."""
+    if collector == "datadog":
+        return None if container is None else f"{_DATADOG}{container}.logs"
+    if collector == "filebeat":
+        return f"{_ELASTIC}/module" if container is None else f"{_ELASTIC}.{container}/module"
+    key = {"plimsoll": _ANNOTATION, "fluent-bit": _PARSER}.get(collector, standard.promtail)
+    return key if container is None else f"{key}-{container}"
+
+
+def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
+    if not standard.require or standard.default is None:
+        return
+    collector, form = standard.default
+    lacking = [one for one in pod.containers if one.role == "container" and not _any(standard, pod, one.name)]
+    (whole,) = subjects({"spec": pod.spec}, "", "Pod", "", "")
+    everyone = {one.name for one in whole.pods[0].containers}
+    # one annotation for the pod says something of all its containers, also of those outside of the rule
+    alone = {one.name for one in lacking} == everyone and _key(standard, collector, None) is not None
+    for name in [None] if alone else [one.name for one in lacking]:
+        key = _key(standard, collector, name)
+        if key is None or len(key.rpartition("/")[2]) > _LONGEST:
+            continue
+        value = json.dumps([{"source": form}]) if collector == "datadog" else form
+        if collector == "filebeat" and form == "json":
+            key, value = key.removesuffix("module") + "json.keys_under_root", "true"
+        draft.put(pointers.join(pod.pointer, "metadata", "annotations", key), value)
+
+
+def _any(standard: Standard, pod: Pod, container: str) -> bool:
+    return any(list(_declared(standard, name, pod, container)) for name in standard.formats)

@@ -1,0 +1,365 @@
+"""Services keep no state on a node.
+
+## What it does
+Refuses what ties a service to the disk or the memory of one node, or lets it fill them:
+
+- an `emptyDir` without `sizeLimit`. On disk, a limit of `ephemeral-storage` in the pod is a bound too: the kubelet
+  counts its emptyDirs against it;
+- an `emptyDir` of `medium: Memory` larger than the memory that the containers which mount it may use together (or the
+  pod, where it has limits of its own): what is written there counts as theirs, and they are killed before it is full;
+- storage classes whose volumes lie on a node, in PersistentVolumeClaims and in `volumeClaimTemplates`. Generic
+  ephemeral volumes may lie there: they go with their pod. A claim without a class, and one with the class `""`, pass:
+  what the cluster makes of them is not in the manifest;
+- PersistentVolumes of CSI drivers that keep their data on a node, or are not among `drivers`;
+- a disk, which one node at a time can write, in the template of several replicas: `awsElasticBlockStore`, `azureDisk`,
+  `cinder`, `fc`, `gcePersistentDisk`, `iscsi`, `rbd`, `vsphereVolume`. Whether a claim is ReadWriteOnce stands in the
+  claim and not in the workload, so that claims are judged by their names, with `sharedClaims`. Both are judged when
+  the template is written, not when a workload is scaled;
+- with `readOnlyRoot`, containers whose root file system can be written.
+
+PersistentVolumes of the types `hostPath` and `local` and hostPath volumes are the matter of `no-host-path`.
+
+## Why
+A node goes: it is drained, replaced, or breaks, and what lay on it is gone or out of reach. An emptyDir without a limit
+fills the node's disk, and the kubelet evicts the neighbours. A disk that a second replica waits for stops a rollout.
+
+## Example
+```yaml
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: orders
+spec:
+  serviceName: orders
+  selector: {matchLabels: {app: orders}}
+  template:
+    metadata: {labels: {app: orders}}
+    spec:
+      containers:
+        - name: orders
+          image: registry.example/shop/orders:3.1.0
+          volumeMounts: [{name: data, mountPath: /data}, {name: tmp, mountPath: /tmp}]
+      volumes: [{name: tmp, emptyDir: {}}]
+  volumeClaimTemplates:
+    - metadata: {name: data}
+      spec:
+        accessModes: [ReadWriteOnce]
+        storageClassName: local-path
+        resources: {requests: {storage: 10Gi}}
+```
+
+## Use instead
+```yaml
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: orders
+spec:
+  serviceName: orders
+  selector: {matchLabels: {app: orders}}
+  template:
+    metadata: {labels: {app: orders}}
+    spec:
+      containers:
+        - name: orders
+          image: registry.example/shop/orders:3.1.0
+          volumeMounts: [{name: data, mountPath: /data}, {name: tmp, mountPath: /tmp}]
+      volumes: [{name: tmp, emptyDir: {sizeLimit: 1Gi}}]
+  volumeClaimTemplates:
+    - metadata: {name: data}
+      spec:
+        accessModes: [ReadWriteOnce]
+        storageClassName: replicated
+        resources: {requests: {storage: 10Gi}}
+```
+
+## Parameters
+- `requireSizeLimit` (default: true): an emptyDir needs a bound.
+- `memoryShare` (default: 1): how much of the memory limit an emptyDir in memory may take, above 0 and up to 1.
+- `localClasses` (default: the usual names): globs of storage classes whose volumes lie on a node.
+- `localDrivers` (default: the known ones): globs of CSI drivers whose volumes lie on a node.
+- `drivers` (default: all): globs of the CSI drivers that are allowed, where a company names its distributed ones.
+- `sharedClaims` (default: all): globs of claims that several replicas may write, since they are ReadWriteMany. With
+  `["shared-*"]`, a Deployment, StatefulSet, Rollout or CloneSet of two and more replicas may write no other claim that
+  its template names.
+- `readOnlyRoot` (default: false): containers need `securityContext.readOnlyRootFilesystem: true`.
+
+```yaml
+params:
+  drivers: [rbd.csi.ceph.com, "*.csi.example"]
+  sharedClaims: ["shared-*"]
+```
+
+A finding about a volume gives the volume's name as its container, so that what an injector brings along can be
+exempted by it.
+
+## Fix
+None. How much room a service needs, and where its data can live, only its owner knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+from webhook.checks.check import Check, ParamError
+from webhook.model import quantity
+from webhook.model.decision import Violation
+from webhook.model.glob import Globs, compile_globs
+from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping, subjects
+
+ID = "no-local-state"
+
+
+def _globs(description: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"type": "string"}, "description": description}
+
+
+PARAMS: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "requireSizeLimit": {"type": "boolean", "description": "An emptyDir needs a bound."},
+        "memoryShare": {
+            "type": "number",
+            "description": "How much of the memory limit an emptyDir in memory may take, above 0 and up to 1.",
+        },
+        "localClasses": _globs("Globs of storage classes whose volumes lie on a node."),
+        "localDrivers": _globs("Globs of CSI drivers whose volumes lie on a node."),
+        "drivers": _globs("Globs of the CSI drivers that are allowed."),
+        "sharedClaims": _globs("Globs of claims that several replicas may write."),
+        "readOnlyRoot": {"type": "boolean", "description": "The root file system of containers is read-only."},
+    },
+}
+DEFAULTS: dict[str, Any] = {
+    "requireSizeLimit": True,
+    "memoryShare": 1,
+    "localClasses": [
+        "hostpath",
+        "*-hostpath",
+        "csi-hostpath-sc",
+        "directpv-min-io",
+        "local",
+        "local-nvme",
+        "local-path",
+        "local-ssd",
+        "local-storage",
+        "openebs-device",
+        "topolvm-provisioner",
+    ],
+    "localDrivers": [
+        "directpv-min-io",
+        "hostpath.csi.k8s.io",
+        "local.csi.openebs.io",
+        "topolvm.cybozu.com",
+        "topolvm.io",
+        "zfs.csi.openebs.io",
+    ],
+    "drivers": ["*"],
+    "sharedClaims": ["*"],
+    "readOnlyRoot": False,
+}
+KINDS: tuple[str, ...] = ("PersistentVolume", "PersistentVolumeClaim")
+# not `object`: a label or a number that changes would repeat what is said of volumes, which did not. The claim
+# templates of a StatefulSet never change, and a PersistentVolume or its claim is compared whole
+READS: tuple[str, ...] = ("pod",)
+
+UNSIZED = "emptyDir without a size limit"
+TOO_LARGE = "emptyDir in memory above the memory limit"
+CLASS = "storage class on the node"
+DRIVER = "storage driver that is not allowed"
+SHARED = "disk of one node shared by replicas"
+CLAIM = "claim shared by replicas"
+ROOT = "root file system can be written"
+
+# ReadWriteOnce by nature: the table "Access Modes" of the page Persistent Volumes of Kubernetes
+_DISKS = (
+    "awsElasticBlockStore",
+    "azureDisk",
+    "cinder",
+    "fc",
+    "gcePersistentDisk",
+    "iscsi",
+    "rbd",
+    "vsphereVolume",
+)
+_REPLICATED = frozenset(
+    {
+        ("apps", "Deployment"),
+        ("apps", "StatefulSet"),
+        ("argoproj.io", "Rollout"),
+        ("apps.kruise.io", "CloneSet"),
+        ("apps.kruise.io", "StatefulSet"),
+    }
+)
+_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """The parameters, compiled."""
+
+    sized: bool
+    share: Fraction
+    local_classes: Globs
+    local_drivers: Globs
+    drivers: Globs
+    shared: Globs
+    read_only_root: bool
+
+
+def build(params: Mapping[str, Any]) -> Check:
+    """Return the check. Raises ParamError for a share of the memory that is none."""
+    share = params["memoryShare"]
+    if isinstance(share, bool) or not 0 < share <= 1:
+        raise ParamError([(("memoryShare",), f"is {share}; wanted a number above 0 and up to 1")])
+    standard = Standard(
+        params["requireSizeLimit"],
+        Fraction(str(share)),
+        compile_globs(params["localClasses"]),
+        compile_globs(params["localDrivers"]),
+        compile_globs(params["drivers"]),
+        compile_globs(params["sharedClaims"]),
+        params["readOnlyRoot"],
+    )
+    return Check(pod=partial(_pod, standard), subject=partial(_subject, standard))
+
+
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+    for volume in pod.volumes:
+        if "emptyDir" in volume.spec:
+            yield from _empty_dir(standard, pod, volume)
+    if standard.read_only_root and mapping(pod.spec.get("os")).get("name") != "windows":
+        for container in pod.containers:
+            if container.role != "ephemeral" and not _root_is_read_only(container):
+                at = f"{container.pointer}/securityContext/readOnlyRootFilesystem"
+                yield Violation(at, ROOT, "no readOnlyRootFilesystem: true", "readOnlyRootFilesystem: true, and a "
+                                "volume where the container writes", container.name)  # fmt: skip
+
+
+def _empty_dir(standard: Standard, pod: Pod, volume: Volume) -> Iterator[Violation]:
+    source, at = mapping(volume.spec["emptyDir"]), f"{volume.pointer}/emptyDir"
+    size, memory = _amount(source.get("sizeLimit")), source.get("medium") == "Memory"
+    everyone = _everyone(pod)
+    if size is None:
+        if standard.sized and (memory or not _has_storage_limit(everyone)):
+            written = source.get("sizeLimit")
+            found = f"volume {volume.name} without sizeLimit" if written is None else f"sizeLimit: {written}"
+            wanted = "sizeLimit above 0, like 1Gi" + ("" if memory else ", or a limit of ephemeral-storage")
+            yield Violation(at, UNSIZED, found, wanted, volume.name)
+    elif memory:
+        limit = _memory(pod, volume, everyone)
+        if limit is not None and size > limit * standard.share:
+            found = f"sizeLimit {source['sizeLimit']}, memory limit {quantity.show(limit)}"
+            wanted = f"sizeLimit up to {quantity.show(limit * standard.share)}, or more memory"
+            yield Violation(f"{at}/sizeLimit", TOO_LARGE, found, wanted, volume.name)
+
+
+def _everyone(pod: Pod) -> tuple[Container, ...]:
+    """Return all containers of a pod, also those outside the scope of the rule."""
+    (whole,) = subjects({"spec": pod.spec}, "", "Pod", "", "")
+    return whole.pods[0].containers
+
+
+def _has_storage_limit(containers: tuple[Container, ...]) -> bool:
+    # the kubelet bounds the pod, with its emptyDirs, by the sum where any container has a limit:
+    # podEphemeralStorageLimitEviction, pkg/kubelet/eviction/eviction_manager.go
+    return any(_limit(container.spec, "ephemeral-storage") is not None for container in containers)
+
+
+def _memory(pod: Pod, volume: Volume, containers: tuple[Container, ...]) -> Fraction | None:
+    """Return how much memory can be written to a volume, in bytes; None where nothing bounds it or nobody mounts it."""
+    mounting = [container for container in containers if _mounts(container, volume.name)]
+    running = [container for container in mounting if container.role in ("container", "sidecar")]
+    whole = _limit(pod.spec, "memory")
+    limits = [_limit(container.spec, "memory") for container in running or mounting]
+    if not mounting or None in limits:
+        return whole if mounting else None
+    total = sum((limit for limit in limits if limit is not None), Fraction(0))
+    return total if whole is None else min(whole, total)
+
+
+def _mounts(container: Container, name: str) -> bool:
+    return any(mapping(mount).get("name") == name for mount in listing(container.spec.get("volumeMounts")))
+
+
+def _limit(spec: Mapping[str, Any], resource: str) -> Fraction | None:
+    return _amount(mapping(mapping(spec.get("resources")).get("limits")).get(resource))
+
+
+def _amount(value: object) -> Fraction | None:
+    """Return a quantity above 0; None for what is no limit."""
+    try:
+        amount = quantity.read(value)
+    except ValueError:
+        return None
+    return amount if amount > 0 else None
+
+
+def _root_is_read_only(container: Container) -> bool:
+    return mapping(container.spec.get("securityContext")).get("readOnlyRootFilesystem") is True
+
+
+def _subject(standard: Standard, subject: Subject) -> Iterator[Violation]:
+    spec, at = mapping(subject.object.get("spec")), f"{subject.pointer}/spec"
+    if (subject.group, subject.kind) == ("", "PersistentVolumeClaim"):
+        yield from _claim(standard, subject.object, subject.pointer, None)
+    elif (subject.group, subject.kind) == ("", "PersistentVolume"):
+        yield from _driver(standard, spec, at)
+    elif subject.pods:
+        for number, claim in enumerate(listing(spec.get("volumeClaimTemplates"))):
+            name = mapping(mapping(claim).get("metadata")).get("name")
+            shown = name if isinstance(name, str) else None
+            yield from _claim(standard, mapping(claim), f"{at}/volumeClaimTemplates/{number}", shown)
+        replicas = spec.get("replicas")
+        if (subject.group, subject.kind) in _REPLICATED and isinstance(replicas, int) and replicas > 1:
+            for pod in subject.pods:
+                for volume in pod.volumes:
+                    yield from _shared(standard, pod, volume, replicas)
+
+
+def _claim(standard: Standard, claim: Mapping[str, Any], at: str, name: str | None) -> Iterator[Violation]:
+    # the annotation counts before the field: GetPersistentVolumeClaimClass, pkg/apis/core/v1/helper
+    old = mapping(mapping(claim.get("metadata")).get("annotations")).get(_CLASS_ANNOTATION)
+    chosen = old if isinstance(old, str) else mapping(claim.get("spec")).get("storageClassName")
+    if isinstance(chosen, str) and chosen and standard.local_classes(chosen):
+        wanted = "a class of distributed storage"
+        yield Violation(f"{at}/spec/storageClassName", CLASS, f"storage class {chosen}", wanted, name)
+
+
+def _driver(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[Violation]:
+    driver = mapping(spec.get("csi")).get("driver")
+    if isinstance(driver, str) and (standard.local_drivers(driver) or not standard.drivers(driver)):
+        every = standard.drivers.everything
+        wanted = "a driver of distributed storage" if every else " or ".join(standard.drivers.texts)
+        yield Violation(f"{at}/csi/driver", DRIVER, f"driver {driver}", wanted or "no CSI driver")
+
+
+def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iterator[Violation]:
+    if _only_read(pod, volume):
+        return
+    for kind in _DISKS:
+        if kind in volume.spec and mapping(volume.spec[kind]).get("readOnly") is not True:
+            found = f"volume {volume.name} is {kind}, with {replicas} replicas"
+            wanted = "a claim for each replica, or a volume that many nodes can write"
+            yield Violation(f"{volume.pointer}/{kind}", SHARED, found, wanted, volume.name)
+    source = mapping(volume.spec.get("persistentVolumeClaim"))
+    claim = source.get("claimName")
+    if isinstance(claim, str) and source.get("readOnly") is not True and not standard.shared(claim):
+        found = f"claim {claim}, with {replicas} replicas"
+        wanted = "a claim for each replica, or one of " + (", ".join(standard.shared.texts) or "none")
+        yield Violation(f"{volume.pointer}/persistentVolumeClaim/claimName", CLAIM, found, wanted, volume.name)
+
+
+def _only_read(pod: Pod, volume: Volume) -> bool:
+    """Say whether containers mount a volume, and all of them read-only."""
+    mounts = [
+        mapping(mount)
+        for container in _everyone(pod)
+        for mount in listing(container.spec.get("volumeMounts"))
+        if mapping(mount).get("name") == volume.name
+    ]
+    return bool(mounts) and all(mount.get("readOnly") is True for mount in mounts)

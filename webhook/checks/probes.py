@@ -1,0 +1,305 @@
+"""Probes help a container, and don't kill it.
+
+## What it does
+Looks at the probes of containers and sidecars. Init containers and ephemeral containers have none. A container
+without probes passes.
+
+- A liveness probe with the same handler as the readiness probe has to be more patient: `failureThreshold` times
+  `periodSeconds` is larger. Handlers are compared with Kubernetes' defaults filled in and names of ports resolved.
+- A container may take `startupSeconds` to start. Where there is a startup probe, its `initialDelaySeconds` plus
+  `failureThreshold` times `periodSeconds` are at least that; the liveness probe waits for it and is not counted.
+  Without one, the same is asked of the liveness probe.
+- An `initialDelaySeconds` of the liveness probe above `longestDelay` asks for a startup probe.
+- A port that is given by name is a port of the same container.
+- An `exec` probe for readiness or liveness does not run oftener than every `execEvery` seconds.
+
+## Why
+A readiness probe takes a container out of service, a liveness probe kills it. Where both ask the same at the same
+time, a service under load is restarted instead of relieved, one instance after the other. A liveness probe that comes
+too early kills a slow start, and the next one, for ever. A long fixed delay leaves a hanging container alone after
+every restart, and is too short on a slow day. A name that no port has makes every probe fail. A probe by `exec` starts
+a process in the container each time, at the cost of the container's own CPU.
+
+Kubernetes: tasks/configure-pod-container/configure-liveness-readiness-startup-probes; the defaults are those of
+`SetDefaults_Probe`.
+
+## Example
+```yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  containers:
+    - name: web
+      image: registry.example/shop/web:1.4.2
+      ports: [{name: http, containerPort: 8080}]
+      readinessProbe:
+        httpGet: {path: /health, port: http}
+        periodSeconds: 5
+      livenessProbe:
+        httpGet: {path: /health, port: http}
+        periodSeconds: 5
+```
+
+## Use instead
+```yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  containers:
+    - name: web
+      image: registry.example/shop/web:1.4.2
+      ports: [{name: http, containerPort: 8080}]
+      startupProbe:
+        httpGet: {path: /live, port: http}
+        periodSeconds: 2
+        failureThreshold: 60
+      readinessProbe:
+        httpGet: {path: /ready, port: http}
+        periodSeconds: 5
+      livenessProbe:
+        httpGet: {path: /live, port: http}
+        periodSeconds: 10
+        failureThreshold: 3
+```
+
+## Parameters
+- `sameHandler`: a liveness probe with the handler of the readiness probe is let through when it is more patient
+  (`patient`, the default), always (`allow`), or never (`never`).
+- `startupSeconds`: how many seconds any container may take to start; default `30`, which is what a liveness probe
+  with Kubernetes' defaults gives it. `0`: not asked.
+- `longestDelay`: above how many seconds of `initialDelaySeconds` a startup probe is wanted; default `60`. `0`: never.
+- `execEvery`: the shortest period of an `exec` probe in seconds; default `5`. `0`: not asked. Startup probes may run
+  oftener, for they end.
+
+```yaml
+params:
+  startupSeconds: 60
+  execEvery: 10
+```
+
+## Fix
+None. How long a service takes to start, and what says that it hangs, only its owner knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from webhook.checks.check import Check
+from webhook.model.decision import Violation
+from webhook.model.pods import Container, Pod, listing, mapping
+
+ID = "probes"
+PARAMS: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "sameHandler": {
+            "type": "string",
+            "enum": ["patient", "allow", "never"],
+            "description": "When a liveness probe may have the handler of the readiness probe.",
+        },
+        "startupSeconds": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "Seconds that a container may take to start before a probe kills it; 0: not asked.",
+        },
+        "longestDelay": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "Above this initialDelaySeconds of a liveness probe, a startup probe is wanted; 0: never.",
+        },
+        "execEvery": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "The shortest period of an exec probe for liveness or readiness, in seconds; 0: not asked.",
+        },
+    },
+}
+DEFAULTS: dict[str, Any] = {"sameHandler": "patient", "startupSeconds": 30, "longestDelay": 60, "execEvery": 5}
+KINDS: tuple[str, ...] = ()
+READS: tuple[str, ...] = ("pod",)
+
+_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+# what the API server fills in for a missing value and for 0
+_DEFAULTS = {"periodSeconds": 10, "failureThreshold": 3, "initialDelaySeconds": 0}
+
+Handler = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """The parameters of one rule."""
+
+    same_handler: str
+    startup: int
+    longest_delay: int
+    exec_every: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One probe of a container, its times in seconds with Kubernetes' defaults filled in."""
+
+    key: str
+    spec: Mapping[str, Any]
+    pointer: str
+    delay: int
+    period: int
+    threshold: int
+
+    @property
+    def patience(self) -> int:
+        """How many seconds it goes on failing before it acts."""
+        return self.period * self.threshold
+
+    @property
+    def shown(self) -> str:
+        """How long a start may take, with the sum."""
+        return f"{self.delay + self.patience} s ({self.delay} s + {self.threshold} x {self.period} s)"
+
+
+def build(params: Mapping[str, Any]) -> Check:
+    """Return the check."""
+    standard = Standard(params["sameHandler"], params["startupSeconds"], params["longestDelay"], params["execEvery"])
+    return Check(pod=partial(_pod, standard))
+
+
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+    for container in pod.containers:
+        if container.role in ("container", "sidecar"):
+            probes = {key: _probe(container, key) for key in _PROBES if mapping(container.spec.get(key))}
+            for probe in probes.values():
+                yield from _unknown_port(container, probe)
+                yield from _often(standard, container, probe)
+            yield from _same(standard, container, probes)
+            yield from _start(standard, container, probes)
+
+
+def _probe(container: Container, key: str) -> Probe:
+    spec = mapping(container.spec[key])
+    delay, period, threshold = (
+        _seconds(spec, field) for field in ("initialDelaySeconds", "periodSeconds", "failureThreshold")
+    )
+    return Probe(key, spec, f"{container.pointer}/{key}", delay, period, threshold)
+
+
+def _seconds(spec: Mapping[str, Any], field: str) -> int:
+    value = spec.get(field)
+    # not a whole number above 0: the API server refuses it, or takes it for the default
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else _DEFAULTS[field]
+
+
+def _same(standard: Standard, container: Container, probes: Mapping[str, Probe]) -> Iterator[Violation]:
+    live, ready = probes.get("livenessProbe"), probes.get("readinessProbe")
+    if live is None or ready is None or standard.same_handler == "allow":
+        return
+    handler = _handler(container, live)
+    if not handler or handler != _handler(container, ready):
+        return
+    if standard.same_handler == "never" or live.patience <= ready.patience:
+        wanted = "another handler"
+        if standard.same_handler == "patient":
+            wanted += f", or failureThreshold x periodSeconds above {ready.patience} s"
+        yield Violation(
+            live.pointer,
+            "liveness probe does what the readiness probe does",
+            f"both ask {_shown(live)}; unready after {ready.patience} s, killed after {live.patience} s",
+            wanted,
+            container.name,
+        )
+
+
+def _start(standard: Standard, container: Container, probes: Mapping[str, Probe]) -> Iterator[Violation]:
+    probe = probes.get("startupProbe") or probes.get("livenessProbe")
+    if probe is None:
+        return
+    if probe.delay + probe.patience < standard.startup:
+        yield Violation(
+            probe.pointer,
+            f"{'startup' if probe.key == 'startupProbe' else 'liveness'} probe kills a slow start",
+            f"killed when not started after {probe.shown}",
+            f"at least {standard.startup} s, best by failureThreshold of a startupProbe",
+            container.name,
+        )
+    if probe.key == "livenessProbe" and 0 < standard.longest_delay < probe.delay:
+        yield Violation(
+            f"{probe.pointer}/initialDelaySeconds",
+            "slow start without a startup probe",
+            f"initialDelaySeconds {probe.delay}, and no startupProbe",
+            f"a startupProbe, and at most {standard.longest_delay} s of delay without one",
+            container.name,
+        )
+
+
+def _often(standard: Standard, container: Container, probe: Probe) -> Iterator[Violation]:
+    if probe.key != "startupProbe" and mapping(probe.spec.get("exec")) and probe.period < standard.exec_every:
+        yield Violation(
+            f"{probe.pointer}/periodSeconds",
+            "exec probe runs too often",
+            f"{probe.key} runs {_shown(probe)} every {probe.period} s",
+            f"every {standard.exec_every} s or more, or a probe by httpGet, tcpSocket or grpc",
+            container.name,
+        )
+
+
+def _unknown_port(container: Container, probe: Probe) -> Iterator[Violation]:
+    for kind in ("httpGet", "tcpSocket"):
+        port = mapping(probe.spec.get(kind)).get("port")
+        if isinstance(port, str) and port and not port.isdigit() and port not in _ports(container):
+            names = ", ".join(sorted(_ports(container)))
+            yield Violation(
+                f"{probe.pointer}/{kind}/port",
+                "probe of a port that is not there",
+                f"port {_clip(port)}; the container names {_clip(names) if names else 'no ports'}",
+                "a number, or the name of a port of this container",
+                container.name,
+            )
+
+
+def _ports(container: Container) -> dict[str, Any]:
+    """Return the numbers of the container's ports by name; a probe sees its own container's only."""
+    ports = [mapping(port) for port in listing(container.spec.get("ports"))]
+    return {port["name"]: port.get("containerPort") for port in ports if isinstance(port.get("name"), str)}
+
+
+def _handler(container: Container, probe: Probe) -> Handler:
+    """Return what a probe asks, comparable; () where it asks nothing that Kubernetes knows."""
+    names = _ports(container)
+
+    def number(port: Any) -> str:
+        return str(names.get(port, port) if isinstance(port, str) else port)
+
+    if http := mapping(probe.spec.get("httpGet")):
+        headers = sorted(
+            (str(header.get("name")).lower(), str(header.get("value")))
+            for header in map(mapping, listing(http.get("httpHeaders")))
+        )
+        path = str(http.get("path") or "/")
+        place = (http.get("host") or "", number(http.get("port")), path if path.startswith("/") else f"/{path}")
+        return ("httpGet", http.get("scheme") or "HTTP", *place, tuple(headers))
+    if tcp := mapping(probe.spec.get("tcpSocket")):
+        return ("tcpSocket", tcp.get("host") or "", number(tcp.get("port")))
+    if grpc := mapping(probe.spec.get("grpc")):
+        return ("grpc", number(grpc.get("port")), grpc.get("service") or "")
+    command = listing(mapping(probe.spec.get("exec")).get("command"))
+    return ("exec", *map(str, command)) if command else ()
+
+
+def _shown(probe: Probe) -> str:
+    if http := mapping(probe.spec.get("httpGet")):
+        return _clip(f"{http.get('path') or '/'} at port {http.get('port')}")
+    if tcp := mapping(probe.spec.get("tcpSocket")):
+        return _clip(f"TCP port {tcp.get('port')}")
+    if grpc := mapping(probe.spec.get("grpc")):
+        return _clip(f"gRPC port {grpc.get('port')}")
+    return _clip(" ".join(map(str, listing(mapping(probe.spec.get("exec")).get("command")))))
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= 60 else text[:60] + "…"

@@ -1,0 +1,377 @@
+"""Capacity that packs well: pods fit the shape of the nodes, and say how much of a disk they need.
+
+## What it does
+Judges how much containers and pods ask for, by their requests; where there are none, by their limits, which
+Kubernetes takes in their place. For each container under `container`, and for the whole pod under `pod`:
+
+- GiB of memory per core within a range (`gibPerCore`), or cpu and memory as one of a list of `shapes`,
+- a minimum, a maximum and a step for `cpu`, `memory` and `ephemeral-storage`.
+
+What a pod asks for is what the scheduler counts: its containers and sidecars together, or an init container that
+asks for more, or `spec.resources` of the pod. Where a container says nothing about a resource, the sum is only held
+against the maximum. A value that is missing is no finding here (`requests-equal-limits` is about that), nor is one of
+0, nor what Kubernetes refuses as no quantity. Of init containers alone, only the step and the maximum are judged: they
+give back what they had. Ephemeral containers have no resources.
+
+With `requireEphemeralStorage`, each container has a limit of `ephemeral-storage`. A limit alone is enough, because the
+API server sets the request to it.
+
+`replicas` are at most `maxReplicas`: of workloads, when they are scaled (`kubectl scale`), and as the `maxReplicas` of
+a HorizontalPodAutoscaler. Not of a ReplicaSet that a Deployment made.
+
+## Why
+A node with 8 cores and 32 GiB is paid for with both. A pod with 1 core and 30 GiB leaves seven cores on it that nobody
+can use; pods of odd sizes leave pieces that are too small for anything. A container that fills the disk of its node
+gets every pod there evicted. And a zero too many in `replicas` buys nodes until somebody looks.
+
+## Example
+```yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 1000
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - name: web
+          image: registry.example/shop/web:1.4.2
+          resources:
+            requests: {cpu: "1", memory: 30Gi}
+            limits: {cpu: "1", memory: 30Gi}
+```
+
+## Use instead
+```yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 10
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - name: web
+          image: registry.example/shop/web:1.4.2
+          resources:
+            requests: {cpu: "4", memory: 16Gi, ephemeral-storage: 2Gi}
+            limits: {cpu: "4", memory: 16Gi, ephemeral-storage: 2Gi}
+```
+
+## Parameters
+- `pod`: what holds for pods; default `{gibPerCore: {min: 1, max: 8}, from: {cpu: "4", memory: 16Gi}}`.
+- `container`: what holds for each container, likewise; default `{}`, nothing. Both have these keys:
+  - `gibPerCore`: GiB of memory for each core, `min` and `max`; numbers.
+  - `shapes`: pairs of `cpu` and `memory`; one of them it has to be.
+  - `from`: a size, `cpu` and `memory`. What asks for less of both fits beside anything, and is not judged by
+    `gibPerCore` and `shapes`.
+  - `cpu`, `memory`, `ephemeral-storage`: each with `min`, `max`, `step`; quantities.
+- `requireEphemeralStorage`: whether each container has a limit of ephemeral-storage; default `true`.
+- `maxReplicas`: the most replicas of one workload; default 100. 0: there is no most.
+
+```yaml
+params:
+  container:
+    cpu: {min: 100m, max: "16", step: 100m}
+    memory: {min: 128Mi, step: 128Mi}
+  pod:
+    shapes: [{cpu: "2", memory: 8Gi}, {cpu: "4", memory: 16Gi}, {cpu: "8", memory: 32Gi}]
+    from: {cpu: "2", memory: 8Gi}
+  maxReplicas: 40
+```
+
+Where `match.containers` narrows a rule, what the other containers ask for is not counted.
+
+## Fix
+None. How much a service needs is measured, not made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+from webhook.checks.check import Check, ParamError
+from webhook.model import quantity
+from webhook.model.decision import Violation
+from webhook.model.pods import KINDS as WORKLOADS
+from webhook.model.pods import Container, Pod, Subject, group_of, listing, mapping
+
+RESOURCES = ("cpu", "memory", "ephemeral-storage")
+_QUANTITY: dict[str, Any] = {"type": ["string", "number"]}
+_PAIR: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["cpu", "memory"],
+    "properties": {"cpu": _QUANTITY, "memory": _QUANTITY},
+}
+_BOUNDS: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"min": _QUANTITY, "max": _QUANTITY, "step": _QUANTITY},
+}
+_SHAPE: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "gibPerCore": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"min": {"type": "number", "minimum": 0}, "max": {"type": "number", "minimum": 0}},
+        },
+        "shapes": {"type": "array", "items": _PAIR, "minItems": 1},
+        "from": _PAIR,
+        **dict.fromkeys(RESOURCES, _BOUNDS),
+    },
+}
+
+ID = "resource-shape"
+PARAMS: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "container": {**_SHAPE, "description": "GiB per core or shapes, and bounds, of each container."},
+        "pod": {**_SHAPE, "description": "GiB per core or shapes, and bounds, of each pod."},
+        "requireEphemeralStorage": {
+            "type": "boolean",
+            "description": "Whether each container has a limit of ephemeral-storage.",
+        },
+        "maxReplicas": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "The most replicas of a workload or its autoscaler; 0: there is no most.",
+        },
+    },
+}
+DEFAULTS: dict[str, Any] = {
+    "container": {},
+    "pod": {"gibPerCore": {"min": 1, "max": 8}, "from": {"cpu": "4", "memory": "16Gi"}},
+    "requireEphemeralStorage": True,
+    "maxReplicas": 100,
+}
+KINDS: tuple[str, ...] = ("HorizontalPodAutoscaler",)
+READS: tuple[str, ...] = ("pod", "object", "replicas")
+
+_GIB = Fraction(2**30)
+_Problem = tuple[tuple[str | int, ...], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The bounds of one resource; None where there is none."""
+
+    least: Fraction | None
+    most: Fraction | None
+    step: Fraction | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """What holds for containers, or for pods. `shapes` and `start` are (cpu, memory); `start` is `from`."""
+
+    least: Fraction | None
+    most: Fraction | None
+    shapes: tuple[tuple[Fraction, Fraction], ...]
+    start: tuple[Fraction, Fraction]
+    bounds: Mapping[str, Bounds]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How much is asked for of each resource. `partly`: of which resources some container says nothing.
+
+    `passing`: it is given back, by an init container.
+    """
+
+    amounts: Mapping[str, Fraction]
+    partly: frozenset[str] = frozenset()
+    passing: bool = False
+
+
+def build(params: Mapping[str, Any]) -> Check:
+    """Return the check. Raises ParamError for what is no quantity, and for a least above the most."""
+    problems: list[_Problem] = []
+    container, pod = (_standard(params[key], key, problems) for key in ("container", "pod"))
+    if problems:
+        raise ParamError(problems)
+    return Check(
+        pod=partial(_pod, container, pod, params["requireEphemeralStorage"]),
+        subject=partial(_replicas, params["maxReplicas"]),
+    )
+
+
+def _standard(written: Mapping[str, Any], where: str, problems: list[_Problem]) -> Standard:
+    def number(value: Any, *path: str | int) -> Fraction:
+        try:
+            parsed = quantity.parse(value)
+        except ValueError as error:
+            problems.append(((where, *path), str(error)))
+            return Fraction(1)
+        if parsed <= 0:
+            problems.append(((where, *path), f"is {value}; wanted a quantity above 0"))
+        return parsed
+
+    def pair(value: Mapping[str, Any], *path: str | int) -> tuple[Fraction, Fraction]:
+        return number(value["cpu"], *path, "cpu"), number(value["memory"], *path, "memory")
+
+    bounds = {}
+    for resource in RESOURCES:
+        given = {key: number(value, resource, key) for key, value in written.get(resource, {}).items()}
+        bounds[resource] = Bounds(given.get("min"), given.get("max"), given.get("step"))
+        problems += _crossed((where, resource), bounds[resource].least, bounds[resource].most)
+    ratio = {key: Fraction(str(value)) for key, value in written.get("gibPerCore", {}).items()}
+    problems += _crossed((where, "gibPerCore"), ratio.get("min"), ratio.get("max"))
+    shapes = tuple(pair(shape, "shapes", index) for index, shape in enumerate(written.get("shapes", [])))
+    start = pair(written["from"], "from") if "from" in written else (Fraction(0), Fraction(0))
+    return Standard(ratio.get("min"), ratio.get("max"), shapes, start, bounds)
+
+
+def _crossed(path: tuple[str, str], least: Fraction | None, most: Fraction | None) -> list[_Problem]:
+    if least is None or most is None or least <= most:
+        return []
+    return [((*path, "min"), f"is {_number(least)}, more than max, {_number(most)}")]
+
+
+def _pod(container: Standard, whole: Standard, storage: bool, pod: Pod) -> Iterator[Violation]:
+    asking = [one for one in pod.containers if one.role != "ephemeral"]
+    for one in asking:
+        at = f"{one.pointer}/resources"
+        resources = mapping(one.spec.get("resources"))
+        asked = Asked(_amounts(resources), passing=one.role == "init")
+        yield from _judge(container, asked, at, one.name)
+        if storage and mapping(resources.get("limits")).get("ephemeral-storage") is None:
+            requests = mapping(resources.get("requests")).get("ephemeral-storage")
+            found = "no requests and limits" if requests is None else f"requests {str(requests)[:40]}, no limits"
+            wanted = "a limit of ephemeral-storage"
+            yield Violation(at, "ephemeral-storage without a limit", f"ephemeral-storage: {found}", wanted, one.name)
+    own = mapping(pod.spec.get("resources"))
+    at = f"{pod.pointer}/spec/{'resources' if own else 'containers'}"
+    yield from _judge(whole, _together(own, asking), at, None)
+
+
+def _judge(standard: Standard, asked: Asked, at: str, name: str | None) -> Iterator[Violation]:
+    for resource, amount in asked.amounts.items():
+        bounds, found = standard.bounds[resource], f"{resource} {quantity.show(amount)}"
+        whole = resource not in asked.partly
+        if bounds.most is not None and amount > bounds.most:
+            yield Violation(at, "too much", found, f"at most {quantity.show(bounds.most)}", name)
+        if bounds.least is not None and amount < bounds.least and whole and not asked.passing:
+            yield Violation(at, "too little", found, f"at least {quantity.show(bounds.least)}", name)
+        if bounds.step is not None and amount % bounds.step and whole:
+            yield Violation(at, "not in steps", found, f"a multiple of {quantity.show(bounds.step)}", name)
+    cpu, memory = asked.amounts.get("cpu"), asked.amounts.get("memory")
+    if cpu is None or memory is None or asked.passing or asked.partly & {"cpu", "memory"}:
+        return
+    if cpu < standard.start[0] and memory < standard.start[1]:
+        return
+    yield from _shape(standard, cpu, memory, at, name)
+
+
+def _shape(standard: Standard, cpu: Fraction, memory: Fraction, at: str, name: str | None) -> Iterator[Violation]:
+    ratio, found = memory / _GIB / cpu, f"cpu {quantity.show(cpu)}, memory {quantity.show(memory)}"
+    low = standard.least is not None and ratio < standard.least
+    if low or (standard.most is not None and ratio > standard.most):
+        reason = f"too {'little' if low else 'much'} memory for its cores"
+        yield Violation(at, reason, f"{found}: {_number(ratio)} GiB per core", _range(standard), name)
+    if standard.shapes and (cpu, memory) not in standard.shapes:
+        shapes = [f"cpu {quantity.show(c)} with memory {quantity.show(m)}" for c, m in standard.shapes]
+        more = f", or {len(shapes) - 8} others" if len(shapes) > 8 else ""
+        yield Violation(at, "no shape of the list", found, " or ".join(shapes[:8]) + more, name)
+
+
+def _together(own: Mapping[str, Any], containers: list[Container]) -> Asked:
+    """Return what a pod asks for, as the scheduler counts it (`AggregateContainerRequests`, KEP-753, KEP-2837)."""
+    each = [(one, _amounts(mapping(one.spec.get("resources")))) for one in containers]
+    amounts, partly = {}, set()
+    for resource in RESOURCES:
+        total = _peak((one.role, asked.get(resource, Fraction(0))) for one, asked in each)
+        if total:
+            amounts[resource] = total
+        if any(resource not in asked for one, asked in each if one.role != "init"):
+            partly.add(resource)
+    for resource in ("cpu", "memory"):
+        stated = _read(mapping(own.get("requests")).get(resource))
+        if stated is None and resource not in amounts:
+            stated = _read(mapping(own.get("limits")).get(resource))
+        if stated is not None:
+            amounts[resource] = stated
+            partly.discard(resource)
+    return Asked(amounts, frozenset(partly))
+
+
+def _peak(asks: Iterable[tuple[str, Fraction]]) -> Fraction:
+    running, sidecars, peak = Fraction(0), Fraction(0), Fraction(0)
+    for role, amount in asks:
+        if role == "sidecar":
+            sidecars += amount
+            peak = max(peak, sidecars)
+        elif role == "init":
+            peak = max(peak, sidecars + amount)
+        else:
+            running += amount
+    return max(peak, sidecars + running)
+
+
+def _amounts(resources: Mapping[str, Any]) -> dict[str, Fraction]:
+    """Return what is asked for of each resource; a limit without a request is the request."""
+    requests, limits = mapping(resources.get("requests")), mapping(resources.get("limits"))
+    found = {}
+    for resource in RESOURCES:
+        written = requests.get(resource)
+        amount = _read(limits.get(resource) if written is None else written)
+        if amount is not None:
+            found[resource] = amount
+    return found
+
+
+def _read(value: object) -> Fraction | None:
+    """Return an amount above 0; None where there is none, or what Kubernetes refuses by itself."""
+    if value is None:
+        return None
+    try:
+        amount = quantity.read(value)
+    except ValueError:
+        return None
+    return amount if amount > 0 else None
+
+
+def _replicas(most: int, subject: Subject) -> Iterator[Violation]:
+    kind = (subject.group, subject.kind)
+    scaler = kind == ("autoscaling", "HorizontalPodAutoscaler")
+    if not most or not (scaler or kind in WORKLOADS) or _made(subject):
+        return
+    key = "maxReplicas" if scaler else "replicas"
+    replicas = mapping(subject.object.get("spec")).get(key)
+    if isinstance(replicas, int) and not isinstance(replicas, bool) and replicas > most:
+        yield Violation(f"{subject.pointer}/spec/{key}", "too many replicas", f"{key}: {replicas}", f"at most {most}")
+
+
+def _made(subject: Subject) -> bool:
+    """Say whether another workload's controller made it, whose replicas are judged in its place."""
+    row = WORKLOADS.get((subject.group, subject.kind))
+    owners = listing(mapping(subject.object.get("metadata")).get("ownerReferences"))
+    made_by = [
+        f"{group_of(owner.get('apiVersion'))}/{owner.get('kind')}"
+        for owner in owners
+        if isinstance(owner, dict) and owner.get("controller") is True
+    ]
+    return row is not None and any(owner in row.owners for owner in made_by)
+
+
+def _range(standard: Standard) -> str:
+    if standard.least is None:
+        return f"at most {_number(standard.most or Fraction(0))} GiB per core"
+    if standard.most is None:
+        return f"at least {_number(standard.least)} GiB per core"
+    return f"{_number(standard.least)} to {_number(standard.most)} GiB per core"
+
+
+def _number(value: Fraction) -> str:
+    return f"{float(value):.4g}" if value < 10**4 else quantity.show(value)
