@@ -341,6 +341,7 @@ def host(
             metrics.clear(directory)  # nobody else is left to do it
 
     addresses, probed = [address(sock) for sock in sockets], [address(sock) for sock in probes]
+    leaving = ExitStack()
     plan = Plan(
         app=create_app(service, admission.Limits(settings.deadline, settings.body_limit)).wsgi_app,
         duties=Duties(_limits(settings), figures, certificate.context, beat, wake.set),
@@ -353,11 +354,13 @@ def host(
         health=lambda close: health.start(probe, close),
         in_worker=in_worker,
         ended=lambda pid: metrics.bury(directory, pid),
+        stopping=leaving.close,  # nobody is to be sent here while we drain
     )
     # What was counted before the fork is the master's, which will never speak again.
     metrics.forget(directory, os.getpid())
     _announce(addresses, probed)
-    with around(addresses):
+    with leaving:
+        leaving.enter_context(around(addresses))
         return _run(Server(plan))
 
 
