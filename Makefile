@@ -44,8 +44,9 @@ e2e: $(TOOLS) deps
 deps: $(TOOLS)
 	$(BIN)/python tests/controlplane/build.py
 
-golden: $(TOOLS)
-	$(BIN)/pytest -q tests/unit --golden
+# read the difference before you commit it
+golden: $(TOOLS) deps
+	$(BIN)/pytest -q --golden tests/unit/cli/test_golden.py tests/e2e/test_apply.py
 
 # the pages of docs/checks, from the checks themselves
 generated: $(TOOLS)

@@ -12,6 +12,7 @@ import argparse
 import base64
 import http.client
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -129,6 +130,15 @@ def wait(server: subprocess.Popen[bytes], port: int) -> None:
     sys.exit(f"the server did not get ready; its log:\n{LOG.read_text(encoding='utf-8')}")
 
 
+def taken(port: int) -> bool:
+    """Say whether something listens on a port of this machine."""
+    try:
+        socket.create_connection(("localhost", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
 def stop(server: subprocess.Popen[bytes]) -> None:
     """End the server and wait for it."""
     if server.poll() is None:
@@ -148,6 +158,9 @@ def main() -> int:
         *("--certificate", str(CERTS / "tls.crt"), "--key", str(CERTS / "tls.key")),
         *("--port", str(args.port), "--health-port", str(args.health_port)),
     ]
+    for port in (args.port, args.health_port):
+        if taken(port):
+            sys.exit(f"port {port} is in use, maybe by another `make run`: stop it, or give --port and --health-port")
     with LOG.open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
     try:

@@ -220,17 +220,22 @@ class Look:
         if found == self._seen:
             if not self._said:
                 self._said = True
-                self._figures.loaded(len(self._service.ruleset.packs))
+                self._loaded()
             return
         self._seen, self._said = found, True
         if self._service.reload():
-            self._figures.loaded(len(self._service.ruleset.packs))
+            self._loaded()
             LOG.info("packs loaded again: %s", self._service.ready()[1])
             return
         self._figures.load_failed()
         problems = self._service.problems.problems if self._service.problems else ()
         fields = {"problems": [str(problem) for problem in problems]}
         LOG.error("packs changed, but can't be used; the last good ones stay", extra={"fields": fields})
+
+    def _loaded(self) -> None:
+        ruleset = self._service.ruleset
+        self._figures.loaded(len(ruleset.packs))
+        self._figures.expect((rule.about.pack, rule.about.rule) for rule in ruleset.rules)
 
 
 def _access(settings: Settings) -> Access | None:
@@ -262,6 +267,16 @@ def _readers(settings: Settings, kinds: Kinds) -> dict[str, Any]:
     return {"namespaces": Namespaces(client), "owners": Owners(client, kinds)}
 
 
+def _registered_kinds(service: Service) -> dict[str, frozenset[tuple[str, str]]]:
+    """Return what to register for, by endpoint: whatever the packs concern now or after an edit of them.
+
+    A pack that is edited from dry-run to enforce moves from one endpoint to another, while the server runs.
+    """
+    found = service.ruleset.concerned()
+    workloads = frozenset(service.ruleset.kinds)
+    return {endpoint: kinds | workloads for endpoint, kinds in found.items()}
+
+
 @contextmanager
 def _register(settings: Settings, service: Service, addresses: Sequence[tuple[str, int]]) -> Iterator[None]:
     """Be registered with the cluster inside the block, where that is asked for."""
@@ -282,7 +297,7 @@ def _register(settings: Settings, service: Service, addresses: Sequence[tuple[st
         text = f"can't be read: {error.strerror}; see --ca"
         raise ConfigError([Problem(str(authority), 0, "", text)]) from error
     url = settings.url or f"https://127.0.0.1:{addresses[0][1]}"
-    kinds = service.ruleset.concerned()
+    kinds = _registered_kinds(service)
     with ExitStack() as stack:
         try:
             documents = register.configurations(url, ca, kinds, resources=register.discover(client, kinds))
@@ -341,6 +356,7 @@ def host(
             metrics.clear(directory)  # nobody else is left to do it
 
     addresses, probed = [address(sock) for sock in sockets], [address(sock) for sock in probes]
+    leaving = ExitStack()
     plan = Plan(
         app=create_app(service, admission.Limits(settings.deadline, settings.body_limit)).wsgi_app,
         duties=Duties(_limits(settings), figures, certificate.context, beat, wake.set),
@@ -353,11 +369,13 @@ def host(
         health=lambda close: health.start(probe, close),
         in_worker=in_worker,
         ended=lambda pid: metrics.bury(directory, pid),
+        stopping=leaving.close,  # nobody is to be sent here while we drain
     )
     # What was counted before the fork is the master's, which will never speak again.
     metrics.forget(directory, os.getpid())
     _announce(addresses, probed)
-    with around(addresses):
+    with leaving:
+        leaving.enter_context(around(addresses))
         return _run(Server(plan))
 
 

@@ -51,11 +51,12 @@ class Service:
         ruleset = self.ruleset
         wanted = needs(ruleset, review, endpoint)
         facts = self._gather(review, wanted, Facts(), deadline) if wanted else Facts()
-        decision = evaluate(ruleset, review, facts, self._clock(), endpoint)
+        expired = _expiry(deadline)
+        decision = evaluate(ruleset, review, facts, self._clock(), endpoint, expired)
         if decision.wants and (decision.unknown or not decision.allowed):
             # facts that only a finding makes interesting: most reviews never ask for them
             facts = self._gather(review, decision.wants, facts, deadline)
-            decision = evaluate(ruleset, review, facts, self._clock(), endpoint)
+            decision = evaluate(ruleset, review, facts, self._clock(), endpoint, expired)
         if self._recorder is not None:
             self._recorder.record(endpoint, review, decision, time.perf_counter() - started)
         return decision
@@ -103,6 +104,13 @@ class Service:
 
 def _plain(owner: Owner) -> plain.Owner:
     return plain.Owner(owner.group, owner.kind, owner.name, owner.object)
+
+
+def _expiry(deadline: float | None) -> Callable[[], bool]:
+    """Return what tells the engine that the caller has given up."""
+    if deadline is None:
+        return lambda: False
+    return lambda: time.monotonic() >= deadline
 
 
 def _budget(deadline: float | None) -> float:

@@ -6,7 +6,6 @@ Nothing here skips. Where the control plane's programs are missing, every test f
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -135,9 +134,9 @@ def guard(cluster: ControlPlane) -> Iterator[Callable[..., None]]:
 
 
 @pytest.fixture(scope="session")
-def golden() -> Golden:
-    """The golden files; `RENEW_GOLDEN=1` in the environment writes them anew."""
-    return Golden(renew=os.environ.get("RENEW_GOLDEN") == "1")
+def golden(pytestconfig: pytest.Config) -> Golden:
+    """The golden files; `--golden` writes them anew."""
+    return Golden(renew=pytestconfig.getoption("--golden"))
 
 
 @pytest.fixture

@@ -13,18 +13,8 @@ from lab.plimsoll import Server
 from lab.process import eventually
 
 BAD = workloads.deployment(spec=workloads.pod_spec(workloads.container(resources=workloads.UNEQUAL)))
-BROKEN = """\
-apiVersion: plimsoll.dev/v1
-kind: RulePack
-metadata:
-  name: changing
-spec:
-  version: "2"
-  rules:
-    - name: requests-equal-limits
-      check: requests-equal-limit
-      action: refuse
-"""
+TEN = Path(__file__).resolve().parents[1] / "golden" / "packs" / "ten-mistakes.yaml"
+LINES = (6, 7, 8, 12, 17, 18, 21, 25, 28, 32)
 DRY = ("--dry-run=server",)
 
 
@@ -62,9 +52,9 @@ def test_a_broken_pack_leaves_the_last_good_one_in_force_and_is_named(
     kubectl: Kubectl, server: Server, pack: Path, guard: Callable[..., None]
 ) -> None:
     guard(kubectl, server, "validate", "advise")
-    pack.write_text(BROKEN)
-    log = eventually(lambda: "requests-equal-limit'" in (text := server.process.log.read_text()) and text)
-    assert f"{pack}:9" in str(log)
+    pack.write_text(TEN.read_text())
+    log = eventually(lambda: "can't be used" in (text := server.process.log.read_text()) and text)
+    assert [line for line in LINES if f"{pack}:{line}: " not in str(log)] == []
     assert server.ready()
     assert kubectl.apply(BAD, options=DRY).must().warnings != []
     write(pack, "deny")
@@ -72,10 +62,8 @@ def test_a_broken_pack_leaves_the_last_good_one_in_force_and_is_named(
 
 
 def test_a_server_does_not_start_with_a_broken_pack_and_names_every_mistake(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.yaml"
-    broken.write_text(BROKEN)
     assert plimsoll.run("certs", str(tmp_path / "certs")).returncode == 0
-    said = plimsoll.run("serve", "--policies", str(broken), cwd=tmp_path)
+    said = plimsoll.run("serve", "--policies", str(TEN), cwd=tmp_path)
     assert said.returncode == 2
-    assert f"{broken}:9: " in said.stderr.decode()
-    assert f"{broken}:10: " in said.stderr.decode()
+    mistakes = [line for line in said.stderr.decode().splitlines() if line.startswith(f"{TEN}:")]
+    assert [int(line.removeprefix(f"{TEN}:").split(":")[0]) for line in mistakes] == list(LINES)

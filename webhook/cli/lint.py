@@ -18,6 +18,7 @@ from webhook.packs.load import load
 from webhook.packs.parse import Document
 from webhook.packs.parse import Path as Place
 from webhook.packs.rule import Ruleset
+from webhook.packs.suggest import hint
 from webhook.ports import Rooms
 
 HELP = "find mistakes in rule packs, and give advice"
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace, rooms: Rooms) -> int:
     bases = policies.texts(rooms, ())
     compiled = ruleset(texts, bases=bases)
     documents = load(texts, CHECKS, bases).sound
-    found = advice(documents, compiled, rooms.clock().astimezone(UTC).date())
+    written = "\n".join(text for _, text in (*texts, *bases))
+    found = advice(documents, compiled, rooms.clock().astimezone(UTC).date(), written)
     for problem in found:
         print(problem)
     packs = len(compiled.packs)
@@ -56,13 +58,17 @@ def run(args: argparse.Namespace, rooms: Rooms) -> int:
     return 1 if found and args.strict else 0
 
 
-def advice(documents: Iterable[Document], compiled: Ruleset, today: date) -> list[Problem]:
-    """Return what is hardly meant in packs that load, sorted; only what is certain. `today` is a UTC day."""
+def advice(documents: Iterable[Document], compiled: Ruleset, today: date, written: str) -> list[Problem]:
+    """Return what is hardly meant in packs that load, sorted; only what is certain.
+
+    `today` is a UTC day, `written` the text of all packs and those that they may extend.
+    """
     found: set[Problem] = set()
     for document in documents:
         found.update(_of_pack(document, today))
         found.update(_of_rules(document))
         found.update(_of_exemptions(document, compiled, today))
+        found.update(_of_values(document, written))
     return sorted(found)
 
 
@@ -76,6 +82,19 @@ def _of_pack(document: Document, today: date) -> Iterator[Problem]:
         if day and date.fromisoformat(day) <= today:
             text = f"{day} has come, so this changes nothing any more; take it away"
             yield document.problem((*path, "enforceFrom"), text)
+
+
+def _of_values(document: Document, written: str) -> Iterator[Problem]:
+    names = list(document.value["spec"].get("values") or ())
+    known = [name for name in names if _used(name, written)]
+    for name in names:
+        if name not in known:
+            text = f"no rule reads the value {name}; {hint(name, known)}a rule reads it by ${{values.{name}}}"
+            yield document.problem(("spec", "values", name), text, key=True)
+
+
+def _used(name: str, written: str) -> bool:
+    return any(use in written for use in (f"values.{name}", f"values['{name}']", f'values["{name}"]'))
 
 
 def _of_rules(document: Document) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from webhook.model.pods import Kinds, mapping, subjects
@@ -50,16 +50,22 @@ class Changes:
         return tuple(rule for rule in rules if rule.always or not self._untouched(rule))
 
     def _untouched(self, rule: Rule) -> bool:
-        parts = set(rule.reads)
+        parts: set[str] = set(rule.reads)
+        if "object" in parts and rule.object_roots is not None:
+            parts = (parts - {"object"}) | {f"object.{root}" for root in rule.object_roots}
         if any(scope.object_selector for scope in rule.scopes):
             parts.add("labels")
         return all(self.same(part) for part in parts)
 
     def same(self, part: str) -> bool:
-        """Say whether `part` (`object`, `pod`, `labels`) is the same before and after."""
+        """Say whether `part` (`object`, one field of it as `object.spec`, `pod`, `labels`) is the same as before."""
         if part not in self._same:
-            compare = {"object": _matter, "pod": self._pods, "labels": _labels}[part]
-            self._same[part] = compare(self._new) == compare(self._old)
+            whole, _, field = part.partition(".")
+            compare: Callable[[Mapping[str, Any]], Any] = {"object": _matter, "pod": self._pods, "labels": _labels}[
+                whole
+            ]
+            new, old = compare(self._new), compare(self._old)
+            self._same[part] = new.get(field) == old.get(field) if field else new == old
         return self._same[part]
 
     def _pods(self, obj: Mapping[str, Any]) -> list[Any]:

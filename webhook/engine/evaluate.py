@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from webhook.engine import fixes
@@ -17,11 +18,19 @@ from webhook.packs.rule import Ruleset
 SUBRESOURCES = frozenset({"", "ephemeralcontainers", "resize", "scale"})
 
 
-def evaluate(ruleset: Ruleset, review: Review, facts: Facts, now: datetime, endpoint: str) -> Decision:
+def evaluate(
+    ruleset: Ruleset,
+    review: Review,
+    facts: Facts,
+    now: datetime,
+    endpoint: str,
+    expired: Callable[[], bool] = lambda: False,
+) -> Decision:
     """Return what the rules say to a review at `endpoint` (validate, advise, mutate; all: the first two).
 
     `now` is a time with a zone. Where a fact that was not gathered would have changed the decision, it is named
-    in `wants`. A rule that fails is one fault and never takes another rule down.
+    in `wants`. A rule that fails is one fault and never takes another rule down. Once `expired` says that nobody
+    waits any more, the rules that are left are not asked, and count as failed: no object is too large to be judged.
     """
     review = ruleset.workload(review)
     bucket = ruleset.bucket(endpoint, review)
@@ -35,9 +44,12 @@ def evaluate(ruleset: Ruleset, review: Review, facts: Facts, now: datetime, endp
         return NOTHING_TO_SAY
     sitting = Sitting(ruleset, review, facts, now, View.of(ruleset, review, facts, obj, rules))
     if endpoint == "mutate":
-        return fixes.mend(sitting, rules)
+        return fixes.mend(sitting, rules, expired)
     for rule in rules:
-        sitting.hear(rule)
+        if expired():
+            sitting.late(rule)
+        else:
+            sitting.hear(rule)
     return sitting.decision()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from webhook.engine import writes
@@ -25,7 +25,7 @@ _IMMUTABLE = frozenset({("", "Pod"), ("batch", "Job")})
 _APPLIED, _WISHED = frozenset({"deny", "warn"}), frozenset({"audit"})
 
 
-def mend(sitting: Sitting, rules: tuple[Rule, ...]) -> Decision:
+def mend(sitting: Sitting, rules: tuple[Rule, ...], expired: Callable[[], bool]) -> Decision:
     """Return the decision with the patch of all fixes that apply; it always allows.
 
     Fixes run in the order of the rules, each on the object so far, and again until nothing changes, at most
@@ -36,12 +36,12 @@ def mend(sitting: Sitting, rules: tuple[Rule, ...]) -> Decision:
     if review.object is None or not may_fix(review):
         return NOTHING_TO_SAY
     draft = Draft.of(review.object)
-    patched = _run(sitting, rules, draft, _APPLIED)
+    patched = _run(sitting, rules, draft, _APPLIED, expired)
     if draft.operations and patches.apply(review.object, draft.operations) != draft.document:
         raise RuleError("the patch does not make what the fixes made; nothing is patched")
     # an audited rule sees the object as it will be stored
     wishes = Draft.of(draft.document)
-    would = _run(sitting, rules, wishes, _WISHED)
+    would = _run(sitting, rules, wishes, _WISHED, expired)
     return replace(
         sitting.decision(),
         allowed=True,
@@ -68,7 +68,9 @@ def may_fix(review: Review) -> bool:
     return kind not in _IMMUTABLE and controller(obj) is None
 
 
-def _run(sitting: Sitting, rules: tuple[Rule, ...], draft: Draft, actions: frozenset[str]) -> list[Fixed]:
+def _run(
+    sitting: Sitting, rules: tuple[Rule, ...], draft: Draft, actions: frozenset[str], expired: Callable[[], bool]
+) -> list[Fixed]:
     made: dict[str, Fixed] = {}
     changed = frozenset(n for n, subject in enumerate(sitting.view.subjects) if _changed(sitting, subject))
 
@@ -79,6 +81,8 @@ def _run(sitting: Sitting, rules: tuple[Rule, ...], draft: Draft, actions: froze
     for _ in range(PASSES):
         before = len(draft.operations)
         for rule in rules:
+            if expired():
+                break  # nobody waits; each fix so far is whole
             if seen != len(draft.operations):
                 view, seen = look(), len(draft.operations)
             for number in _meant(rule, sitting, changed):

@@ -28,16 +28,36 @@ def in_scope(rule: Rule, view: View, number: int) -> bool | Lacking:
             return False
         if isinstance(verdict, Lacking):
             lacking = verdict
-    if rule.reads_namespace and (why := view.no_namespace):
-        return Lacking("namespace", why)  # CEL would see null, and fail, or take it for an answer
+    # without its namespace, CEL would see null, and fail, or take it for an answer
+    why = view.no_namespace if rule.reads_namespace else ""
+    if not _conditions_hold(rule, view, number, "namespaceObject" if why else ""):
+        return False
+    return Lacking("namespace", why) if why else lacking or True
+
+
+def _conditions_hold(rule: Rule, view: View, number: int, unknown: str) -> bool:
+    """Say whether no `matchCondition` is false; those that read the word `unknown` are not asked.
+
+    One that is false wins over one that fails, as in the API server (admissionregistration.k8s.io/v1,
+    MatchCondition); else the failure of the first is raised, but where the rule cannot be decided anyway.
+    """
+    failure: RuleError | None = None
     for scope in rule.scopes:
         for name, condition in scope.conditions:
-            holds = condition(view.activation(number, None))
-            if holds is False:
+            if unknown in condition.reads:
+                continue
+            try:
+                holds = condition(view.activation(number, None))
+                if not isinstance(holds, bool):
+                    raise RuleError(f"matchCondition {name} gave {holds!r}, wanted true or false")
+            except RuleError as error:
+                failure = failure or error
+                continue
+            if not holds:
                 return False
-            if holds is not True:
-                raise RuleError(f"matchCondition {name} gave {holds!r}, wanted true or false")
-    return lacking or True
+    if failure is not None and not unknown:
+        raise failure
+    return True
 
 
 def violations(rule: Rule, view: View, number: int) -> Iterator[Violation]:

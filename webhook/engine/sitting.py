@@ -41,6 +41,10 @@ class Sitting:
         for number, _ in enumerate(self.view.subjects):
             self.findings += self.of(rule, self.view, number)
 
+    def late(self, rule: Rule) -> None:
+        """Note that a rule was not asked, because nobody waits for the answer any more; `onError` decides."""
+        self.fails(rule, 0, RuleError("not judged within the time that the API server waits"), self.view)
+
     def of(self, rule: Rule, view: View, number: int) -> list[Finding]:
         """Return the findings of one rule on one subject; its errors and what is unknown are noted."""
         findings: list[Finding] = []
@@ -66,13 +70,15 @@ class Sitting:
 
     def fails(self, rule: Rule, number: int, error: Exception, view: View) -> None:
         """Note that a rule raised; `onError` decides, but where the whole object is exempt from the rule."""
-        if isinstance(covering(self._whole(rule), view.subjects[number], None, None, view.known(number)), Exemption):
+        if self._exempt(rule, number, view):
             return
         action = effective(rule, rule.on_error, view.known(number), self.now, self.ruleset.dry_run)
-        self.errors.append(Fault(rule.about, "error", f"{type(error).__name__}: {error}"[:400], action))
+        self.errors.append(Fault(rule.about, "error", _why(error), action))
 
     def lacks(self, rule: Rule, number: int, lacking: Lacking, view: View) -> None:
-        """Note that a fact is not there that the rule hangs on; `onUnknown` decides."""
+        """Note that a fact is not there that the rule hangs on; `onUnknown` decides, but for what is exempt whole."""
+        if self._exempt(rule, number, view):
+            return
         if getattr(self.facts, lacking.fact) is NOT_ASKED:
             self.wants.add(lacking.fact)
         action = effective(rule, rule.on_unknown, view.known(number), self.now, self.ruleset.dry_run)
@@ -153,8 +159,10 @@ class Sitting:
             return frozenset()  # the finding names no value, and something that it may be about is another
         return _keys(rule, old, other)
 
-    def _whole(self, rule: Rule) -> list[Exemption]:
-        return [exemption for exemption in rule.exemptions if exemption.whole and active(exemption, self.now)]
+    def _exempt(self, rule: Rule, number: int, view: View) -> bool:
+        """Say whether a subject is exempt from a rule as a whole, whatever the rule would find in it."""
+        whole = [exemption for exemption in rule.exemptions if exemption.whole and active(exemption, self.now)]
+        return isinstance(covering(whole, view.subjects[number], None, None, view.known(number)), Exemption)
 
     def decision(self) -> Decision:
         """Return the decision on everything found, sorted by pointer within each rule's place."""
@@ -171,6 +179,11 @@ class Sitting:
             packs=tuple(titles[name] for name in sorted(titles)),
             wants=frozenset(self.wants),
         )
+
+
+def _why(error: Exception) -> str:
+    """Return what is said of a rule that raised: its own sentence, or which error of Python's it was."""
+    return str(error)[:400] if isinstance(error, RuleError) else f"{type(error).__name__}: {error}"[:400]
 
 
 def _keys(rule: Rule, view: View, number: int) -> frozenset[Key]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from webhook.checks import cel
 from webhook.engine.facts import Facts, Missing
+from webhook.errors import RuleError
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.pods import Pod, Subject, mapping, subjects
@@ -76,7 +77,13 @@ class View:
         return self._known[number]
 
     def pods(self, rule: Rule, number: int) -> list[tuple[int, Pod]]:
-        """Return the pods of a subject with the containers in the rule's scope, each with its number."""
+        """Return the pods of a subject with the containers in the rule's scope, each with its number.
+
+        Raises RuleError where a pod cannot be read: what nobody can see is not let through unseen.
+        """
+        for pod in self.subjects[number].pods:
+            if pod.unreadable:
+                raise RuleError(f"{pod.pointer}: {pod.unreadable}" if pod.pointer else pod.unreadable)
         narrowed = ((i, narrow(rule.scopes, pod)) for i, pod in enumerate(self.subjects[number].pods))
         return [(i, pod) for i, pod in narrowed if pod is not None]
 

@@ -175,7 +175,7 @@ def _more(operations: int) -> str:
 
 
 def _warned(finding: Finding) -> str:
-    return f"{finding.pack}/{finding.rule} {_sentence(finding)}{' (as before)' if finding.existing else ''}"
+    return f"{finding.pack}/{finding.rule}{' (as before)' if finding.existing else ''}: {_sentence(finding)}"
 
 
 # -- audit annotations -----------------------------------------------------------------------------------------

@@ -159,7 +159,8 @@ class Pod:
     """A pod template found in a workload (or the pod itself): `pointer` is where it stands in the object.
 
     `containers` are those in the scope of the rule that looks, all roles, in the order init and
-    sidecars, normal, ephemeral. `image_volumes` likewise; `volumes` are always all of them.
+    sidecars, normal, ephemeral. `image_volumes` likewise; `volumes` are always all of them. `unreadable` is a
+    sentence where a list of the pod is none, so that Kubernetes would refuse it.
     """
 
     metadata: Mapping[str, Any]
@@ -168,6 +169,7 @@ class Pod:
     containers: tuple[Container, ...]
     volumes: tuple[Volume, ...]
     image_volumes: tuple[Volume, ...]
+    unreadable: str = ""
 
     @property
     def annotations(self) -> Mapping[str, Any]:
@@ -288,7 +290,16 @@ def _pods(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Pod]:
                     tuple(_containers(spec, where + "/spec")),
                     volumes,
                     tuple(volume for volume in volumes if volume.image is not None),
+                    _unreadable(spec),
                 )
+
+
+def _unreadable(spec: Mapping[str, Any]) -> str:
+    for key in ("initContainers", "containers", "ephemeralContainers", "volumes"):
+        value = spec.get(key)
+        if value is not None and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
+            return f"spec.{key} is no list of objects, so nothing in it can be judged; Kubernetes refuses it"
+    return ""
 
 
 def _containers(spec: Mapping[str, Any], at: str) -> Iterator[Container]:

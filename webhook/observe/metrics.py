@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,9 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 _OPERATIONS = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 _ENDPOINTS = frozenset({"validate", "advise", "mutate"})
+SHED = ("connections", "large", "overflow", "requests", "threads")
+"""Why the server turns something away (web/worker.py)."""
+FACTS = ("namespace", "owners")
 
 
 def prepare() -> Path:
@@ -151,6 +154,19 @@ class Metrics:
             self._build.labels(__version__).set(1)
             self._packs.set(packs)
             self._failed.set(0)
+
+    def expect(self, rules: Iterable[tuple[str, str]]) -> None:
+        """Show what may be counted with 0, since an increase from nothing to 1 is none to Prometheus.
+
+        `rules` are (pack, rule) of those in force.
+        """
+        with _kept():
+            for reason in SHED:
+                self._shed.labels(reason)
+            for fact in FACTS:
+                self._unknown.labels(*self._bound_facts(fact))
+            for pack, rule in rules:
+                self._errors.labels(*self._bound_rules(pack, rule))
 
     def load_failed(self) -> None:
         """Say that a load failed, and the last good packs stay."""

@@ -28,6 +28,7 @@ class Body:
     expression: Expression | None = None
     mutation: Mutation | None = None
     on_replicas: bool = False
+    object_roots: frozenset[str] | None = None
     more_kinds: frozenset[tuple[str, str]] = frozenset()
 
     @property
@@ -85,7 +86,10 @@ def _expression(
     texts = [text, *(source for _, source in variables)]
     expression = Expression(holds, text, entry.get("message", ""), says, mentions(texts))
     scalable = not words & {"pod", "containers"} and on_replicas([*texts, entry.get("messageExpression", "")])
-    return Body(words, expression=expression, on_replicas=scalable)
+    roots = holds.object_roots
+    if says is not None:
+        roots = None if roots is None or says.object_roots is None else roots | says.object_roots
+    return Body(words, expression=expression, on_replicas=scalable, object_roots=roots)
 
 
 def _mutation(

@@ -71,7 +71,8 @@ def _more_problems(
     def right(path: Path) -> bool:
         text = render(path)
         source = document.place(path).source
-        return not any(source == s and (p == text or p.startswith((text + ".", text + "["))) for s, p in wrong)
+        inside = (p for s, p in wrong if source == s and (p == text or p.startswith((text + ".", text + "["))))
+        return all(p == f"{text}.name" for p in inside)  # a name that stands twice spoils nothing else
 
     for part in ("match", "rules", "exemptions"):
         found = spec.get(part) if isinstance(spec, dict) else None
@@ -171,6 +172,7 @@ def _rule(
         kinds=kinds,
         operations=OPERATIONS & (both[0].operations or OPERATIONS) & (both[1].operations or OPERATIONS),
         reads=frozenset("pod" if word == "containers" else word for word in reads) & {"pod", "object"},
+        object_roots=_together([body.object_roots, *(p.object_roots for scope in both for _, p in scope.conditions)]),
         always=bool(reads & {"request", "oldObject", "namespaceObject"}),
         on_workload=body.on_workload,
         on_replicas=body.on_replicas,
@@ -191,6 +193,16 @@ def _rule(
         mutation=body.mutation,
         exemptions=tuple(exemption for exemption in pack.exemptions if name in exemption.rules),
     )
+
+
+def _together(roots: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
+    """Return the fields of `object` that several texts look at; None where one takes it whole."""
+    found: set[str] = set()
+    for some in roots:
+        if some is None:
+            return None
+        found |= some
+    return frozenset(found)
 
 
 def _later(*days: str | None) -> date | None:

@@ -18,7 +18,7 @@ def index(rules: Iterable[Rule], kinds: Kinds) -> Mapping[Key, Bucket]:
     A wrapper's kind also gets the rules of what it may carry, since only its manifests tell.
     """
     rules = [rule for rule in rules if rule.pack.mode != "disabled"]
-    denying = {rule.pack.name for rule in rules if rule.about.action == "deny" and rule.pack.mode == "enforce"}
+    denying = {rule.pack.name for rule in rules if _can_deny(rule)}
     wrappers = {key for key, row in kinds.items() if row.wraps}
     found: dict[Key, list[Rule]] = defaultdict(list)
     for rule in rules:
@@ -34,6 +34,11 @@ def index(rules: Iterable[Rule], kinds: Kinds) -> Mapping[Key, Bucket]:
             for key, entry in found.items()
         }
     )
+
+
+def _can_deny(rule: Rule) -> bool:
+    """Say whether anything of a rule can deny: what it finds, its own failure, or a fact that is not there."""
+    return rule.pack.mode == "enforce" and "deny" in (rule.about.action, rule.on_error, rule.on_unknown)
 
 
 def _carried(rule: Rule, wrappers: set[tuple[str, str]]) -> bool:

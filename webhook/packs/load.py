@@ -41,9 +41,10 @@ def load(
         problems += validate(stranger, checks)
     ours = [pack for pack in packs if pack.value.get("kind") == KIND]
     given = {name_of(pack) for pack in ours}
-    lent = _extended(_read(bases, []), given, ours)
+    shelf = _read(bases, [])
+    lent = _extended(shelf, given, ours)
     # A base that isn't there may be what could not be read.
-    resolved, broken = resolve([*ours, *lent], complete=not spoilt and not strangers)
+    resolved, broken = resolve([*ours, *lent], complete=not spoilt and not strangers, also=map(name_of, shelf))
     problems += broken
     silent = {base_of(pack) for pack in [*ours, *lent]}
     sound, unsound = [], []

@@ -67,3 +67,17 @@ def on_replicas(texts: Iterable[str]) -> bool:
                 return False
             seen = True
     return seen
+
+
+def values_read(text: str) -> set[str]:
+    """Return the values that a CEL text needs: `a` of `values.a`, but not of `has(values.a)` or `values.?a`."""
+    tokens = ["", "", *_TOKEN.findall(text), "", ""]
+    return {
+        tokens[number + 2]
+        for number, word in enumerate(tokens[:-2])
+        if word == "values"
+        and tokens[number - 1] != "."
+        and tokens[number + 1] == "."
+        and tokens[number + 2].isidentifier()
+        and tokens[number - 2 : number] != ["has", "("]
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -28,11 +28,13 @@ def extend(documents: Sequence[Document]) -> list[Document]:
     return merged
 
 
-def resolve(documents: Sequence[Document], *, complete: bool = True) -> tuple[list[Document], list[Problem]]:
+def resolve(
+    documents: Sequence[Document], *, complete: bool = True, also: Iterable[str] = ()
+) -> tuple[list[Document], list[Problem]]:
     """Return the packs with `extends` resolved where it can be, and what is wrong with the rest.
 
     A resolved pack has no `extends` any more; one that keeps it could not be resolved. `complete` says that
-    no other packs could be meant; if False, an unknown base is no problem.
+    no other packs could be meant; if False, an unknown base is no problem. `also` are names to suggest.
     """
     problems = list(_twice(documents))
     packs: dict[str, Document] = {}
@@ -40,7 +42,7 @@ def resolve(documents: Sequence[Document], *, complete: bool = True) -> tuple[li
         packs.setdefault(name_of(document), document)
     packs.pop("", None)
     for document in documents:
-        problem = _broken(document, packs, complete)
+        problem = _broken(document, packs, complete, also)
         if problem:
             problems.append(problem)
     done: dict[int, Document] = {}
@@ -90,14 +92,14 @@ def _chain(document: Document, packs: Mapping[str, Document]) -> list[str]:
     return names
 
 
-def _broken(document: Document, packs: Mapping[str, Document], complete: bool) -> Problem | None:
+def _broken(document: Document, packs: Mapping[str, Document], complete: bool, also: Iterable[str]) -> Problem | None:
     """Return what keeps this very pack from being resolved; what its base suffers from is told there."""
     base, path = base_of(document), ("spec", "extends")
     if not base:
         return None
     if base not in packs:
-        known = sorted(name for name in packs if name != name_of(document))
-        text = f"no pack is named {base}; {hint(base, known)}loaded: {', '.join(known[:20]) or 'no other'}"
+        known = sorted({*packs, *also} - {name_of(document)})
+        text = f"no pack is named {base}; {hint(base, known)}there are: {', '.join(known[:20]) or 'no other'}"
         return document.problem(path, f"{text}; give the file of the base too") if complete else None
     names = _chain(document, packs)
     if names[-1] in names[:-1]:

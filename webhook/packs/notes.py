@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 from webhook.checks import cel
 from webhook.errors import Problem
 from webhook.model.glob import Globs, compile_globs
+from webhook.packs.mentions import values_read
 from webhook.packs.parse import Document, Path
+from webhook.packs.suggest import hint
 
 T = TypeVar("T")
 
@@ -21,6 +23,13 @@ class Notes:
 
     document: Document
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The values of the pack, empty where there are none that can be read."""
+        spec = self.document.value.get("spec")
+        values = spec.get("values") if isinstance(spec, dict) else None
+        return values if isinstance(values, dict) else {}
 
     def problem(self, path: Path, text: str) -> None:
         """Note that something is wrong at `path`."""
@@ -47,17 +56,28 @@ class Notes:
     ) -> cel.Program | None:
         """Return a CEL text compiled, or None where that failed (which is noted).
 
+        A value that the pack does not have is noted too: it would fail whenever a review is judged.
+
         `names` are the words that it may use, each with its key in the activation.
         """
+        for at, source in ((path, text), *self._variables(path, variables)):
+            for name in sorted(values_read(source) - set(self.values)):
+                known = ", ".join(sorted(self.values)) or "nothing"
+                self.problem(at, f"values has no {name}; {hint(name, list(self.values))}it has: {known}")
         try:
             return cel.compile(text, names=names, variables=variables, wants=wants, words=frozenset(names))
         except cel.CelError as error:
             self._cel(path, error.problems)
+            places = [at for at, _ in self._variables(path, variables)]
             order = [name for name, _ in variables]
             for name, problems in error.variables.items():
-                rule = path[: path.index("rules") + 2] if "rules" in path else path
-                self._cel((*rule, "variables", order.index(name), "expression"), problems)
+                self._cel(places[order.index(name)], problems)
             return None
+
+    def _variables(self, path: Path, variables: Sequence[tuple[str, str]]) -> list[tuple[Path, str]]:
+        """Return place and text of the variables of the rule in which `path` is."""
+        rule = path[: path.index("rules") + 2] if "rules" in path else path
+        return [((*rule, "variables", i, "expression"), source) for i, (_, source) in enumerate(variables)]
 
     def _cel(self, path: Path, problems: Sequence[tuple[int, int, str]]) -> None:
         for line, column, sentence in problems:

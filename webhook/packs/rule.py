@@ -77,7 +77,8 @@ class Pack:
 class Rule:
     """One compiled rule. Exactly one of `check`, `expression` and `mutation` is there.
 
-    `reads` are the parts of an object that it looks at (`pod`, `object`); `always` says that it also reads what
+    `reads` are the parts of an object that it looks at (`pod`, `object`), `object_roots` the fields of `object`, where
+    only some are; `always` says that it also reads what
     a comparison of old and new cannot tell (the request, the old object, facts). `on_workload`: it judges the
     workload, not its pods, and skips objects that another workload's controller made. `on_replicas`: it can judge
     a Scale too. `needs_namespace` and
@@ -90,6 +91,7 @@ class Rule:
     kinds: frozenset[tuple[str, str]]
     operations: frozenset[str]
     reads: frozenset[str]
+    object_roots: frozenset[str] | None
     always: bool
     on_workload: bool
     on_replicas: bool

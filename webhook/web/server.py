@@ -28,7 +28,7 @@ class Plan:
 
     `health` forks the health process and returns its id; the descriptors given are not to be kept by it.
     `in_worker` is called in each worker once, before it serves; `ended` in the master with the id of a worker
-    that ended.
+    that ended, and `stopping` when it is told to stop, before the workers drain.
     """
 
     app: Callable[..., Any]
@@ -43,6 +43,7 @@ class Plan:
     health: Callable[[Sequence[int]], int]
     in_worker: Callable[[], None]
     ended: Callable[[int], None]
+    stopping: Callable[[], None]
 
 
 class Log(glogging.Logger):  # type: ignore[misc]
@@ -130,8 +131,9 @@ class Master(Arbiter):  # type: ignore[misc]
         super().manage_workers()
 
     def handle_term(self) -> None:
-        """Say that we are not ready, at once; then the workers drain."""
+        """Say that we are not ready, at once, and do what stopping asks for; then the workers drain."""
         self.app.plan.board.drain()
+        self.app.plan.stopping()
         LOG.info("asked to stop: not ready from now on, draining")
         super().handle_term()
 

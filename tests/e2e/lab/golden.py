@@ -22,5 +22,5 @@ class Golden:
         if self.renew:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        assert path.exists(), f"{path} is not there; RENEW_GOLDEN=1 writes it"
+        assert path.exists(), f"{path} is not there; `make golden` writes it"
         assert text == path.read_text()

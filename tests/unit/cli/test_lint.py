@@ -91,3 +91,14 @@ def test_an_exemption_is_said_to_end_from_thirty_days_before(lint: Callable[...,
     ran = lint(old="2027-11-23", new=day)
 
     assert (said in ran.out) if said else (ran.out == "")
+
+
+def test_a_value_that_no_rule_reads_is_named_with_the_one_that_was_meant(plimsoll: Callable[..., Any]) -> None:
+    child = "apiVersion: plimsoll.dev/v1\nkind: RulePack\nmetadata: {name: acme}\nspec:\n  contact: us\n"
+    Path("pack.yaml").write_text(child + "  extends: containerization\n  values: {registrys: [a.example/]}\n")
+    assert (
+        "pack.yaml:7: spec.values.registrys: no rule reads the value registrys; did you mean registries?"
+        in plimsoll("lint", "pack.yaml").out
+    )
+    Path("pack.yaml").write_text(child + "  extends: containerization\n  values: {registries: [a.example/]}\n")
+    assert "reads the value" not in plimsoll("lint", "pack.yaml").out

@@ -151,7 +151,7 @@ def test_a_warning_has_at_most_120_characters_and_all_together_are_well_under_40
 
 def test_a_finding_that_the_object_had_before_says_so():
     before = Finding(about(), finding().violation, "warn", existing=True)
-    assert response(Decision(findings=(before,)))["warnings"][0].endswith("(as before)")
+    assert " (as before): " in response(Decision(findings=(before,)))["warnings"][0]
 
 
 def test_audited_and_exempt_findings_warn_nobody():

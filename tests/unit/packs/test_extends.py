@@ -145,9 +145,9 @@ def test_an_unknown_base_is_an_error_with_a_suggestion() -> None:
     found = mistakes(pack("containerization"), pack("top", extends="containerisation"))
     assert found == [
         "top.yaml:5: spec.extends: no pack is named containerisation; did you mean containerization? "
-        "loaded: containerization; give the file of the base too"
+        "there are: containerization; give the file of the base too"
     ]
-    assert "loaded: no other" in mistakes(pack("top", extends="base"))[0]
+    assert "there are: no other" in mistakes(pack("top", extends="base"))[0]
 
 
 def test_a_cycle_is_one_error_that_shows_it() -> None:

@@ -60,7 +60,8 @@ class _Page:
         yield f"  {_plain(place)}: {self._paint(shown, shown)}: {finding.rule}: {_plain(violation.reason + where)}"
         yield from _field("at", violation.pointer or "/")
         yield from _field("found", violation.found)
-        yield from _field("wanted", violation.wanted)
+        if violation.wanted != violation.reason:
+            yield from _field("wanted", violation.wanted)
         if finding.exempt is not None:
             yield from _field("exempt", finding.exempt)
             return

@@ -1,0 +1,80 @@
+"""Compiling: everything that is wrong with a pack is said at once, structure and meaning together."""
+
+from __future__ import annotations
+
+import pytest
+
+from webhook.errors import ConfigError
+from webhook.packs.compile import ruleset
+
+TEXT = """\
+apiVersion: plimsoll.dev/v1
+kind: RulePack
+metadata: {name: ten}
+spec:
+  mode: enforced
+  match: {kinds: [Deploymnt]}
+  rules:
+    - name: a
+      expression: "objct.x == 1"
+      action: deny
+    - name: b
+      expression: "1 + 1"
+      action: warn
+    - name: c
+      expression: "true"
+      sevrity: high
+      action: warn
+    - name: d
+      check: approved-image
+      params: {repositories: ["gcr.io*"]}
+      action: deny
+    - name: e
+      variables: [{name: v, expression: "pod.spec."}]
+      expression: "variables.v"
+      action: deny
+    - name: f
+      when: "true"
+      patch: [{op: add, path: /status/x, value: 1}]
+      action: warn
+    - name: g
+      expression: "true"
+      action: warn
+      match: {images: ["reg*istry.*"], matchConditions: [{name: c, expression: "pod.spec.x"}]}
+  exemptions:
+    - {rules: [a], match: {images: ["UPPER CASE"]}, reason: r, owner: o, expires: 2027-01-01}
+"""
+PLACES = {
+    (5, "spec.mode"),
+    (6, "spec.match.kinds[0]"),
+    (9, "spec.rules[0].expression"),
+    (12, "spec.rules[1].expression"),
+    (16, "spec.rules[2].sevrity"),
+    (20, "spec.rules[3].params.repositories[0]"),
+    (23, "spec.rules[4].variables[0].expression"),
+    (28, "spec.rules[5].patch[0].path"),
+    (33, "spec.rules[6].match.images[0]"),
+    (33, "spec.rules[6].match.matchConditions[0].expression"),
+    (35, "spec.exemptions[0].match.images[0]"),
+}
+
+
+def test_mistakes_of_structure_and_of_meaning_are_said_together_each_at_its_place() -> None:
+    with pytest.raises(ConfigError) as caught:
+        ruleset([("p.yaml", TEXT)])
+    assert {(problem.line, problem.path) for problem in caught.value.problems} == PLACES
+    assert {problem.source for problem in caught.value.problems} == {"p.yaml"}
+
+
+def test_a_rule_whose_kinds_leave_nothing_is_told_once() -> None:
+    head = "apiVersion: plimsoll.dev/v1\nkind: RulePack\nmetadata: {name: a}\nspec:\n  match: {kinds: [Deployment]}\n"
+    rule = "  rules: [{name: a, check: no-host-path, action: deny, match: {kinds: [Job]}}]\n"
+    with pytest.raises(ConfigError, match="can never match") as caught:
+        ruleset([("p.yaml", head + rule)])
+    assert len(caught.value.problems) == 1
+
+
+def test_values_that_cel_cannot_see_are_told() -> None:
+    head = 'apiVersion: plimsoll.dev/v1\nkind: RulePack\nmetadata: {name: a}\nspec:\n  values: {a: "x\\0y"}\n'
+    with pytest.raises(ConfigError, match=r"p.yaml:5: spec.values.a"):
+        ruleset([("p.yaml", head + "  rules: [{name: a, expression: 'true', action: deny}]\n")])
