@@ -28,7 +28,7 @@ layers: $(TOOLS)
 	$(BIN)/lint-imports
 
 unit: $(TOOLS)
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n auto tests/unit
 
 server: $(TOOLS)
 	$(BIN)/pytest -q tests/server

@@ -16,10 +16,12 @@ import socket
 import ssl
 import subprocess
 import sys
+import textwrap
 import time
 import urllib.error
 import urllib.request
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,8 +97,7 @@ def judge(sender: Sender, obj: dict[str, Any]) -> tuple[str, list[str]]:
                 for cause in answer["status"].get("details", {}).get("causes", [])
             ]
         lines += [f"warned  {line}" for line in answer.get("warnings", [])]
-        for item in json.loads(answer.get("auditAnnotations", {}).get("would-violate", "[]")):
-            lines.append(f"audited {item.get('rule', '')}: {item.get('message', '')}")
+        lines += audited(json.loads(answer.get("auditAnnotations", {}).get("would-violate", "[]")))
         for item in json.loads(answer.get("auditAnnotations", {}).get("exempt", "[]")):
             lines.append(f"exempt  {item.get('rule', '')}: {item.get('exemption', '')}")
     if not all(answer["allowed"] for answer in answers):
@@ -104,6 +105,13 @@ def judge(sender: Sender, obj: dict[str, Any]) -> tuple[str, list[str]]:
     if "patch" in mutated:
         return "FIXED", lines
     return ("WARNED" if any("warnings" in answer for answer in answers) else "ALLOWED"), lines
+
+
+def audited(items: list[dict[str, Any]]) -> list[str]:
+    """Return one line that counts what packs on trial (`mode: dry-run`) would have found."""
+    counts = Counter(item["policy"] for item in items if "rule" in item)
+    shown = ", ".join(f"{count} of {pack}" for pack, count in sorted(counts.items()))
+    return [f"audited {shown}"] if shown else []
 
 
 def table(sender: Sender) -> None:
@@ -114,7 +122,7 @@ def table(sender: Sender) -> None:
         name = f"{obj['kind']} {obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}".replace(" /", " ")
         print(f"{verdict:8} {name:44} {file}")
         for line in lines:
-            print(f"{'':10}{line}")
+            print(textwrap.fill(line, 140, initial_indent=" " * 10, subsequent_indent=" " * 18))
 
 
 def wait(server: subprocess.Popen[bytes], port: int) -> None:

@@ -56,6 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
+    except OSError as error:  # what is written, to a full disk; all that is read has a sentence of its own
+        print(f"plimsoll: {error.strerror or error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -75,6 +79,7 @@ def _dispatch(arguments: list[str]) -> int:
     else:
         module.configure(parser)
     status: int = module.run(parser.parse_args(arguments[1:]), rooms())
+    sys.stdout.flush()
     return status
 
 

@@ -63,7 +63,9 @@ def shipped() -> list[Path]:
 def _is_pack(path: Path) -> bool:
     name = path.name
     hidden = name.startswith(".")
-    return name.endswith(_ENDINGS) and not name.endswith(_TESTS) and not hidden and not path.is_dir()
+    return (
+        name.endswith(_ENDINGS) and not name.endswith(_TESTS) and not hidden and (path.is_file() or not path.exists())
+    )
 
 
 def _expanded(given: str, problems: list[Problem]) -> Iterator[str]:

@@ -103,7 +103,7 @@ def test_what_a_killed_server_left_stops_nobody_and_goes_with_the_next_start(
     assert len(names(cluster.admin)) == 2
     kubectl.apply(workloads.deployment(spec=BAD)).must()
     alive = register(packs.STRICT)
-    assert len(names(cluster.admin)) == 1
+    assert len(names(cluster.admin)) == 2
     assert of_this_server(cluster.admin, killed) == []
     assert of_this_server(cluster.admin, alive) != []
 
@@ -149,3 +149,19 @@ def test_every_subresource_of_a_workload_is_registered_or_left_out_on_purpose(
         found |= {each["name"] for each in resources if each["name"].partition("/")[0] in LEFT_OUT}
     left_out = {f"{resource}/{each}" for resource, names in LEFT_OUT.items() for each in names}
     assert found - watched == left_out
+
+
+def test_a_pack_that_is_edited_to_enforce_denies_without_a_new_start(kubectl: Kubectl, tmp_path: Path) -> None:
+    pack = tmp_path / "packs" / "strict.yaml"
+    pack.parent.mkdir()
+    pack.write_text(yaml.safe_dump({**packs.STRICT, "spec": {**packs.STRICT["spec"], "mode": "dry-run"}}))
+    kubeconfig = kubectl.kubeconfig
+    options = ("--register", "--kubeconfig", str(kubeconfig), "--poll", "0.2")
+    server = plimsoll.serve(tmp_path, [pack], *options)
+    try:
+        dry = ("--dry-run=server",)
+        kubectl.apply(workloads.deployment(spec=BAD), options=dry).must()
+        pack.write_text(yaml.safe_dump(packs.STRICT))
+        eventually(lambda: kubectl.apply(workloads.deployment(spec=BAD), options=dry).code == 1, what="a denial")
+    finally:
+        server.process.stop()

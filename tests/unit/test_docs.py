@@ -7,6 +7,7 @@ import re
 import runpy
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from webhook.cli.objects import read
 from webhook.cli.report import json as report
 from webhook.engine.evaluate import evaluate
 from webhook.engine.facts import Facts
+from webhook.kube.register import RESOURCES, configurations
 from webhook.main import commands, main
 from webhook.model import answer
 from webhook.model.decision import Decision
+from webhook.model.kinds import CLUSTER_SCOPED
 from webhook.model.review import Review
 from webhook.observe.metrics import Metrics
 from webhook.packs import schema
@@ -219,11 +222,43 @@ def test_the_index_names_every_check_and_the_readme_and_the_page_of_packs_lead_t
     assert "(checks/README.md)" in section("docs/packs.md", "Rules")
 
 
-def test_every_check_that_the_readme_names_is_one() -> None:
-    table = (ROOT / "README.md").read_text().partition("| standard | check | fix |")[2].partition("\n\n")[0]
-    named = re.findall(r"\| `([a-z-]+)` \|", table)
-    assert named
-    assert set(named) <= set(CHECKS)
+def table(page: str, header: str) -> list[list[str]]:
+    """Return the rows of the table with a header, each the text of its columns."""
+    rows = (ROOT / page).read_text().partition(f"{header}\n")[2].partition("\n\n")[0].splitlines()[1:]
+    assert rows, f"{page} has no table {header}"
+    return [[cell.strip() for cell in row.strip("|").split(" |")] for row in rows]
+
+
+def test_the_readme_says_of_each_standard_in_force_whether_it_is_mended_and_whether_only_warned_of(
+    shipped: list[tuple[str, str]],
+) -> None:
+    said = {
+        (check.strip("`"), bool(fix), "(warned of)" in standard)
+        for standard, check, fix in table("README.md", "| standard | check | fix |")
+    }
+    enforced = [rule for rule in ruleset(shipped).rules if rule.about.pack_mode == "enforce"]
+    assert said == {(rule.about.rule, rule.fix, rule.about.action == "warn") for rule in enforced}
+
+
+def test_the_readme_names_all_other_packs_and_their_checks(shipped: list[tuple[str, str]]) -> None:
+    specs = {name.removesuffix(".yaml"): yaml.safe_load(text)["spec"] for name, text in shipped}
+    wanted = {
+        f"[{name}](policies/{name}.yaml)": sorted(rule["check"] for rule in spec["rules"] if "check" in rule)
+        for name, spec in specs.items()
+        if spec["mode"] == "dry-run"
+    }
+    said = {
+        pack: re.findall(r"`([a-z-]+)`", checks) for pack, _, checks in table("README.md", "| pack | keeps | checks |")
+    }
+    assert said == wanted
+    assert [name for name, spec in specs.items() if spec["mode"] != "dry-run"] == ["containerization"]
+
+
+def test_what_the_readme_says_is_not_there_yet_is_not_there() -> None:
+    text = (ROOT / "README.md").read_text().partition("Not there yet: ")[2].partition("\n\n")[0]
+    missing = re.findall(r"`([a-z-]+)`", text)
+    assert missing
+    assert not set(missing) & set(CHECKS)
 
 
 # -- what is said about running it --------------------------------------------------------------------------------
@@ -253,12 +288,47 @@ def test_the_manifests_for_a_cluster_keep_the_shipped_standards(shipped: list[tu
     for number, (_, text) in enumerate(blocks(ROOT / "docs" / "cluster.md", "yaml")):
         (tmp_path / f"{number}.yaml").write_text(text)
     found = read([str(tmp_path)])
-    judged, _ = judge(ruleset(shipped), found.manifests, lambda: NOW)
+    judged, _ = judge(ruleset(shipped, mode="enforce"), found.manifests, lambda: NOW)
     assert not found.problems
-    assert "Deployment plimsoll/plimsoll" in [one.review.title for one in judged]
-    # packs on trial ask for what only a company knows, such as who is to be called
-    assert [found for one in judged for found in one.decision.findings if found.effective != "audit"] == []
+    titles = [one.review.title for one in judged]
+    assert {"Deployment plimsoll/plimsoll", "Namespace plimsoll/plimsoll"} <= set(titles)
+    assert [found for one in judged for found in one.decision.findings] == []
     assert [one.review.title for one in judged if one.mended.patch] == []
+
+
+def test_the_webhooks_for_a_cluster_list_the_kinds_that_the_shipped_packs_concern(
+    shipped: list[tuple[str, str]],
+) -> None:
+    pages = [document for place, text in YAML if "cluster.md" in place for document in documents(text)]
+    ours = [document for document in pages if "webhooks" in document]
+    wanted = configurations("https://plimsoll.example", b"", ruleset(shipped).concerned())
+    assert listed(ours) == {rule for rule in listed(wanted) if kubernetes_has(rule[1])}
+
+
+def listed(configured: list[dict[str, Any]]) -> set[tuple[str, str, str, str, str]]:
+    """Return (webhook, group, version, resource, operation) of all rules of webhook configurations."""
+    return {
+        (hook["name"], *one)
+        for document in configured
+        for hook in document["webhooks"]
+        for rule in hook["rules"]
+        for one in product(rule["apiGroups"], rule["apiVersions"], rule["resources"], rule["operations"])
+    }
+
+
+def kubernetes_has(group: str) -> bool:
+    """Say whether every API server has the kinds of a group; others come with what is installed."""
+    return "." not in group or (group.endswith(".k8s.io") and not group.endswith(".x-k8s.io"))
+
+
+def test_the_scope_of_each_webhook_rule_is_that_of_its_kinds() -> None:
+    cluster_scoped = {(group, RESOURCES[group, kind]) for group, kind in CLUSTER_SCOPED if (group, kind) in RESOURCES}
+    pages = [document for place, text in YAML if "cluster.md" in place for document in documents(text)]
+    rules = [rule for document in pages for hook in document.get("webhooks", ()) for rule in hook["rules"]]
+    assert {rule["scope"] for rule in rules} == {"Cluster", "Namespaced"}
+    for rule in rules:
+        for one in product(rule["apiGroups"], rule["resources"]):
+            assert (one in cluster_scoped) == (rule["scope"] == "Cluster"), one
 
 
 def test_the_manifests_for_a_cluster_keep_the_duties_of_a_webhook() -> None:

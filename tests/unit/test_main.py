@@ -78,3 +78,18 @@ def test_a_port_that_is_taken_names_the_setting() -> None:
         pytest.raises(ConfigError, match="--port: can't listen"),
     ):
         main.listen(["127.0.0.1"], taken.getsockname()[1], "port")
+
+
+def test_a_disk_that_is_full_is_a_sentence_and_bad_use(tmp_path: Path) -> None:
+    manifest = tmp_path / "pod.yaml"
+    manifest.write_text("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: b}]}}")
+    with Path("/dev/full").open("w") as full:
+        command = [
+            sys.executable,
+            "-c",
+            "import sys; from webhook.main import main; sys.exit(main())",
+            "check",
+            str(manifest),
+        ]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (2, "plimsoll: No space left on device\n")

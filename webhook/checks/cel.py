@@ -134,9 +134,16 @@ def compile(
     not given). `variables` are (name, text) in order; each may use the earlier ones. `wants` is the
     type that must come out. `words` limits the words that exist (default: all of VARIABLES).
     """
-    scope: Names = tuple(sorted(names.items()))
     allowed = frozenset(VARIABLES) if words is None else words
-    declared = _declare(tuple(variables), scope, allowed)
+    return _compiled(source, tuple(sorted(names.items())), tuple((n, text) for n, text in variables), wants, allowed)
+
+
+@functools.lru_cache(maxsize=4096)
+def _compiled(
+    source: str, scope: Names, variables: tuple[tuple[str, str], ...], wants: Wants, allowed: frozenset[str]
+) -> Program:
+    # kept, because packs that are loaded again are mostly what they were
+    declared = _declare(variables, scope, allowed)
     tokens = _tokens(source)
     checked, problems = _check(source, tokens, declared, declared.names, scope, allowed)
     if checked is not None:

@@ -99,8 +99,9 @@ def _inside(directory: str, endings: tuple[str, ...]) -> Iterator[str]:
     for place, directories, names in os.walk(directory):
         directories[:] = sorted(name for name in directories if not name.startswith("."))
         for name in sorted(names):
-            if name.endswith(endings) and not name.startswith("."):
-                yield str(Path(place, name))
+            path = Path(place, name)
+            if name.endswith(endings) and not name.startswith(".") and (path.is_file() or not path.exists()):
+                yield str(path)  # no pipe, that would wait; a link to nothing is told when it is read
 
 
 def text(name: str) -> str:

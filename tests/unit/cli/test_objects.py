@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,9 @@ def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(objects, "SIZE", 10)
 
     assert str(read("a: 12345678\n").problems[0]) == "f.yaml: too large; at most 10 bytes are read; split it"
+
+
+def test_a_pipe_in_a_directory_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "pod.yaml").write_text("{apiVersion: v1, kind: Pod, metadata: {name: a}}")
+    assert [manifest.file for manifest in objects.read([str(tmp_path)]).manifests] == [str(tmp_path / "pod.yaml")]
