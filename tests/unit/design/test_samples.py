@@ -25,6 +25,7 @@ MIRROR = "as shipped there is no mirror whose copy could stand in for it"
 NAMED = "whoever chose that tag has to say which version runs"
 PROBE = "only its author knows what says that it is ready"
 SIZE = "nobody has thought about its size, and the pack has none for it"
+WRITTEN = "an option that somebody wrote is not written over"
 LEFT = {
     ("approved-image", "nginx, which is docker.io/library/nginx:latest"): MIRROR,
     ("approved-image", "quay.io/someone/model:latest"): MIRROR,
@@ -32,6 +33,8 @@ LEFT = {
     ("approved-image", "nginx: no tag, which means latest"): NAMED,
     ("approved-image", "quay.io/someone/model:latest: tag latest"): NAMED,
     ("job-cleanup", "'* * * * *', runs 1 minute apart"): "how often it has to run, its owner knows",
+    ("jvm-flags", "-XX:ParallelGCThreads=8 in JAVA_TOOL_OPTIONS"): WRITTEN,
+    ("jvm-flags", "-Xmx1g in command"): WRITTEN,
     ("log-format", "plimsoll.dev/log-format: text"): "the annotation says how the program writes; it would be a lie",
     ("log-path", "LOG_DIR=/var/log/app/../indexer"): "a value that somebody wrote is not written over",
     ("log-path", "volume logs is emptyDir without sizeLimit"): "only its author knows how much it was to hold",
