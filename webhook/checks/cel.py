@@ -22,7 +22,7 @@ from webhook.checks.cellib.opaque import kind
 from webhook.checks.cellib.wording import Problem
 from webhook.errors import RuleError
 
-# The words of CEL texts, as DESIGN section 3 has them; `item` exists in the values of patches.
+# The words of CEL texts, as docs/packs.md has them; `item` exists in the values of patches.
 VARIABLES = (
     "object", "oldObject", "request", "namespaceObject", "values", "pod", "containers", "item",
 )  # fmt: skip

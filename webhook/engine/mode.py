@@ -1,4 +1,4 @@
-"""Which action counts: the weakest of all that have a say (DESIGN: precedence)."""
+"""Which action counts: the weakest of all that have a say."""
 
 from __future__ import annotations
 
