@@ -1,4 +1,4 @@
-"""The checks: one standard, one file. `CHECKS` names them all, sorted; adding one is one line here."""
+"""The checks: one standard, one file. `CHECKS` names them all, sorted; adding one is its name, here and there."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class Module(Protocol):
     """What every module of a check has; its docstring is the check's page.
 
     `PARAMS` is the JSON Schema of its parameters, `DEFAULTS` their values where a pack gives none, `KINDS` the
-    kinds that it judges besides every workload kind, `READS` what it reads of an object: `pod`, `object`.
+    kinds that it judges besides every workload kind, `READS` what it reads of an object: `pod`,
+    `object`, and `replicas` where it can judge a Scale, which has nothing else.
     """
 
     ID: str

@@ -41,12 +41,7 @@ class Changes:
         finalizers or the API server's own bookkeeping differ.
         """
         if self.same("object"):
-            status_or_finalizers = any(
-                mapping(self._new).get("status") != mapping(self._old).get("status")
-                or mapping(self._new.get("metadata")).get(key) != mapping(self._old.get("metadata")).get(key)
-                for key in ("finalizers", "deletionTimestamp")
-            )
-            return () if status_or_finalizers else tuple(rule for rule in rules if rule.always)
+            return () if _ending(self._new) != _ending(self._old) else tuple(rule for rule in rules if rule.always)
         return tuple(rule for rule in rules if rule.always or not self._untouched(rule))
 
     def _untouched(self, rule: Rule) -> bool:
@@ -85,6 +80,12 @@ class Changes:
 
 def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metadata.items() if key not in _BOOKKEEPING}
+
+
+def _ending(obj: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what an update of the status, or of the object's end, changes."""
+    metadata = mapping(obj.get("metadata"))
+    return obj.get("status"), metadata.get("finalizers"), metadata.get("deletionTimestamp")
 
 
 def _matter(obj: Mapping[str, Any]) -> dict[str, Any]:

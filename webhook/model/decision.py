@@ -8,7 +8,6 @@ from typing import Any, Literal
 from webhook.model.patch import Conflict
 
 Action = Literal["deny", "warn", "audit", "disabled", "allow"]
-Endpoint = Literal["validate", "advise", "mutate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,6 @@ class _Loop:
 
     endless: bool
     commands: list[Words] = field(default_factory=list)
-    in_body: bool = False
 
 
 def starts(argv: Sequence[str], depth: int = 0) -> Iterator[Start]:
@@ -244,7 +243,6 @@ class _Reader:
         elif word == "do" and self._loops:
             loop = self._loops[-1]
             loop.endless = loop.endless and all(_constant(command) for command in loop.commands)
-            loop.in_body = True
         elif word == "done" and self._loops:
             loop = self._loops.pop()
             if loop.endless and all(map(_waits, loop.commands)) and any(c[0] == "sleep" for c in loop.commands):

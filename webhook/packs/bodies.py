@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +44,24 @@ def containers_key(pack: int, rule: int) -> str:
     return f"p{pack}r{rule}.containers"
 
 
+def together(roots: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
+    """Return the fields of `object` that several texts look at; None where one takes it whole."""
+    found: set[str] = set()
+    for some in roots:
+        if some is None:
+            return None
+        found |= some
+    return frozenset(found)
+
+
+def values_key(pack: int) -> str:
+    """Return the name under which the CEL of a pack finds its `values`."""
+    return f"p{pack}.values"
+
+
 def scope_names(pack: int) -> dict[str, str]:
     """Return what `matchConditions` may name, and the name of each in the activation."""
-    return {**{word: word for word in SHARED}, "values": f"p{pack}.values"}
+    return {**{word: word for word in SHARED}, "values": values_key(pack)}
 
 
 def body(notes: Notes, path: Path, entry: Mapping[str, Any], pack: int, checks: Mapping[str, Module]) -> Body | None:
@@ -86,9 +101,7 @@ def _expression(
     texts = [text, *(source for _, source in variables)]
     expression = Expression(holds, text, entry.get("message", ""), says, mentions(texts))
     scalable = not words & {"pod", "containers"} and on_replicas([*texts, entry.get("messageExpression", "")])
-    roots = holds.object_roots
-    if says is not None:
-        roots = None if roots is None or says.object_roots is None else roots | says.object_roots
+    roots = together(program.object_roots for program in (holds, says) if program is not None)
     return Body(words, expression=expression, on_replicas=scalable, object_roots=roots)
 
 

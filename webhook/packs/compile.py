@@ -54,7 +54,7 @@ def ruleset(
         packs=tuple(pack for pack, _, _ in compiled),
         rules=rules,
         index=index(rules, kinds),
-        values={values_key(number): given for _, _, (number, given) in compiled},
+        values={bodies.values_key(number): given for _, _, (number, given) in compiled},
         kinds=kinds,
         dry_run=dry_run,
     )
@@ -87,11 +87,6 @@ def _more_problems(
             else:
                 scopes.scope(notes, path, entry, kinds, bodies.scope_names(number))
     return notes.problems
-
-
-def values_key(number: int) -> str:
-    """Return the name under which the CEL of the pack with this number finds its `values`."""
-    return f"p{number}.values"
 
 
 def _pack(
@@ -172,7 +167,9 @@ def _rule(
         kinds=kinds,
         operations=OPERATIONS & (both[0].operations or OPERATIONS) & (both[1].operations or OPERATIONS),
         reads=frozenset("pod" if word == "containers" else word for word in reads) & {"pod", "object"},
-        object_roots=_together([body.object_roots, *(p.object_roots for scope in both for _, p in scope.conditions)]),
+        object_roots=bodies.together(
+            [body.object_roots, *(p.object_roots for scope in both for _, p in scope.conditions)]
+        ),
         always=bool(reads & {"request", "oldObject", "namespaceObject"}),
         on_workload=body.on_workload,
         on_replicas=body.on_replicas,
@@ -193,16 +190,6 @@ def _rule(
         mutation=body.mutation,
         exemptions=tuple(exemption for exemption in pack.exemptions if name in exemption.rules),
     )
-
-
-def _together(roots: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
-    """Return the fields of `object` that several texts look at; None where one takes it whole."""
-    found: set[str] = set()
-    for some in roots:
-        if some is None:
-            return None
-        found |= some
-    return frozenset(found)
 
 
 def _later(*days: str | None) -> date | None:
