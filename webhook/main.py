@@ -266,10 +266,15 @@ def _readers(settings: Settings, kinds: Kinds) -> dict[str, Any]:
         return {}
     from webhook.kube.client import Client
     from webhook.kube.namespaces import Namespaces
+    from webhook.kube.neighbours import Neighbours
     from webhook.kube.owners import Owners
 
     client = Client(access)  # opens no connection before the fork
-    return {"namespaces": Namespaces(client), "owners": Owners(client, kinds)}
+    return {
+        "namespaces": Namespaces(client),
+        "owners": Owners(client, kinds),
+        "neighbours": Neighbours(client, kinds),
+    }
 
 
 def _registered_kinds(service: Service) -> dict[str, frozenset[tuple[str, str]]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from webhook.model.decision import Decision
+from webhook.model.neighbours import Found, Ref
 from webhook.model.review import Review
 
 
@@ -41,6 +42,14 @@ class OwnerReader(Protocol):
 
     def chain(self, namespace: str, references: Sequence[Mapping[str, Any]], timeout: float) -> tuple[Owner, ...]:
         """Return the controller owner, then its own, and so on. Raises Unknown; an error is never "no owner"."""
+        ...
+
+
+class NeighbourReader(Protocol):
+    """Finds what stands beside an object."""
+
+    def find(self, namespace: str, ref: Ref, timeout: float) -> Found:
+        """Return what `ref` means in a namespace, as it is now. Raises Unknown; an error is never "there is none"."""
         ...
 
 

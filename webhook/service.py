@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from webhook.engine import facts as plain
 from webhook.engine.evaluate import evaluate, needs
-from webhook.engine.facts import Facts, Missing
+from webhook.engine.facts import Facts, Missing, Needs
 from webhook.engine.view import controller
 from webhook.errors import ConfigError
 from webhook.model.decision import Decision
+from webhook.model.neighbours import Found, Ref
 from webhook.model.review import Review
 from webhook.packs.rule import Ruleset
-from webhook.ports import Clock, NamespaceReader, Owner, OwnerReader, Recorder, Unknown
+from webhook.ports import Clock, NamespaceReader, NeighbourReader, Owner, OwnerReader, Recorder, Unknown
 
 GATHER_SECONDS = 0.5
+NO_CLUSTER = "no connection to a cluster"
 
 
 def utc_now() -> datetime:
@@ -33,6 +35,7 @@ class Service:
         *,
         namespaces: NamespaceReader | None = None,
         owners: OwnerReader | None = None,
+        neighbours: NeighbourReader | None = None,
         recorder: Recorder | None = None,
         clock: Clock = utc_now,
     ) -> None:
@@ -40,6 +43,7 @@ class Service:
         self._load = load
         self._namespaces = namespaces
         self._owners = owners
+        self._neighbours = neighbours
         self._recorder = recorder
         self._clock = clock
         self.problems: ConfigError | None = None
@@ -55,7 +59,7 @@ class Service:
         decision = evaluate(ruleset, review, facts, self._clock(), endpoint, expired)
         if decision.wants and (decision.unknown or not decision.allowed):
             # facts that only a finding makes interesting: most reviews never ask for them
-            facts = self._gather(review, decision.wants, facts, deadline)
+            facts = self._gather(review, Needs(decision.wants), facts, deadline)
             decision = evaluate(ruleset, review, facts, self._clock(), endpoint, expired)
         if self._recorder is not None:
             self._recorder.record(endpoint, review, decision, time.perf_counter() - started)
@@ -76,17 +80,32 @@ class Service:
         packs, rules = len(self.ruleset.packs), len(self.ruleset.rules)
         return True, f"{packs} pack{'' if packs == 1 else 's'} with {rules} rule{'' if rules == 1 else 's'}"
 
-    def _gather(self, review: Review, wanted: Iterable[str], known: Facts, deadline: float | None) -> Facts:
-        namespace, owners = known.namespace, known.owners
-        if "namespace" in wanted and review.namespace:
+    def _gather(self, review: Review, wanted: Needs, known: Facts, deadline: float | None) -> Facts:
+        namespace, owners, neighbours = known.namespace, known.owners, known.neighbours
+        if "namespace" in wanted.names and review.namespace:
             namespace = self._namespace(review.namespace, _budget(deadline))
-        if "owners" in wanted and review.object is not None:
+        if "owners" in wanted.names and review.object is not None:
             owners = self._chain(review, _budget(deadline))
-        return Facts(namespace, owners)
+        if wanted.neighbours:
+            neighbours = self._beside(review.namespace, wanted.neighbours, deadline)
+        return Facts(namespace, owners, neighbours)
+
+    def _beside(self, namespace: str, refs: Iterable[Ref], deadline: float | None) -> Mapping[Ref, Found]:
+        """Return what each reference means; all of them share one budget."""
+        ends = time.monotonic() + _budget(deadline)
+        found = {}
+        for ref in sorted(refs, key=str):
+            try:
+                if self._neighbours is None:
+                    raise Unknown(NO_CLUSTER)
+                found[ref] = self._neighbours.find(namespace, ref, max(0.0, ends - time.monotonic()))
+            except Unknown as error:
+                found[ref] = Found(lacking=str(error))
+        return found
 
     def _namespace(self, name: str, timeout: float) -> plain.Missing | dict[str, object]:
         if self._namespaces is None:
-            return Missing("no connection to a cluster")
+            return Missing(NO_CLUSTER)
         try:
             return dict(self._namespaces.get(name, timeout))
         except Unknown as error:
@@ -95,7 +114,7 @@ class Service:
     def _chain(self, review: Review, timeout: float) -> plain.Missing | tuple[plain.Owner, ...]:
         reference = controller(review.object or {})
         if self._owners is None or reference is None:
-            return Missing("no connection to a cluster")
+            return Missing(NO_CLUSTER)
         try:
             return tuple(_plain(owner) for owner in self._owners.chain(review.namespace, [reference], timeout))
         except Unknown as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from webhook.model.decision import Violation
+from webhook.model.decision import Unsure, Violation
+from webhook.model.neighbours import Ref
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Subject
 
@@ -19,12 +20,17 @@ class Check:
     and `Subject.pointer` say where it stands). `fix` writes into the draft what makes a pod keep the standard;
     the pod that it gets is read from that very draft. `fix_subject` does so for the object around the pods (its
     strategy, its limits). Both must be idempotent, and leave alone what they cannot mend.
+
+    `seeks` says what a check looks for beside an object (its autoscaler, its budget, its namespace); the answer
+    stands at `Subject.neighbours` and `Pod.neighbours`. It must be cheap, and name nothing where the verdict hangs on
+    nothing else. Where not all is known that a verdict hangs on, a check yields Unsure, and no violation.
     """
 
-    pod: Callable[[Pod], Iterable[Violation]] | None = None
-    subject: Callable[[Subject], Iterable[Violation]] | None = None
+    pod: Callable[[Pod], Iterable[Violation | Unsure]] | None = None
+    subject: Callable[[Subject], Iterable[Violation | Unsure]] | None = None
     fix: Callable[[Pod, Draft], None] | None = None
     fix_subject: Callable[[Subject, Draft], None] | None = None
+    seeks: Callable[[Subject], Iterable[Ref]] | None = None
 
     @property
     def fixes(self) -> bool:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from webhook.cli.judge import admission, strongest
+from webhook.cli.judge import Neighbours as Among
+from webhook.cli.judge import admission, neighbours, strongest
 from webhook.cli.suite import Case
-from webhook.engine.evaluate import evaluate
+from webhook.engine.evaluate import evaluate, needs
 from webhook.engine.facts import Facts, Missing, Owner
 from webhook.model import answer
 from webhook.model import pointer as pointers
 from webhook.model.decision import Decision
+from webhook.model.neighbours import Found, Neighbours, Ref
 from webhook.model.patch import apply
 from webhook.model.pods import group_of, mapping
 from webhook.model.review import Review, parse
@@ -30,8 +32,9 @@ def differences(case: Case, ruleset: Ruleset, now: datetime) -> list[str]:
     Without `endpoint` a case is judged by /validate and /advise together, and fixes, their warnings and
     annotations are those of /mutate. Raises ReviewError for a request that no API server would send.
     """
-    review, facts = _review(case), _facts(case)
-    endpoint = case.spec.get("endpoint", "all")
+    review, endpoint = _review(case), case.spec.get("endpoint", "all")
+    wanted = {ref for place in (endpoint, "mutate") for ref in needs(ruleset, review, place).neighbours}
+    facts = _facts(case, wanted)
     decision = evaluate(ruleset, review, facts, now, endpoint)
     mended = decision if endpoint == "mutate" else evaluate(ruleset, review, facts, now, "mutate")
     expect = case.spec["expect"]
@@ -65,7 +68,7 @@ def _review(case: Case) -> Review:
     return parse(admission(case.object, space, operation, **request))
 
 
-def _facts(case: Case) -> Facts:
+def _facts(case: Case, wanted: Iterable[Ref]) -> Facts:
     given = case.spec.get("facts", {})
     namespace: Mapping[str, Any] | Missing = Missing("the test gives no namespaceLabels")
     if "namespace" in given:
@@ -77,7 +80,15 @@ def _facts(case: Case) -> Facts:
     owners: tuple[Owner, ...] | Missing = Missing("the test gives no facts.owners")
     if "owners" in given:
         owners = tuple(_owner(obj) for obj in given["owners"])
-    return Facts(namespace, owners)
+    return Facts(namespace, owners, _neighbours(case, given, wanted))
+
+
+def _neighbours(case: Case, given: Mapping[str, Any], wanted: Iterable[Ref]) -> Neighbours:
+    if "neighbours" not in given:
+        return {ref: Found(lacking="the test gives no facts.neighbours") for ref in wanted}
+    space = _namespace(case)
+    reader = Among(neighbours(given["neighbours"], space), lacking="")
+    return {ref: reader.find(space, ref, 0) for ref in wanted}
 
 
 def _namespace(case: Case) -> str:

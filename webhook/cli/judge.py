@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from webhook.cli.objects import Manifest
 from webhook.model.decision import Decision
 from webhook.model.kinds import CLUSTER_SCOPED, OTHERS
+from webhook.model.neighbours import Found, Ref
 from webhook.model.pods import KINDS, group_of, mapping
 from webhook.model.review import API_VERSION, Review, parse
 from webhook.packs.rule import Ruleset
@@ -49,6 +51,20 @@ class Namespaces:
         return self.known[name]
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What stands among objects, by (namespace, group, kind); `lacking` says why there may be others elsewhere."""
+
+    known: Mapping[tuple[str, str, str], Sequence[Mapping[str, Any]]]
+    lacking: str = "only the files are looked at, and not what a cluster has"
+
+    def find(self, namespace: str, ref: Ref, timeout: float) -> Found:
+        """Return the objects that `ref` means in a namespace."""
+        among = self.known.get((namespace, ref.group, ref.kind), ())
+        fitting = (obj for obj in among if ref.name in ("", mapping(obj.get("metadata")).get("name")))
+        return Found(tuple(fitting), self.lacking)
+
+
 def strongest(decision: Decision) -> str:
     """Return the strongest action of the findings, errors and unknown facts of a decision, or `allow`."""
     actions = [finding.effective for finding in decision.findings if finding.exempt is None]
@@ -64,7 +80,12 @@ def judge(
     `namespace` is where namespaced objects go that name none.
     """
     manifests = list(manifests)
-    service = Service(lambda: ruleset, namespaces=Namespaces(namespaces(m.value for m in manifests)), clock=clock)
+    service = Service(
+        lambda: ruleset,
+        namespaces=Namespaces(namespaces(m.value for m in manifests)),
+        neighbours=Neighbours(neighbours((m.value for m in manifests), namespace)),
+        clock=clock,
+    )
     judged, skipped = [], 0
     for manifest in manifests:
         review = creation(manifest.value, namespace)
@@ -85,6 +106,17 @@ def namespaces(objects: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, A
             name = meta["name"]
             labels = {**mapping(meta.get("labels")), "kubernetes.io/metadata.name": name}
             found[name] = {**obj, "metadata": {**meta, "labels": labels}}
+    return found
+
+
+def neighbours(
+    objects: Iterable[Mapping[str, Any]], namespace: str
+) -> Mapping[tuple[str, str, str], Sequence[Mapping[str, Any]]]:
+    """Return objects by (namespace, group, kind); those that name no namespace go into `namespace`."""
+    found: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for obj in objects:
+        own = _text(mapping(obj.get("metadata")).get("namespace"))
+        found[own or namespace, group_of(obj["apiVersion"]), obj["kind"]].append(obj)
     return found
 
 

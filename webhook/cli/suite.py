@@ -79,7 +79,14 @@ _CASE = _object(
         "namespaceLabels": {"type": "object", "additionalProperties": {"type": "string"}},
         "user": _TEXT,
         "groups": _TEXTS,
-        "facts": _object({"namespace": _OBJECT, "owners": {"type": "array", "items": _OBJECT}}, minProperties=1),
+        "facts": _object(
+            {
+                "namespace": _OBJECT,
+                "owners": {"type": "array", "items": _OBJECT},
+                "neighbours": {"type": "array", "items": _OBJECT},
+            },
+            minProperties=1,
+        ),
         "date": {"type": "string", "format": "date"},
         "endpoint": {"type": "string", "enum": ["validate", "advise", "mutate", "all"]},
         "subResource": _TEXT,

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from webhook.engine import fixes
 from webhook.engine.changes import Changes
-from webhook.engine.facts import Facts
+from webhook.engine.facts import Facts, Needs
 from webhook.engine.sitting import Sitting
-from webhook.engine.view import View, controller, namespaced
+from webhook.engine.view import View, controller, namespaced, seeks
 from webhook.model.decision import NOTHING_TO_SAY, Decision
-from webhook.model.pods import mapping
+from webhook.model.neighbours import NAMESPACE, Ref
+from webhook.model.pods import mapping, subjects
 from webhook.model.review import MIRROR, Review
 from webhook.packs.rule import Ruleset
 
@@ -62,13 +63,22 @@ def _let_through(review: Review) -> bool:
     return node and review.kind.kind == "Pod" and MIRROR in annotations
 
 
-def needs(ruleset: Ruleset, review: Review, endpoint: str) -> frozenset[str]:
-    """Return the facts that the rules for a review hang on: `namespace`, `owners`. Known from compiling."""
-    bucket = ruleset.bucket(endpoint, ruleset.workload(review))
-    found = set()
-    if bucket.rules and review.object is not None and not _let_through(review):
-        if bucket.namespace and namespaced(review):
-            found.add("namespace")
-        if bucket.owners and controller(review.object) is not None:
-            found.add("owners")
-    return frozenset(found)
+def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
+    """Return the facts that the rules for a review hang on. What they may be is known from compiling."""
+    review = ruleset.workload(review)
+    bucket, obj = ruleset.bucket(endpoint, review), review.object
+    if not bucket.rules or obj is None or _let_through(review):
+        return Needs()
+    names, sought = set(), frozenset[Ref]()
+    if bucket.namespace and namespaced(review):
+        names.add("namespace")
+    if bucket.owners and controller(obj) is not None:
+        names.add("owners")
+    if bucket.neighbours:
+        kind = review.kind
+        found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
+        sought = frozenset(seeks(bucket.rules, found[0]))  # what is wrapped has its neighbours in another cluster
+        if namespaced(review) and any((ref.group, ref.kind) == NAMESPACE for ref in sought):
+            names.add("namespace")
+        sought = frozenset(ref for ref in sought if (ref.group, ref.kind) != NAMESPACE)
+    return Needs(frozenset(names), sought)

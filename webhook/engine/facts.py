@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from webhook.model.neighbours import Neighbours, Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,20 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was gathered for one review: the Namespace object, and the chain of controllers."""
+    """What was gathered for one review: the Namespace object, the chain of controllers, what stands beside it."""
 
     namespace: Mapping[str, Any] | Missing = NOT_ASKED
     owners: tuple[Owner, ...] | Missing = NOT_ASKED
+    neighbours: Neighbours = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The facts that the rules for one review hang on: by name (`namespace`, `owners`), and neighbours by reference."""
+
+    names: frozenset[str] = frozenset()
+    neighbours: frozenset[Ref] = frozenset()
+
+    def __bool__(self) -> bool:
+        """Say whether there is anything to gather."""
+        return bool(self.names or self.neighbours)

@@ -8,7 +8,7 @@ from typing import Any
 from webhook.checks.cel import Program
 from webhook.engine.view import View, controller
 from webhook.errors import RuleError
-from webhook.model.decision import Violation
+from webhook.model.decision import Unsure, Violation
 from webhook.model.pods import LISTS, group_of
 from webhook.packs.match import Lacking, matches
 from webhook.packs.rule import Rule
@@ -60,8 +60,8 @@ def _conditions_hold(rule: Rule, view: View, number: int, unknown: str) -> bool:
     return True
 
 
-def violations(rule: Rule, view: View, number: int) -> Iterator[Violation]:
-    """Yield the places where a subject does not keep a rule. Raises whatever the rule raises."""
+def violations(rule: Rule, view: View, number: int) -> Iterator[Violation | Unsure]:
+    """Yield the places where a subject does not keep a rule, and what cannot be told. Raises what the rule raises."""
     subject = view.subjects[number]
     if rule.check is not None:
         if rule.check.subject is not None:

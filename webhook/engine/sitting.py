@@ -12,7 +12,7 @@ from webhook.engine.judge import in_scope, looked_at, violations
 from webhook.engine.mode import effective
 from webhook.engine.view import View, controller
 from webhook.errors import RuleError
-from webhook.model.decision import Action, Decision, Fault, Finding, Violation
+from webhook.model.decision import Action, Decision, Fault, Finding, Unsure, Violation
 from webhook.model.pods import Subject, group_of
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption, active, covering
@@ -54,7 +54,10 @@ class Sitting:
             if isinstance(scope, Lacking):
                 self.lacks(rule, number, scope, view)
             elif scope and (found := list(violations(rule, view, number))):
-                findings.extend(self.weigh(rule, view, number, found))
+                for unsure in found:
+                    if isinstance(unsure, Unsure):
+                        self.lacks(rule, number, Lacking("neighbours", unsure.why), view)
+                findings.extend(self.weigh(rule, view, number, [v for v in found if isinstance(v, Violation)]))
 
         self.guarded(rule, number, view, ask)
         return findings
@@ -143,7 +146,7 @@ class Sitting:
         nearest = self.facts.owners[0]
         kind = replace(review.kind, group=nearest.group, kind=nearest.kind)
         asked = replace(review, kind=kind, name=nearest.name, object=nearest.object)
-        facts = Facts(self.facts.namespace, self.facts.owners[1:])
+        facts = replace(self.facts, owners=self.facts.owners[1:])
         above = View.of(self.ruleset, asked, facts, nearest.object, (rule,))
         if not above.subjects or in_scope(rule, above, 0) is not True:
             return frozenset()  # the owner was never judged by this rule, so nobody was told there
@@ -188,7 +191,8 @@ def _why(error: Exception) -> str:
 
 def _keys(rule: Rule, view: View, number: int) -> frozenset[Key]:
     try:
-        return frozenset(_key(violation) for violation in violations(rule, view, number))
+        found = violations(rule, view, number)
+        return frozenset(_key(violation) for violation in found if isinstance(violation, Violation))
     except RuleError:
         return frozenset()  # a rule that fails on what was there before found nothing there
 

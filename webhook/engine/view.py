@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from webhook.engine.facts import Facts, Missing
 from webhook.errors import RuleError
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
+from webhook.model.neighbours import NAMESPACE, Found, Neighbours, Ref, together
 from webhook.model.pods import Pod, Subject, mapping, subjects
 from webhook.model.review import Review
 from webhook.packs.match import Known, narrow
@@ -46,6 +47,9 @@ class View:
         """Return the view on `obj`, which is the review's object, its old one, or a draft of it."""
         kind = review.kind
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
+        seeking = tuple(rule for rule in rules if rule.seeks)
+        if seeking:
+            found = tuple(subject.beside(_neighbours(seeking, subject, found, facts)) for subject in found)
         return cls(ruleset, review, facts, obj, rules, found)
 
     @property
@@ -156,6 +160,44 @@ def controller(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if isinstance(reference, dict) and reference.get("controller") is True:
             return reference
     return None
+
+
+def seeks(rules: Iterable[Rule], subject: Subject) -> Iterator[Ref]:
+    """Yield what the checks of rules look for beside a subject; some of it more than once."""
+    for rule in rules:
+        if rule.check is not None and rule.check.seeks is not None and (subject.group, subject.kind) in rule.kinds:
+            yield from rule.check.seeks(subject)
+
+
+def _neighbours(rules: tuple[Rule, ...], subject: Subject, among: tuple[Subject, ...], facts: Facts) -> Neighbours:
+    """Return what is known of all that the rules look for: from the same wrapper, and from the facts."""
+    return {
+        ref: together((_within(ref, subject, among), _outside(ref, subject, facts))) for ref in seeks(rules, subject)
+    }
+
+
+def _within(ref: Ref, subject: Subject, among: tuple[Subject, ...]) -> Found:
+    by_name = (ref.group, ref.kind) == NAMESPACE
+    return Found(
+        tuple(
+            other.object
+            for other in among
+            if other.pointer
+            and other is not subject
+            and ref.fits(other.group, other.kind, other.name)
+            and (by_name or other.namespace == subject.namespace)
+        )
+    )
+
+
+def _outside(ref: Ref, subject: Subject, facts: Facts) -> Found:
+    if subject.pointer:
+        return Found(lacking="what else that cluster has is not known here")
+    if (ref.group, ref.kind) != NAMESPACE:
+        return facts.neighbours.get(ref, Found(lacking=UNASKED))
+    if isinstance(facts.namespace, Missing):
+        return Found(lacking=facts.namespace.reason or UNASKED)
+    return Found((facts.namespace,))
 
 
 def _known(subject: Subject, review: Review, facts: Facts) -> Known:

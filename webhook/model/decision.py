@@ -26,6 +26,13 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsure:
+    """What a check yields where it cannot tell, since it does not know all that stands beside an object: `why`."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     """What every finding of a rule says of its rule."""
 

@@ -7,14 +7,16 @@ sidecars, ephemeral containers or image volumes, nor the pods inside a wrapped m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
 from webhook.model import pointer as pointers
+from webhook.model.neighbours import Neighbours
 
 Role = Literal["init", "sidecar", "container", "ephemeral"]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+ALONE: Neighbours = MappingProxyType({})
 LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
@@ -160,7 +162,8 @@ class Pod:
 
     `containers` are those in the scope of the rule that looks, all roles, in the order init and
     sidecars, normal, ephemeral. `image_volumes` likewise; `volumes` are always all of them. `unreadable` is a
-    sentence where a list of the pod is none, so that Kubernetes would refuse it.
+    sentence where a list of the pod is none, so that Kubernetes would refuse it. `neighbours` are those of the
+    object that the pod stands in.
     """
 
     metadata: Mapping[str, Any]
@@ -170,6 +173,7 @@ class Pod:
     volumes: tuple[Volume, ...]
     image_volumes: tuple[Volume, ...]
     unreadable: str = ""
+    neighbours: Neighbours = field(default_factory=lambda: ALONE)
 
     @property
     def annotations(self) -> Mapping[str, Any]:
@@ -194,7 +198,8 @@ class Pod:
 class Subject:
     """One object to judge: the object of the review, or one manifest inside a wrapper.
 
-    `pointer` is where it stands in the object of the review ('' when it is that object).
+    `pointer` is where it stands in the object of the review ('' when it is that object). `neighbours` is what
+    the rules' checks look for beside it, as far as it is known.
     """
 
     object: Mapping[str, Any]
@@ -204,11 +209,17 @@ class Subject:
     name: str
     pointer: str
     pods: tuple[Pod, ...]
+    neighbours: Neighbours = field(default_factory=lambda: ALONE)
 
     @property
     def labels(self) -> Mapping[str, Any]:
         """The labels of the object, empty where there are none."""
         return mapping(mapping(self.object.get("metadata")).get("labels"))
+
+    def beside(self, neighbours: Neighbours) -> Subject:
+        """Return this subject, and the pods in it, with what stands beside them."""
+        pods = tuple(replace(pod, neighbours=neighbours) for pod in self.pods)
+        return replace(self, neighbours=neighbours, pods=pods)
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

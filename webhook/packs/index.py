@@ -30,7 +30,12 @@ def index(rules: Iterable[Rule], kinds: Kinds) -> Mapping[Key, Bucket]:
                 found["mutate", group, kind].append(rule)
     return MappingProxyType(
         {
-            key: Bucket(tuple(entry), any(r.needs_namespace for r in entry), any(r.needs_owners for r in entry))
+            key: Bucket(
+                tuple(entry),
+                any(rule.needs_namespace for rule in entry),
+                any(rule.needs_owners for rule in entry),
+                any(rule.seeks for rule in entry),
+            )
             for key, entry in found.items()
         }
     )

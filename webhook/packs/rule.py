@@ -111,6 +111,11 @@ class Rule:
     exemptions: tuple[Exemption, ...] = ()
 
     @property
+    def seeks(self) -> bool:
+        """Say whether its check looks for anything beside an object."""
+        return self.check is not None and self.check.seeks is not None
+
+    @property
     def label(self) -> str:
         """Return `pack/rule`."""
         return f"{self.about.pack}/{self.about.rule}"
@@ -123,6 +128,7 @@ class Bucket:
     rules: tuple[Rule, ...] = ()
     namespace: bool = False
     owners: bool = False
+    neighbours: bool = False
 
 
 EMPTY = Bucket()
