@@ -100,7 +100,7 @@ class Service:
                     raise Unknown(NO_CLUSTER)
                 found[ref] = self._neighbours.find(namespace, ref, max(0.0, ends - time.monotonic()))
             except Unknown as error:
-                found[ref] = Found(lacking=str(error))
+                found[ref] = Found(lacking=str(error), failed=True)
         return found
 
     def _namespace(self, name: str, timeout: float) -> plain.Missing | dict[str, object]:

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from webhook.checks import (
     api_list_scope,
     approved_image,
+    autoscaling,
     dedicated_nodes,
+    disruption_budget,
     dns_config,
     image_pull,
     job_cleanup,
@@ -57,7 +59,9 @@ CHECKS: Mapping[str, Module] = MappingProxyType(
         for module in (
             api_list_scope,
             approved_image,
+            autoscaling,
             dedicated_nodes,
+            disruption_budget,
             dns_config,
             image_pull,
             job_cleanup,

@@ -39,10 +39,14 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The objects that were found; `lacking` says why there may be others, '' where these are all there are."""
+    """The objects that were found; `lacking` says why there may be others, '' where these are all there are.
+
+    `failed`: others may be there since a look-up failed, and not since nobody looks further than the files.
+    """
 
     objects: tuple[Mapping[str, Any], ...] = ()
     lacking: str = ""
+    failed: bool = False
 
 
 Neighbours = Mapping[Ref, Found]
@@ -58,4 +62,5 @@ def together(parts: Iterable[Found]) -> Found:
     """Return all objects of several places; others may be elsewhere where any part says so."""
     listed = list(parts)
     lacking = next((part.lacking for part in listed if part.lacking), "")
-    return Found(tuple(obj for part in listed for obj in part.objects), lacking)
+    objects = tuple(obj for part in listed for obj in part.objects)
+    return Found(objects, lacking, any(part.failed for part in listed))

@@ -12,9 +12,10 @@ import yaml
 import webhook.checks
 from webhook.checks import CHECKS, Module
 from webhook.checks.check import Check
-from webhook.model.decision import Violation
+from webhook.model.decision import Unsure, Violation
+from webhook.model.neighbours import Found, Ref
 from webhook.model.patch import Draft, apply
-from webhook.model.pods import group_of, subjects
+from webhook.model.pods import Subject, group_of, subjects
 from webhook.packs.schema import pack_schema
 
 ROOM = Path(webhook.checks.__file__).parent
@@ -45,19 +46,36 @@ def wrapped(case: dict[str, Any]) -> list[tuple[str, dict[str, Any], str]]:
     ]
 
 
-def judged(check: Check, obj: dict[str, Any]) -> list[Violation]:
-    found: list[Violation] = []
-    for subject in subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", obj["metadata"].get("name", "x")):
+def seen(check: Check, obj: dict[str, Any], case: dict[str, Any]) -> tuple[Subject, ...]:
+    """Return the subjects of an object, and beside them the `neighbours` of a case; `lacking` says that more may be."""
+    found = subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", obj["metadata"].get("name", "x"))
+    others = case.get("neighbours", ())
+
+    def beside(subject: Subject) -> dict[Ref, Found]:
+        named = ((group_of(o["apiVersion"]), o["kind"], o["metadata"]["name"], o) for o in others)
+        among = list(named)
+        return {
+            ref: Found(
+                tuple(o for *key, o in among if ref.fits(*key)), case.get("lacking", ""), case.get("failed", False)
+            )
+            for ref in (check.seeks(subject) if check.seeks else ())
+        }
+
+    return tuple(subject.beside(beside(subject)) for subject in found)
+
+
+def judged(check: Check, obj: dict[str, Any], case: dict[str, Any]) -> list[Violation | Unsure]:
+    found: list[Violation | Unsure] = []
+    for subject in seen(check, obj, case):
         found += check.subject(subject) if check.subject else []
         for pod in subject.pods if check.pod else ():
             found += check.pod(pod)
     return found
 
 
-def fixed(check: Check, obj: dict[str, Any]) -> Draft:
+def fixed(check: Check, obj: dict[str, Any], case: dict[str, Any]) -> Draft:
     draft = Draft.of(obj)
-    name = obj["metadata"].get("name", "x")
-    for subject in subjects(draft.document, group_of(obj["apiVersion"]), obj["kind"], "shop", name):
+    for subject in seen(check, draft.document, case):
         if check.fix_subject is not None:
             check.fix_subject(subject, draft)
         for pod in subject.pods if check.fix is not None else ():
@@ -79,7 +97,11 @@ def test_a_case_finds_exactly_what_it_says_and_where(
     module: Module, case: dict[str, Any], what: str, obj: dict[str, Any], at: str
 ) -> None:
     check = module.build({**module.DEFAULTS, **case.get("params", {})})
-    found = judged(check, obj)
+    said = judged(check, obj, case)
+    found = [violation for violation in said if isinstance(violation, Violation)]
+    unsure = [one.why for one in said if isinstance(one, Unsure)]
+    assert len(unsure) == len(case.get("unsure", ()))
+    assert all(part in why for part, why in zip(case.get("unsure", ()), unsure, strict=True)), unsure
     wanted = case["findings"]
     assert sorted(v.pointer for v in found) == sorted(at + entry["pointer"] for entry in wanted)
     rest = list(found)
@@ -96,13 +118,13 @@ def test_a_fix_makes_what_the_case_says_and_a_second_one_changes_nothing(
 ) -> None:
     check = module.build({**module.DEFAULTS, **case.get("params", {})})
     before = copy.deepcopy(obj)
-    draft = fixed(check, obj)
+    draft = fixed(check, obj, case)
     assert obj == before, "a fix writes into the draft, never into the object"
     kept = {"object": case["fixed"]} if "object" in case else {"pod": {**case["fixed"]}}
     [(_, wanted, _)] = [row for row in wrapped(kept) if row[0] == what]
     assert draft.document == wanted
     assert apply(obj, draft.operations) == draft.document
-    assert fixed(check, draft.document).operations == []
+    assert fixed(check, draft.document, case).operations == []
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -151,7 +151,9 @@ def test_every_pack_in_force_refuses_the_sample_that_has_its_name(rules: Ruleset
 
 def test_no_rule_fails_on_a_sample_and_no_two_fixes_quarrel(rules: Ruleset, before: Before) -> None:
     for place, one in before(rules, MANIFESTS).items():
-        assert (one.decision.errors, one.decision.unknown) == ((), ()), place
+        # most samples bring no budget, and whether a cluster has one, files don't say
+        unknown = [fault for fault in one.decision.unknown if fault.rule != "disruption-budget"]
+        assert (one.decision.errors, unknown) == ((), []), place
         assert (one.mended.errors, one.mended.unknown, one.mended.conflicts) == ((), (), ()), place
 
 

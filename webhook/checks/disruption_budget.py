@@ -1,0 +1,298 @@
+"""A drained node takes no service down.
+
+## What it does
+Asks of every workload with several replicas that one PodDisruptionBudget selects its pods, and lets some of them go,
+and not all.
+
+- **None**: nothing keeps those who drain nodes, or shrink the cluster, from taking all replicas at once.
+- **Several**: a pod that two budgets select cannot be evicted at all; the API server answers every try with an error.
+- **No disruption allowed**: the node of such a pod can never be drained, until somebody forces it, at night. So it is
+  with `maxUnavailable: 0`, with `minAvailable: 100%`, with a `minAvailable` of as many replicas as there are, and with
+  a budget that says neither.
+- **All allowed**: `minAvailable: 0`, or a `maxUnavailable` of all replicas, protects nothing.
+
+It counts as Kubernetes does: percentages are rounded up, of replicas that must be there as of those that may be
+missing. `minAvailable: 90%` of three replicas are three. Where an autoscaler sets the number of replicas, its
+`minReplicas` counts, for the nodes are drained at night too.
+
+Judged are workloads with `spec.replicas` that no controller made, and PodDisruptionBudgets, with the workloads that
+they select. What belongs together is looked for among the files (or in the wrapper), and in a cluster in the namespace.
+A workload whose budget may be where nobody looked is *unknown*: the rule's `onUnknown` decides. DaemonSets and Jobs
+are not judged: draining leaves the first alone, and the second begin again.
+
+In a cluster, a budget has to be there before its workload, or with it where the rule only warns: Helm and Argo CD send
+budgets first, `kubectl apply -f` what stands first in the file.
+
+## Why
+Nodes are drained every week, for their updates and by autoscalers. Without a budget, that is an outage whenever two
+replicas happened to stand on the nodes of the same batch. With one that allows nothing, the update of the cluster
+stands still, and somebody deletes pods by hand.
+
+## Example
+Three of three replicas have to be there.
+```yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: cart}}
+  template:
+    metadata: {labels: {app: cart}}
+    spec:
+      containers: [{name: cart, image: "registry.example/shop/cart:4.0.2"}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: cart, namespace: shop}
+spec:
+  minAvailable: 3
+  selector: {matchLabels: {app: cart}}
+```
+
+## Use instead
+```yaml
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: cart, namespace: shop}
+spec:
+  maxUnavailable: 1
+  selector: {matchLabels: {app: cart}}
+```
+
+## Parameters
+- `replicas` (default: 2): from how many replicas on a workload needs a budget. One replica is down while its node is
+  drained, with a budget or without.
+- `missing` (default: 1): how many replicas a manifest is taken to have that says nothing and has no autoscaler.
+- `evictUnhealthy` (default: false): whether budgets have to say `unhealthyPodEvictionPolicy: AlwaysAllow`, so that pods
+  that run and are never ready don't hold up a drain.
+
+```yaml
+params:
+  replicas: 3
+  evictUnhealthy: true
+```
+
+## Fix
+None. A budget is an object of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from webhook.checks.check import Check
+from webhook.model.affinity import matches
+from webhook.model.decision import Unsure, Violation
+from webhook.model.neighbours import Found, Ref
+from webhook.model.pods import Pod, Subject, mapping, subjects
+from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, replicas, scaled_by, whole
+
+ID = "disruption-budget"
+PARAMS: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "replicas": {
+            "type": "integer",
+            "minimum": 2,
+            "description": "From how many replicas on a workload needs a budget.",
+        },
+        "missing": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "How many replicas a manifest is taken to have that says nothing and has no autoscaler.",
+        },
+        "evictUnhealthy": {
+            "type": "boolean",
+            "description": "Budgets have to say unhealthyPodEvictionPolicy: AlwaysAllow.",
+        },
+    },
+}
+DEFAULTS: dict[str, Any] = {"replicas": 2, "missing": 1, "evictUnhealthy": False}
+KINDS: tuple[str, ...] = ("PodDisruptionBudget",)
+READS: tuple[str, ...] = ("object",)
+
+BUDGETS = Ref("policy/v1", "PodDisruptionBudget")
+# what a controller makes (ReplicaSets) has no budget of its own
+_SELECTED = tuple(
+    Ref(version, kind)
+    for (_, kind), version in WITH_REPLICAS.items()
+    if kind not in ("ReplicaSet", "ReplicationController")
+)
+_NONE, _ALL = "budget allows no disruption", "budget protects nothing"
+_SOME = "maxUnavailable of at least 1, and below the number of replicas"
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """The parameters of one rule."""
+
+    replicas: int
+    missing: int
+    unhealthy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A PodDisruptionBudget: its name, its spec, and the field that counts (`maxUnavailable` comes first)."""
+
+    name: str
+    spec: Mapping[str, Any]
+    field: str
+
+    @property
+    def text(self) -> str:
+        """Return what it says: `minAvailable: 3`."""
+        return f"{self.field}: {self.spec[self.field]}" if self.field else "neither minAvailable nor maxUnavailable"
+
+    def allowed(self, count: int) -> int | None:
+        """Return how many of `count` pods may be missing; None where what is written is no number.
+
+        As getExpectedPodCount of pkg/controller/disruption: percentages of replicas are rounded up on both sides.
+        """
+        if not self.field:
+            return 0
+        amount = _scaled(self.spec[self.field], count)
+        if amount is None:
+            return None
+        return min(count, amount) if self.field == "maxUnavailable" else max(0, count - amount)
+
+
+def build(params: Mapping[str, Any]) -> Check:
+    """Return the check."""
+    standard = Standard(params["replicas"], params["missing"], params["evictUnhealthy"])
+    return Check(subject=partial(_judge, standard), seeks=partial(_seeks, standard))
+
+
+def _is_budget(subject: Subject) -> bool:
+    return (subject.group, subject.kind) == (BUDGETS.group, BUDGETS.kind)
+
+
+def _seeks(standard: Standard, subject: Subject) -> Iterator[Ref]:
+    if _is_budget(subject):
+        if _hangs(_budget(subject.object), standard.replicas):
+            yield from (*_SELECTED, AUTOSCALERS)
+    elif _judged(subject):
+        yield from (BUDGETS, AUTOSCALERS)
+
+
+def _judged(subject: Subject) -> bool:
+    stopped = mapping(subject.object.get("spec")).get("replicas") == 0
+    return (subject.group, subject.kind) in WITH_REPLICAS and bool(subject.pods) and not stopped
+
+
+def _judge(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
+    if _is_budget(subject):
+        yield from _itself(standard, subject)
+    elif _judged(subject):
+        scalers = scaled_by(subject, subject.neighbours.get(AUTOSCALERS, Found()))
+        count = replicas(subject, scalers, standard.missing)
+        if count is not None and count >= standard.replicas:
+            for pod in subject.pods:
+                yield from _workload(subject, pod, count)
+
+
+def _workload(subject: Subject, pod: Pod, count: int) -> Iterator[Violation | Unsure]:
+    known = subject.neighbours.get(BUDGETS, Found(lacking="not looked for"))
+    selecting = [b for b in map(_budget, known.objects) if matches(b.spec.get("selector"), pod.labels)]
+    at = f"{pod.pointer}/metadata/labels"
+    if not selecting and known.lacking:
+        yield Unsure(f"a PodDisruptionBudget for its {count} replicas: none is known; {known.lacking}")
+    elif not selecting:
+        labels = ", ".join(f"{key}={value}" for key, value in sorted(pod.labels.items())) or "no labels"
+        found = f"{count} replicas with {_short(labels)}, which no budget selects"
+        yield Violation(at, "no disruption budget", found, "a PodDisruptionBudget that selects the pods, and allows 1")
+    elif len(selecting) > 1:
+        found = "budgets " + ", ".join(sorted(budget.name for budget in selecting))
+        yield Violation(at, "several disruption budgets", found, "one PodDisruptionBudget for a pod")
+    else:
+        (budget,) = selecting
+        found = f"budget {budget.name}, {budget.text}, for {count} replicas"
+        yield from _verdict(budget.allowed(count), count, at, found)
+
+
+def _verdict(allowed: int | None, count: int, at: str, found: str) -> Iterator[Violation]:
+    if allowed == 0:
+        yield Violation(at, _NONE, found, _SOME)
+    elif allowed is not None and allowed >= count:
+        yield Violation(at, _ALL, found, _SOME)
+
+
+def _itself(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
+    budget, at = _budget(subject.object), f"{subject.pointer}/spec"
+    where = f"{at}/{budget.field}" if budget.field else at
+    selector = budget.spec.get("selector")
+    if not isinstance(selector, dict):
+        wanted = "the labels of the pods that it is for"
+        yield Violation(f"{at}/selector", "budget selects no pods", "no selector", wanted)
+    if standard.unhealthy and budget.spec.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+        found = f"unhealthyPodEvictionPolicy: {budget.spec.get('unhealthyPodEvictionPolicy', 'IfHealthyBudget')}"
+        wanted = "unhealthyPodEvictionPolicy: AlwaysAllow"
+        yield Violation(f"{at}/unhealthyPodEvictionPolicy", "unhealthy pods hold up a drain", found, wanted)
+    always = _always(budget)
+    if always is not None:
+        yield Violation(where, always, budget.text, _SOME)
+    elif isinstance(selector, dict) and _hangs(budget, standard.replicas):
+        yield from _selected(standard, subject, budget, where)
+
+
+def _selected(standard: Standard, subject: Subject, budget: Budget, at: str) -> Iterator[Violation | Unsure]:
+    """Judge a budget by the workloads that it selects: it may come after them."""
+    scalers = subject.neighbours.get(AUTOSCALERS, Found())
+    known, lacking = 0, scalers.lacking
+    for ref in _SELECTED:
+        found = subject.neighbours.get(ref, Found())
+        lacking = lacking or found.lacking
+        for obj in found.objects:
+            name = str(mapping(obj.get("metadata")).get("name") or "")
+            (workload, *_) = subjects(obj, ref.group, ref.kind, subject.namespace, name)
+            if not any(matches(budget.spec["selector"], pod.labels) for pod in workload.pods):
+                continue
+            known += 1
+            count = replicas(workload, scaled_by(workload, scalers), standard.missing)
+            if count is not None and count >= standard.replicas:
+                text = f"{budget.text}, and {ref.kind} {name} has {count} replicas"
+                yield from _verdict(budget.allowed(count), count, at, text)
+    if not known and lacking:
+        yield Unsure(f"the replicas of the pods that it selects: {lacking}")
+
+
+def _budget(obj: Mapping[str, Any]) -> Budget:
+    spec = mapping(obj.get("spec"))
+    fields = (field for field in ("maxUnavailable", "minAvailable") if spec.get(field) is not None)
+    return Budget(str(mapping(obj.get("metadata")).get("name") or ""), spec, next(fields, ""))
+
+
+def _always(budget: Budget) -> str | None:
+    """Return what is wrong with a budget for any number of replicas; None where it hangs on their number."""
+    few, many = budget.allowed(1), budget.allowed(1_000_000)
+    if few == many == 0:
+        return _NONE
+    return _ALL if many == 1_000_000 else None
+
+
+def _hangs(budget: Budget, least: int) -> bool:
+    """Say whether the verdict on a budget hangs on the number of replicas, from `least` on.
+
+    Beyond 200 a percentage that was right stays right, and a number of pods that was is too.
+    """
+    fine = all(0 < (budget.allowed(count) or 0) < count for count in range(least, max(200, 2 * least)))
+    return not fine and _always(budget) is None
+
+
+def _scaled(value: object, count: int) -> int | None:
+    """Return an IntOrString of `count`, percentages rounded up; None for what Kubernetes would refuse."""
+    if isinstance(value, str):
+        digits = value.removesuffix("%")
+        if digits == value or not (digits.isascii() and digits.isdigit()) or len(digits) > 3:
+            return None
+        return -(-count * int(digits) // 100)
+    return whole(value)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 120 else text[:120] + "…"
