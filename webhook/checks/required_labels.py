@@ -54,7 +54,8 @@ Each entry has
 - `places`, a list of `workload`, `template` and `namespace`; default `[workload]`,
 - `pattern`, a regular expression (RE2) that the whole value fits; any value does where there is none,
 - `hint`, what is wanted, in words; it stands in the message in place of the pattern,
-- `default`, what the fix writes where there is none. It has to fit the pattern.
+- `fromNamespace`, the key of a label or an annotation of the namespace, whose value the fix writes where there is none,
+- `default`, what the fix writes where there is none, and the namespace has none either. It has to fit the pattern.
 
 An owner that somebody can call, on whatever runs and on its namespace:
 
@@ -68,12 +69,15 @@ params:
       places: [workload, namespace]
       pattern: '[^@\\s]+@acme\\.example|\\+[0-9][0-9 -]{6,20}'
       hint: an e-mail address of ours, or a telephone number such as +49 30 1234567
+      fromNamespace: acme.example/owner
 ```
 
 ## Fix
-Writes `default` where the label or annotation is missing. A value that is there and does not fit stays, for it says
-something to somebody. Defaults are those of the parameters; what the namespace has is not copied to its workloads. On
-an update the metadata of the workload stays as its author wrote it, and that of a template changes only with the pods.
+Writes the value that the namespace has under `fromNamespace`, or else `default`, where the label or annotation is
+missing. A value that is there and does not fit stays, for it says something to somebody; one of the namespace that does
+not fit is not copied. Namespaces are read from the cluster, or from among the files; of one that cannot be read nothing
+is copied. On an update the metadata of the workload stays as its author wrote it, and that of a template changes only
+with the pods.
 """
 
 from __future__ import annotations
@@ -88,6 +92,7 @@ import re2
 from webhook.checks.check import Check, ParamError
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
+from webhook.model.neighbours import NAMESPACE, Neighbours, Ref, namespace
 from webhook.model.patch import Draft
 from webhook.model.pods import KINDS as WORKLOADS
 from webhook.model.pods import Pod, Subject, mapping
@@ -115,6 +120,10 @@ def _asked(what: str) -> dict[str, Any]:
                 },
                 "pattern": {"type": "string", "description": "A regular expression (RE2) that the whole value fits."},
                 "hint": {"type": "string", "description": "What is wanted, in words."},
+                "fromNamespace": {
+                    "type": "string",
+                    "description": "The key of the namespace's label or annotation that the fix copies.",
+                },
                 "default": {"type": "string", "description": "What the fix writes where there is none."},
             },
         },
@@ -147,7 +156,19 @@ class Asked:
     places: frozenset[str]
     fits: Callable[[str], object]
     wanted: str
+    inherited: str
     default: str | None
+
+    def value(self, neighbours: Neighbours) -> str | None:
+        """Return what the fix writes: the namespace's own value where it fits, else the default; None for nothing."""
+        held = (mapping(meta.get(field)).get(self.inherited) for meta in _namespaces(neighbours) for field in _FIELDS)
+        return next(filter(self.takes, held), self.default)
+
+    def takes(self, value: object) -> bool:
+        """Say whether a value of the namespace's can be written here."""
+        if not isinstance(value, str) or not value or not self.fits(value):
+            return False
+        return self.field == "annotations" or bool(_LABEL.fullmatch(value))
 
 
 def build(params: Mapping[str, Any]) -> Check:
@@ -166,14 +187,30 @@ def build(params: Mapping[str, Any]) -> Check:
         raise ParamError(problems)
     all_asked = tuple(asked)
     return Check(
-        subject=partial(_subject, all_asked), fix=partial(_fix_pod, all_asked), fix_subject=partial(_fix, all_asked)
+        subject=partial(_subject, all_asked),
+        fix=partial(_fix_pod, all_asked),
+        fix_subject=partial(_fix, all_asked),
+        seeks=_seeks if any(entry.inherited for entry in all_asked) else None,
     )
 
 
+def _seeks(subject: Subject) -> tuple[Ref, ...]:
+    return (namespace(subject.namespace),) if subject.namespace and (subject.group, subject.kind) != NAMESPACE else ()
+
+
+def _namespaces(neighbours: Neighbours) -> Iterator[Mapping[str, Any]]:
+    """Yield the metadata of the namespace, where it is known."""
+    for ref, found in neighbours.items():
+        if (ref.group, ref.kind) == NAMESPACE:
+            yield from (mapping(obj.get("metadata")) for obj in found.objects)
+
+
 def _problems(field: str, entry: Mapping[str, Any], names: set[str]) -> Iterator[tuple[tuple[str, ...], str]]:
-    name, default = entry["name"], entry.get("default")
+    name, default, inherited = entry["name"], entry.get("default"), entry.get("fromNamespace")
     if not _NAME.fullmatch(name):
         yield ("name",), f"{name!r} is no key of {field}; wanted for instance acme.example/owner"
+    if inherited is not None and not _NAME.fullmatch(inherited):
+        yield ("fromNamespace",), f"{inherited!r} is no key of a label or annotation; wanted for instance {name}"
     if name in names:
         yield ("name",), f"{name!r} is asked for twice; one entry can name several `places`"
     if "places" in entry and not entry["places"]:
@@ -204,6 +241,7 @@ def _compiled(field: str, entry: Mapping[str, Any]) -> Asked:
         frozenset(entry.get("places", ["workload"])),
         _pattern(entry),
         wanted,
+        entry.get("fromNamespace", ""),
         entry.get("default"),
     )
 
@@ -218,7 +256,7 @@ def _subject(asked: tuple[Asked, ...], subject: Subject) -> Iterator[Violation]:
 def _metadata(subject: Subject) -> Iterator[tuple[Mapping[str, Any], str, frozenset[str]]]:
     """Yield each metadata of a subject, with its pointer and what it is; that of a Pod is both."""
     own, at = mapping(subject.object.get("metadata")), f"{subject.pointer}/metadata"
-    if (subject.group, subject.kind) == ("", "Namespace"):
+    if (subject.group, subject.kind) == NAMESPACE:
         yield own, at, frozenset({"namespace"})
         return
     row = WORKLOADS.get((subject.group, subject.kind))
@@ -248,19 +286,25 @@ def _judge(entry: Asked, metadata: Mapping[str, Any], at: str) -> Iterator[Viola
 def _fix(asked: tuple[Asked, ...], subject: Subject, draft: Draft) -> None:
     for metadata, at, places in _metadata(subject):
         if places & {"workload", "namespace"}:
-            _write(asked, metadata, at, places, draft)
+            _write(asked, metadata, at, places, subject.neighbours, draft)
 
 
 def _fix_pod(asked: tuple[Asked, ...], pod: Pod, draft: Draft) -> None:
-    _write(asked, pod.metadata, f"{pod.pointer}/metadata", frozenset({"template"}), draft)
+    _write(asked, pod.metadata, f"{pod.pointer}/metadata", frozenset({"template"}), pod.neighbours, draft)
 
 
 def _write(
-    asked: tuple[Asked, ...], metadata: Mapping[str, Any], at: str, places: frozenset[str], draft: Draft
+    asked: tuple[Asked, ...],
+    metadata: Mapping[str, Any],
+    at: str,
+    places: frozenset[str],
+    neighbours: Neighbours,
+    draft: Draft,
 ) -> None:
     for entry in asked:
         there = metadata.get(entry.field)
-        if entry.default is None or not entry.places & places or not (there is None or isinstance(there, dict)):
+        if not entry.places & places or not (there is None or isinstance(there, dict)):
             continue
-        if mapping(there).get(entry.name) in (None, ""):
-            draft.put(pointers.join(at, entry.field, entry.name), entry.default)
+        value = entry.value(neighbours) if mapping(there).get(entry.name) in (None, "") else None
+        if value is not None:
+            draft.put(pointers.join(at, entry.field, entry.name), value)
