@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from webhook import settings, sources
-from webhook.checks import CHECKS, cel
+from webhook.checks import CHECKS, Module, cel
 from webhook.cli.judge import judge
 from webhook.cli.objects import read
 from webhook.cli.report import json as report
@@ -26,6 +26,8 @@ from webhook.main import commands, main
 from webhook.model import answer
 from webhook.model.decision import Decision
 from webhook.model.kinds import CLUSTER_SCOPED
+from webhook.model.neighbours import Ref
+from webhook.model.pods import KINDS, group_of, subjects
 from webhook.model.review import Review
 from webhook.observe.metrics import Metrics
 from webhook.packs import schema
@@ -254,13 +256,6 @@ def test_the_readme_names_all_other_packs_and_their_checks(shipped: list[tuple[s
     assert [name for name, spec in specs.items() if spec["mode"] != "dry-run"] == ["containerization"]
 
 
-def test_what_the_readme_says_is_not_there_yet_is_not_there() -> None:
-    text = (ROOT / "README.md").read_text().partition("Not there yet: ")[2].partition("\n\n")[0]
-    missing = re.findall(r"`([a-z-]+)`", text)
-    assert missing
-    assert not set(missing) & set(CHECKS)
-
-
 # -- what is said about running it --------------------------------------------------------------------------------
 
 
@@ -303,6 +298,45 @@ def test_the_webhooks_for_a_cluster_list_the_kinds_that_the_shipped_packs_concer
     ours = [document for document in pages if "webhooks" in document]
     wanted = configurations("https://plimsoll.example", b"", ruleset(shipped).concerned())
     assert listed(ours) == {rule for rule in listed(wanted) if kubernetes_has(rule[1])}
+
+
+def test_the_rights_in_a_cluster_are_those_that_facts_are_read_with() -> None:
+    [role] = [
+        document
+        for place, text in YAML
+        if "cluster.md" in place
+        for document in documents(text)
+        if document["kind"] == "ClusterRole"
+    ]
+    given = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group, resource, verb in product(rule["apiGroups"], rule["resources"], rule["verbs"])
+    }
+    makers = {tuple(owner.split("/")) for row in KINDS.values() for owner in row.owners}
+    makers |= {("", "ReplicationController"), ("apps", "ReplicaSet"), ("apps", "StatefulSet"), ("apps", "DaemonSet")}
+    makers |= {("batch", "Job")}
+    owners = {(group, RESOURCES[group, kind], "get") for group, kind in makers if kubernetes_has(group)}
+    sought = {ref for module in CHECKS.values() for ref in beside(module)}
+    assert {"PodDisruptionBudget", "HorizontalPodAutoscaler", "Namespace"} <= {ref.kind for ref in sought}
+    neighbours = {
+        (ref.group, RESOURCES[ref.group, ref.kind], "get" if ref.name else "list")
+        for ref in sought
+        if kubernetes_has(ref.group)
+    }
+    assert given == {("", "namespaces", "get")} | owners | neighbours
+
+
+def beside(module: Module) -> set[Ref]:
+    """Return what a check looks for beside the objects of its own cases."""
+    cases = yaml.safe_load((ROOT / "webhook" / "checks" / f"{module.ID}.cases.yaml").read_text())
+    found: set[Ref] = set()
+    for case in cases:
+        seeks = module.build({**module.DEFAULTS, **case.get("params", {})}).seeks
+        obj = case.get("object") or {"apiVersion": "v1", "kind": "Pod", **case["pod"]}
+        for subject in subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", "x"):
+            found |= set(seeks(subject)) if seeks else set()
+    return found
 
 
 def listed(configured: list[dict[str, Any]]) -> set[tuple[str, str, str, str, str]]:

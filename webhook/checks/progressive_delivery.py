@@ -3,10 +3,10 @@
 ## What it does
 In the scope of the rule, services are released by [Argo Rollouts](https://argo-rollouts.readthedocs.io).
 
-- **A Deployment** is a finding: it rolls a release out to everybody, however bad it is. One with `replicas: 0` passes.
-  So does, by that, the Deployment that a Rollout refers to in `workloadRef` and has taken over: it waits at 0
-  replicas. What a Rollout in another object refers to cannot be seen while one object is judged; as long as both run,
-  during a migration, the Deployment needs an exemption with an end.
+- **A Deployment** is a finding: it rolls a release out to everybody, however bad it is. One with `replicas: 0` passes,
+  and so does one that a Rollout refers to by `workloadRef`, for as long as both run during a migration. The Rollout is
+  looked for among the files (or in the wrapper), and in a cluster in the namespace; it has to be there first. Where
+  Rollouts cannot be read, the Deployment is a finding.
 - **A canary** begins with a small step, and something waits or looks before everybody gets the release. Small is a
   `setWeight` of at most `maxFirstWeight` percent (of `maxTrafficWeight`, where the traffic router has one), a
   `setHeaderRoute` or `setMirrorRoute`, or an `experiment`. After it and before the weight is 100, there has to be a
@@ -93,7 +93,8 @@ from typing import Any
 
 from webhook.checks.check import Check
 from webhook.model.decision import Violation
-from webhook.model.pods import Subject, listing, mapping
+from webhook.model.neighbours import Found, Ref
+from webhook.model.pods import Subject, group_of, listing, mapping
 
 ID = "progressive-delivery"
 PARAMS: dict[str, Any] = {
@@ -118,6 +119,7 @@ DEFAULTS: dict[str, Any] = {"maxFirstWeight": 20, "strategies": ["canary", "blue
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("object", "replicas")
 
+ROLLOUTS = Ref("argoproj.io/v1alpha1", "Rollout")
 AT_ONCE = "everybody gets a release at once"
 
 
@@ -140,11 +142,23 @@ def build(params: Mapping[str, Any]) -> Check:
         elif (subject.group, subject.kind) == ("argoproj.io", "Rollout"):
             yield from _rollout(subject, most, strategies)
 
-    return Check(subject=judge)
+    return Check(subject=judge, seeks=lambda subject: (ROLLOUTS,) if _runs(subject) else ())
+
+
+def _runs(subject: Subject) -> bool:
+    is_deployment = (subject.group, subject.kind) == ("apps", "Deployment")
+    return is_deployment and mapping(subject.object.get("spec")).get("replicas") != 0
+
+
+def _refers(rollout: Mapping[str, Any], subject: Subject) -> bool:
+    reference = mapping(mapping(rollout.get("spec")).get("workloadRef"))
+    named = (group_of(reference.get("apiVersion")), reference.get("kind"), reference.get("name"))
+    return named == (subject.group, subject.kind, subject.name)
 
 
 def _deployment(subject: Subject) -> Iterator[Violation]:
-    if mapping(subject.object.get("spec")).get("replicas") != 0:
+    rollouts = subject.neighbours.get(ROLLOUTS, Found()).objects
+    if _runs(subject) and not any(_refers(rollout, subject) for rollout in rollouts):
         wanted = "a Rollout of argoproj.io; the Deployment that it refers to by workloadRef has 0 replicas"
         yield Violation(f"{subject.pointer}/spec/replicas", AT_ONCE, "a Deployment that runs pods", wanted)
 

@@ -77,7 +77,9 @@ def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
     if bucket.neighbours:
         kind = review.kind
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
-        sought = frozenset(seeks(bucket.rules, found[0]))  # what is wrapped has its neighbours in another cluster
+        sought = frozenset(
+            seeks(ruleset, bucket.rules, review, found[0])
+        )  # what is wrapped has its neighbours in another cluster
         if namespaced(review) and any((ref.group, ref.kind) == NAMESPACE for ref in sought):
             names.add("namespace")
         sought = frozenset(ref for ref in sought if (ref.group, ref.kind) != NAMESPACE)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from webhook.checks.cel import Program
-from webhook.engine.view import View, controller
+from webhook.engine.view import View, made_by_a_workload
 from webhook.errors import RuleError
 from webhook.model.decision import Unsure, Violation
-from webhook.model.pods import LISTS, group_of
+from webhook.model.pods import LISTS
 from webhook.packs.match import Lacking, matches
 from webhook.packs.rule import Rule
 
@@ -19,7 +19,7 @@ def in_scope(rule: Rule, view: View, number: int) -> bool | Lacking:
     subject = view.subjects[number]
     if (subject.group, subject.kind) not in rule.kinds:
         return False
-    if rule.on_workload and _made_by_a_workload(rule, view, number):
+    if rule.on_workload and made_by_a_workload(rule, subject, view.ruleset.kinds):
         return False
     lacking: Lacking | None = None
     for scope in rule.scopes:
@@ -128,21 +128,3 @@ def _said(says: Program | None, activation: object) -> str:
     except RuleError:
         return ""
     return str(text)
-
-
-def _made_by_a_workload(rule: Rule, view: View, number: int) -> bool:
-    """Say whether the controller of another workload made the subject, which is where the rule judges.
-
-    A Pod counts as itself where the rule names the kind Pod. An owner counts only where such a controller makes
-    objects of this kind, so that no made-up ownerReference takes a workload out of a rule's sight.
-    """
-    subject = view.subjects[number]
-    row = view.ruleset.kinds.get((subject.group, subject.kind))
-    owner = controller(subject.object)
-    if row is None or owner is None:
-        return False
-    made_by = (group_of(owner.get("apiVersion")), owner.get("kind"))
-    if (subject.group, subject.kind) == ("", "Pod"):
-        named = any(scope.kinds is not None and ("", "Pod") in scope.kinds for scope in rule.scopes)
-        return not named and made_by != ("", "Pod") and made_by in view.ruleset.kinds
-    return "/".join(map(str, made_by)) in row.owners

@@ -12,11 +12,12 @@ from webhook.errors import RuleError
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.neighbours import NAMESPACE, Found, Neighbours, Ref, together
-from webhook.model.pods import Pod, Subject, mapping, subjects
+from webhook.model.pods import Kinds, Pod, Subject, group_of, mapping, subjects
 from webhook.model.review import Review
-from webhook.packs.match import Known, narrow
+from webhook.packs.match import Known, matches, narrow
 from webhook.packs.rule import Rule, Ruleset
 
+NOT_KNOWN = Known("not asked yet", "not asked yet")
 UNASKED = "no reader of the cluster is at hand"
 
 
@@ -49,7 +50,10 @@ class View:
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
         seeking = tuple(rule for rule in rules if rule.seeks)
         if seeking:
-            found = tuple(subject.beside(_neighbours(seeking, subject, found, facts)) for subject in found)
+            found = tuple(
+                subject.beside(_neighbours(seeks(ruleset, seeking, review, subject), subject, found, facts))
+                for subject in found
+            )
         return cls(ruleset, review, facts, obj, rules, found)
 
     @property
@@ -162,18 +166,22 @@ def controller(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def seeks(rules: Iterable[Rule], subject: Subject) -> Iterator[Ref]:
-    """Yield what the checks of rules look for beside a subject; some of it more than once."""
+def seeks(ruleset: Ruleset, rules: Iterable[Rule], review: Review, subject: Subject) -> Iterator[Ref]:
+    """Yield what the checks of the rules look for beside a subject, some of it more than once.
+
+    Nothing is looked for where a rule will not be asked: of another kind, outside its scope, made by a controller.
+    """
     for rule in rules:
-        if rule.check is not None and rule.check.seeks is not None and (subject.group, subject.kind) in rule.kinds:
+        if rule.check is None or rule.check.seeks is None or (subject.group, subject.kind) not in rule.kinds:
+            continue
+        out = any(matches(scope, review, subject, NOT_KNOWN) is False for scope in rule.scopes)
+        if not out and not (rule.on_workload and made_by_a_workload(rule, subject, ruleset.kinds)):
             yield from rule.check.seeks(subject)
 
 
-def _neighbours(rules: tuple[Rule, ...], subject: Subject, among: tuple[Subject, ...], facts: Facts) -> Neighbours:
+def _neighbours(sought: Iterable[Ref], subject: Subject, among: tuple[Subject, ...], facts: Facts) -> Neighbours:
     """Return what is known of all that the rules look for: from the same wrapper, and from the facts."""
-    return {
-        ref: together((_within(ref, subject, among), _outside(ref, subject, facts))) for ref in seeks(rules, subject)
-    }
+    return {ref: together((_within(ref, subject, among), _outside(ref, subject, facts))) for ref in sought}
 
 
 def _within(ref: Ref, subject: Subject, among: tuple[Subject, ...]) -> Found:
@@ -198,6 +206,23 @@ def _outside(ref: Ref, subject: Subject, facts: Facts) -> Found:
     if isinstance(facts.namespace, Missing):
         return Found(lacking=facts.namespace.reason or UNASKED)
     return Found((facts.namespace,))
+
+
+def made_by_a_workload(rule: Rule, subject: Subject, kinds: Kinds) -> bool:
+    """Say whether the controller of another workload made a subject, which is where a rule on workloads judges.
+
+    A Pod counts as itself where the rule names the kind Pod. An owner counts only where such a controller makes
+    objects of this kind, so that no made-up ownerReference takes a workload out of a rule's sight.
+    """
+    row = kinds.get((subject.group, subject.kind))
+    owner = controller(subject.object)
+    if row is None or owner is None:
+        return False
+    made_by = (group_of(owner.get("apiVersion")), owner.get("kind"))
+    if (subject.group, subject.kind) == ("", "Pod"):
+        named = any(scope.kinds is not None and ("", "Pod") in scope.kinds for scope in rule.scopes)
+        return not named and made_by != ("", "Pod") and made_by in kinds
+    return "/".join(map(str, made_by)) in row.owners
 
 
 def _known(subject: Subject, review: Review, facts: Facts) -> Known:
