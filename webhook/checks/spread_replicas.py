@@ -267,7 +267,8 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     constraints = pod.spec.get("topologySpreadConstraints")
     if constraints is not None and not isinstance(constraints, list):
         return
-    count = spec.get("replicas", standard.missing)
+    written = spec.get("replicas")
+    count = standard.missing if written is None else written
     for topology in standard.topologies:
         if topology == HOSTNAME and _holds_a_port(pod):
             continue
