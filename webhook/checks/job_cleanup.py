@@ -4,20 +4,23 @@
 Judges each Job and CronJob by five rules, those named in `judge`:
 
 - `ttl`: a Job says by `ttlSecondsAfterFinished` when it is deleted, at most `maxTtlSeconds` after it has finished.
-  Also JobSets and Volcano Jobs. The Jobs of a CronJob need none: its history limits delete them. Nor do Jobs with an
-  annotation or label out of `removedBy`, by which another tool says that it deletes them itself: where Flux or Argo CD
-  keeps a Job, one that deletes itself is made again, and runs again.
+  Also JobSets, Volcano Jobs, and OpenKruise's BroadcastJobs. The Jobs of a CronJob need none: its history limits delete
+  them. Nor do Jobs with an annotation or label out of `removedBy`, by which another tool says that it deletes them
+  itself: where Flux or Argo CD keeps a Job, one that deletes itself is made again, and runs again.
 - `history`: a CronJob keeps at most `maxSuccessfulJobs` and `maxFailedJobs` of its Jobs. Where it says nothing, it
   keeps 3 and 1, as Kubernetes has it.
 - `concurrency`: its `concurrencyPolicy` is one of `concurrencyPolicies`. Where it says nothing, that is `Allow`.
 - `deadline`: its Jobs have `activeDeadlineSeconds`, at most what `maxDeadlineSeconds` says for `CronJob`; for Jobs by
-  themselves where it says so for `Job`. A deadline of the pod template counts too, for each try.
+  themselves, for those of a JobSet and for BroadcastJobs where it says so for `Job`. A deadline of the pod template
+  counts too, for each try. Volcano Jobs have no other.
 - `schedule`: its runs are at least `minMinutes` apart. The two closest count: `0,59 0,23 * * *` runs at 23:59 and again
   a minute later. Lists, ranges, steps, names, macros and `@every 90s` are read as Kubernetes reads them, and a schedule
   which it would refuse is passed over. Time zones make no difference. A suspended CronJob has no schedule to keep.
 
-A CronJob of OpenKruise (AdvancedCronJob) is judged likewise. The Jobs that a CronJob or JobSet made are not judged by
-themselves, nor are those made from one by hand (`kubectl create job --from=cronjob/report`): its limits hold for them.
+A CronJob of OpenKruise (AdvancedCronJob) is judged likewise, whether it makes Jobs or BroadcastJobs; `paused` suspends
+it. A BroadcastJob has its TTL and its deadline in `completionPolicy`; one of the type `Never` waits for new nodes, and
+has neither. The Jobs that a CronJob or JobSet made are not judged by themselves, nor are those made from one by hand
+(`kubectl create job --from=cronjob/report`): its limits hold for them.
 
 ## Why
 Finished Jobs stay in etcd, with their pods, until somebody deletes them. A Job a minute is 1,440 Jobs and pods a day,
@@ -97,7 +100,7 @@ from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.patch import Draft
-from webhook.model.pods import Subject, mapping
+from webhook.model.pods import Subject, listing, mapping
 
 RULES = ("ttl", "history", "concurrency", "deadline", "schedule")
 POLICIES = ("Allow", "Forbid", "Replace")
@@ -166,13 +169,19 @@ DEFAULTS: dict[str, Any] = {
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("object",)
 
-# where the Job stands in what makes Jobs by a schedule, below its spec
-_CRONJOBS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("batch", "CronJob"): ("jobTemplate", "spec"),
-    ("apps.kruise.io", "AdvancedCronJob"): ("template", "jobTemplate", "spec"),
+_BROADCAST = ("apps.kruise.io", "BroadcastJob")
+_JOB_SET = ("jobset.x-k8s.io", "JobSet")
+# where the Job stands in what makes Jobs by a schedule, below its spec; and which field keeps it from making any.
+# OpenKruise's: apis/apps/v1beta1, AdvancedCronJobSpec
+_CRONJOBS: Mapping[tuple[str, str], tuple[tuple[tuple[str, ...], ...], str]] = {
+    ("batch", "CronJob"): ((("jobTemplate", "spec"),), "suspend"),
+    ("apps.kruise.io", "AdvancedCronJob"): (
+        (("template", "jobTemplate", "spec"), ("template", "broadcastJobTemplate", "spec")),
+        "paused",
+    ),
 }
-# their controllers know `spec.ttlSecondsAfterFinished` as that of Jobs does
-_WITH_TTL = frozenset({("batch", "Job"), ("jobset.x-k8s.io", "JobSet"), ("batch.volcano.sh", "Job")})
+# their controllers know `ttlSecondsAfterFinished` as that of Jobs does
+_WITH_TTL = frozenset({("batch", "Job"), _JOB_SET, ("batch.volcano.sh", "Job"), _BROADCAST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,18 +243,34 @@ def _flaws(standard: Standard, subject: Subject) -> Iterator[Flaw]:
     if not isinstance(spec, dict):
         return
     if kind in _CRONJOBS:
-        yield from _cron_job(standard, spec, at)
-        path = _CRONJOBS[kind]
-        job = pointers.get(spec, path)
-        if isinstance(job, dict):
-            yield from _deadline(standard, "CronJob", job, pointers.join(at, *path))
+        paths, pause = _CRONJOBS[kind]
+        yield from _cron_job(standard, spec, at, spec.get(pause) is True)
+        for path in paths:
+            job = pointers.get(spec, path)
+            if isinstance(job, dict):
+                yield from _deadline(standard, "CronJob", job, pointers.join(at, *path), "broadcastJobTemplate" in path)
     if kind in _WITH_TTL and not _removed(standard, subject):
-        yield from _ttl(standard, spec, at)
-    if kind == ("batch", "Job"):
-        yield from _deadline(standard, "Job", spec, at)
+        yield from _ttl(standard, spec, at, kind == _BROADCAST)
+    if kind in (("batch", "Job"), _BROADCAST):
+        yield from _deadline(standard, "Job", spec, at, kind == _BROADCAST)
+    if kind == _JOB_SET:
+        for number, made in enumerate(listing(spec.get("replicatedJobs"))):
+            job = pointers.get(made, ("template", "spec"))
+            if isinstance(job, dict):
+                yield from _deadline(standard, "Job", job, f"{at}/replicatedJobs/{number}/template/spec")
 
 
-def _cron_job(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[Flaw]:
+def _policy(job: Mapping[str, Any], at: str, broadcast: bool) -> tuple[Mapping[str, Any], str] | None:
+    """Return what says when a Job ends and goes away, and where it stands; None for one that never ends."""
+    if not broadcast:
+        return job, at
+    # apis/apps/v1beta1 of OpenKruise, CompletionPolicy: both fields "only work for Always type"
+    policy = job.get("completionPolicy")
+    never = not isinstance(policy, dict | None) or mapping(policy).get("type") == "Never"
+    return None if never else (mapping(policy), f"{at}/completionPolicy")
+
+
+def _cron_job(standard: Standard, spec: Mapping[str, Any], at: str, paused: bool) -> Iterator[Flaw]:
     if "history" in standard.judge:
         for key, most in standard.limits.items():
             limit = _whole(spec.get(key))
@@ -258,7 +283,7 @@ def _cron_job(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[
         wanted = " or ".join(standard.policies)
         yield Flaw(Violation(f"{at}/concurrencyPolicy", "runs may overlap", found, wanted), standard.policies[0])
     schedule = spec.get("schedule")
-    if "schedule" in standard.judge and isinstance(schedule, str) and spec.get("suspend") is not True:
+    if "schedule" in standard.judge and isinstance(schedule, str) and not paused:
         apart = cron.shortest(schedule)
         if apart is not None and apart < standard.minutes:
             shown = f"{schedule!r}, runs {_minutes(apart)} apart"
@@ -266,10 +291,12 @@ def _cron_job(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[
             yield Flaw(Violation(f"{at}/schedule", "runs too often", shown, wanted))
 
 
-def _ttl(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[Flaw]:
-    if "ttl" not in standard.judge:
+def _ttl(standard: Standard, job: Mapping[str, Any], at: str, broadcast: bool) -> Iterator[Flaw]:
+    policy = _policy(job, at, broadcast)
+    if "ttl" not in standard.judge or policy is None:
         return
-    key, raw = "ttlSecondsAfterFinished", spec.get("ttlSecondsAfterFinished")
+    written, at = policy
+    key, raw = "ttlSecondsAfterFinished", written.get("ttlSecondsAfterFinished")
     ttl, wanted = _whole(raw), f"at most {standard.ttl} seconds"
     if raw is None:
         flaw = Violation(f"{at}/{key}", "stays after it has finished", f"no {key}", wanted)
@@ -279,16 +306,20 @@ def _ttl(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[Flaw]
         yield Flaw(flaw, standard.ttl)
 
 
-def _deadline(standard: Standard, kind: str, job: Mapping[str, Any], at: str) -> Iterator[Flaw]:
-    if "deadline" not in standard.judge or kind not in standard.deadlines:
+def _deadline(
+    standard: Standard, kind: str, job: Mapping[str, Any], at: str, broadcast: bool = False
+) -> Iterator[Flaw]:
+    policy = _policy(job, at, broadcast)
+    if "deadline" not in standard.judge or kind not in standard.deadlines or policy is None:
         return
     key, most = "activeDeadlineSeconds", standard.deadlines[kind]
-    deadline, wanted = job.get(key), f"at most {most} seconds"
+    written, place = policy
+    deadline, wanted = written.get(key), f"at most {most} seconds"
     of_pod = pointers.get(job, ("template", "spec", key))
     if deadline is None and of_pod is None:
-        yield Flaw(Violation(f"{at}/{key}", "no deadline", f"no {key}", wanted), most)
+        yield Flaw(Violation(f"{place}/{key}", "no deadline", f"no {key}", wanted), most)
         return
-    where, raw = (f"{at}/{key}", deadline) if deadline is not None else (f"{at}/template/spec/{key}", of_pod)
+    where, raw = (f"{place}/{key}", deadline) if deadline is not None else (f"{at}/template/spec/{key}", of_pod)
     seconds = _whole(raw)
     if seconds is not None and seconds > most:
         yield Flaw(Violation(where, "too late a deadline", f"{key}: {seconds}", wanted))

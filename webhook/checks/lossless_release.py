@@ -21,7 +21,8 @@ workers without ports are not asked, nor those with a port for metrics only. Ini
 Native sidecars (`restartPolicy: Always`) end after the containers they stand beside, and need no wait of their own.
 
 Jobs and CronJobs are never judged, nor bare Pods and ReplicaSets, which nobody rolls out. A Knative Service can have
-no hook; its queue-proxy drains. Some controllers differ, and are judged as they work:
+no hook; its queue-proxy drains. Nor are kinds that a company adds: how they replace their pods, nobody here knows. Some
+controllers differ, and are judged as they work:
 
 - StatefulSets and DaemonSets take a pod away before they make its successor. `maxUnavailableWithoutSurge` is for
   them. How many nodes a DaemonSet has is not in its manifest: a percentage is compared with a percentage only, but

@@ -14,7 +14,8 @@ Refuses what ties a service to the disk or the memory of one node, or lets it fi
 - a disk, which one node at a time can write, in the template of several replicas: `awsElasticBlockStore`, `azureDisk`,
   `cinder`, `fc`, `gcePersistentDisk`, `iscsi`, `rbd`, `vsphereVolume`. Whether a claim is ReadWriteOnce stands in the
   claim and not in the workload, so that claims are judged by their names, with `sharedClaims`. Both are judged when
-  the template is written, not when a workload is scaled;
+  the template is written, not when a workload is scaled, in every kind with `spec.replicas` but ReplicaSets, which
+  have theirs from a Deployment;
 - with `readOnlyRoot`, containers whose root file system can be written.
 
 PersistentVolumes of the types `hostPath` and `local` and hostPath volumes are the matter of `no-host-path`.
@@ -186,15 +187,8 @@ _DISKS = (
     "rbd",
     "vsphereVolume",
 )
-_REPLICATED = frozenset(
-    {
-        ("apps", "Deployment"),
-        ("apps", "StatefulSet"),
-        ("argoproj.io", "Rollout"),
-        ("apps.kruise.io", "CloneSet"),
-        ("apps.kruise.io", "StatefulSet"),
-    }
-)
+# a Deployment's ReplicaSets have its template, and would repeat what is said of it
+_REPEATING = ("apps", "ReplicaSet")
 _CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -315,7 +309,7 @@ def _subject(standard: Standard, subject: Subject) -> Iterator[Violation]:
             shown = name if isinstance(name, str) else None
             yield from _claim(standard, mapping(claim), f"{at}/volumeClaimTemplates/{number}", shown)
         replicas = spec.get("replicas")
-        if (subject.group, subject.kind) in _REPLICATED and isinstance(replicas, int) and replicas > 1:
+        if (subject.group, subject.kind) != _REPEATING and isinstance(replicas, int) and replicas > 1:
             for pod in subject.pods:
                 for volume in pod.volumes:
                     yield from _shared(standard, pod, volume, replicas)

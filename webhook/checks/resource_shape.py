@@ -345,7 +345,9 @@ def _read(value: object) -> Fraction | None:
 def _replicas(most: int, subject: Subject) -> Iterator[Violation]:
     kind = (subject.group, subject.kind)
     scaler = kind == ("autoscaling", "HorizontalPodAutoscaler")
-    if not most or not (scaler or kind in WORKLOADS) or _made(subject):
+    # a kind that a company added is a workload by its pods; scaled, it is seen as a Scale, which has none
+    workload = kind in WORKLOADS or subject.pods or subject.object.get("kind") == "Scale"
+    if not most or not (scaler or workload) or _made(subject):
         return
     key = "maxReplicas" if scaler else "replicas"
     replicas = mapping(subject.object.get("spec")).get(key)

@@ -3,8 +3,9 @@
 ## What it does
 Asks of every workload with several replicas that it says how they are spread: by `topologySpreadConstraints` or by
 `podAntiAffinity`, over nodes, and over whatever else is named in `topologies`. Judged are kinds with `spec.replicas`
-(Deployment, StatefulSet, ReplicaSet and ReplicationController, Argo Rollout, CloneSet, and a company's own kinds),
-wherever they stand; what such a workload's controller makes is not judged again.
+(Deployment, StatefulSet, ReplicaSet and ReplicationController, Argo Rollout, OpenKruise's CloneSet and StatefulSet, and
+a company's own kinds where they say it), wherever they stand; what such a workload's controller makes is not judged
+again.
 
 - **Its own pods**: a constraint counts only where its selector (`matchLabels` and `matchExpressions`) selects the
   labels of the very pod it stands in. `matchLabelKeys` and `mismatchLabelKeys` are taken into account:
@@ -267,7 +268,8 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     constraints = pod.spec.get("topologySpreadConstraints")
     if constraints is not None and not isinstance(constraints, list):
         return
-    count = spec.get("replicas", standard.missing)
+    written = spec.get("replicas")
+    count = standard.missing if written is None else written
     for topology in standard.topologies:
         if topology == HOSTNAME and _holds_a_port(pod):
             continue

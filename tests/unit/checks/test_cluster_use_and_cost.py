@@ -1,13 +1,17 @@
-"""Parameters of the checks of the packs cluster-use and cost that fit their schema and cannot be meant."""
+"""The checks of the packs cluster-use and cost: parameters that cannot be meant, and what no single object shows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from webhook.checks import CHECKS
 from webhook.checks.check import ParamError
+from webhook.model.decision import Decision
+from webhook.model.pods import row, table
+from webhook.packs.rule import Ruleset
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,17 @@ def test_a_parameter_that_cannot_be_meant_is_named(
     with pytest.raises(ParamError) as caught:
         module.build({**module.DEFAULTS, **params})
     assert [where for where, _ in caught.value.problems] == [path]
+
+
+def test_a_kind_that_a_company_adds_has_no_more_replicas_than_others_also_when_it_is_scaled(
+    judge: Callable[..., Decision], load: Callable[..., Ruleset]
+) -> None:
+    kinds = table([row("acme.example/Service:services:spec.template")])
+    rules = load("rules: [{name: shape, check: resource-shape, action: deny}]", kinds=kinds)
+    spec: dict[str, Any] = {"replicas": 1000, "template": {"spec": {"containers": []}}}
+    service = {"apiVersion": "acme.example/v1", "kind": "Service", "metadata": {"name": "x"}, "spec": spec}
+    assert [finding.violation.pointer for finding in judge(rules, service).findings] == ["/spec/replicas"]
+    scale = {**service, "apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 1000}}
+    of_service = {"group": "acme.example", "version": "v1", "resource": "services"}
+    said = judge(rules, scale, old={**scale, "spec": {"replicas": 1}}, resource=of_service, subResource="scale")
+    assert [finding.violation.pointer for finding in said.findings] == ["/spec/replicas"]

@@ -143,6 +143,41 @@ def test_every_controller_is_judged_as_it_replaces_pods(kind: str, strategy: dic
     assert [v.reason for v in found(obj)] == (["pods end before new ones are ready"] if missing else [])
 
 
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+def test_openkruises_namesakes_are_judged_like_the_kinds_of_kubernetes(kind: str) -> None:
+    for strategy in (
+        {},
+        {"rollingUpdate": {"maxUnavailable": 2}},
+        {"rollingUpdate": {"maxUnavailable": "20%"}},
+        {"rollingUpdate": {"maxUnavailable": "100%"}},
+        {"type": "OnDelete", "rollingUpdate": {"maxUnavailable": 2}},
+    ):
+        own = workload(kind, replicas=10, updateStrategy=strategy)
+        assert found({**own, "apiVersion": "apps.kruise.io/v1beta1"}) == found(own), strategy
+
+
+@pytest.mark.parametrize(
+    ("kind", "group", "path"),
+    [
+        ("Deployment", "apps/v1", ("minReadySeconds",)),
+        ("StatefulSet", "apps/v1", ("minReadySeconds",)),
+        ("DaemonSet", "apps/v1", ("minReadySeconds",)),
+        ("Rollout", "argoproj.io/v1alpha1", ("minReadySeconds",)),
+        ("CloneSet", "apps.kruise.io/v1beta1", ("minReadySeconds",)),
+        ("DaemonSet", "apps.kruise.io/v1beta1", ("minReadySeconds",)),
+        ("StatefulSet", "apps.kruise.io/v1beta1", ("updateStrategy", "rollingUpdate", "minReadySeconds")),
+    ],
+)
+def test_every_kind_waits_by_its_own_min_ready_seconds(kind: str, group: str, path: tuple[str, ...]) -> None:
+    obj = {**workload(kind, replicas=1), "apiVersion": group}
+    assert [v.pointer for v in found(obj, minReadySeconds=10) if "minReady" in v.found] == ["/spec/" + "/".join(path)]
+    written: Any = 10
+    for key in reversed(path):
+        written = {key: written}
+    obj["spec"] |= written
+    assert not [v for v in found(obj, minReadySeconds=10) if "minReady" in v.found]
+
+
 def test_nothing_hostile_makes_the_check_fail() -> None:
     wrong: tuple[Any, ...] = (None, [], {}, "x", 7, True, [None], {"a": 1})
     for value in wrong:
