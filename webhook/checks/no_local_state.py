@@ -12,10 +12,11 @@ Refuses what ties a service to the disk or the memory of one node, or lets it fi
   what the cluster makes of them is not in the manifest;
 - PersistentVolumes of CSI drivers that keep their data on a node, or are not among `drivers`;
 - a disk, which one node at a time can write, in the template of several replicas: `awsElasticBlockStore`, `azureDisk`,
-  `cinder`, `fc`, `gcePersistentDisk`, `iscsi`, `rbd`, `vsphereVolume`. Whether a claim is ReadWriteOnce stands in the
-  claim and not in the workload, so that claims are judged by their names, with `sharedClaims`. Both are judged when
-  the template is written, not when a workload is scaled, in every kind with `spec.replicas` but ReplicaSets, which
-  have theirs from a Deployment;
+  `cinder`, `fc`, `gcePersistentDisk`, `iscsi`, `rbd`, `vsphereVolume`; and likewise a claim that is not ReadWriteMany.
+  The claim is looked for among the files (or in the wrapper), and in a cluster in the namespace; where it cannot be
+  seen, and `sharedClaims` does not vouch for its name, the rule is *unknown*, and its `onUnknown` decides. Both are
+  judged in every kind with `spec.replicas` but ReplicaSets, which have theirs from a Deployment, and not when a
+  workload is scaled;
 - with `readOnlyRoot`, containers whose root file system can be written.
 
 PersistentVolumes of the types `hostPath` and `local` and hostPath volumes are the matter of `no-host-path`.
@@ -80,9 +81,9 @@ spec:
 - `localClasses` (default: the usual names): globs of storage classes whose volumes lie on a node.
 - `localDrivers` (default: the known ones): globs of CSI drivers whose volumes lie on a node.
 - `drivers` (default: all): globs of the CSI drivers that are allowed, where a company names its distributed ones.
-- `sharedClaims` (default: all): globs of claims that several replicas may write, since they are ReadWriteMany. With
-  `["shared-*"]`, a Deployment, StatefulSet, Rollout or CloneSet of two and more replicas may write no other claim that
-  its template names.
+- `sharedClaims` (default: all): globs of claims that several replicas may write. With `["shared-*"]`, a Deployment,
+  StatefulSet, Rollout or CloneSet of two and more replicas may write no other claim that its template names, whatever
+  it is; and those of that name are vouched for where they cannot be seen.
 - `readOnlyRoot` (default: false): containers need `securityContext.readOnlyRootFilesystem: true`.
 
 ```yaml
@@ -108,8 +109,9 @@ from typing import Any
 
 from webhook.checks.check import Check, ParamError
 from webhook.model import quantity
-from webhook.model.decision import Violation
+from webhook.model.decision import Unsure, Violation
 from webhook.model.glob import Globs, compile_globs
+from webhook.model.neighbours import Found, Ref
 from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping, subjects
 
 ID = "no-local-state"
@@ -173,6 +175,7 @@ TOO_LARGE = "emptyDir in memory above the memory limit"
 CLASS = "storage class on the node"
 DRIVER = "storage driver that is not allowed"
 SHARED = "disk of one node shared by replicas"
+ONCE = "claim of one node shared by replicas"
 CLAIM = "claim shared by replicas"
 ROOT = "root file system can be written"
 
@@ -219,7 +222,7 @@ def build(params: Mapping[str, Any]) -> Check:
         compile_globs(params["sharedClaims"]),
         params["readOnlyRoot"],
     )
-    return Check(pod=partial(_pod, standard), subject=partial(_subject, standard))
+    return Check(pod=partial(_pod, standard), subject=partial(_subject, standard), seeks=_seeks)
 
 
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
@@ -297,7 +300,7 @@ def _root_is_read_only(container: Container) -> bool:
     return mapping(container.spec.get("securityContext")).get("readOnlyRootFilesystem") is True
 
 
-def _subject(standard: Standard, subject: Subject) -> Iterator[Violation]:
+def _subject(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
     spec, at = mapping(subject.object.get("spec")), f"{subject.pointer}/spec"
     if (subject.group, subject.kind) == ("", "PersistentVolumeClaim"):
         yield from _claim(standard, subject.object, subject.pointer, None)
@@ -308,8 +311,8 @@ def _subject(standard: Standard, subject: Subject) -> Iterator[Violation]:
             name = mapping(mapping(claim).get("metadata")).get("name")
             shown = name if isinstance(name, str) else None
             yield from _claim(standard, mapping(claim), f"{at}/volumeClaimTemplates/{number}", shown)
-        replicas = spec.get("replicas")
-        if (subject.group, subject.kind) != _REPEATING and isinstance(replicas, int) and replicas > 1:
+        replicas = _replicas(subject)
+        if replicas > 1:
             for pod in subject.pods:
                 for volume in pod.volumes:
                     yield from _shared(standard, pod, volume, replicas)
@@ -332,7 +335,13 @@ def _driver(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[Vi
         yield Violation(f"{at}/csi/driver", DRIVER, f"driver {driver}", wanted or "no CSI driver")
 
 
-def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iterator[Violation]:
+def _replicas(subject: Subject) -> int:
+    """Return how many replicas share the template of a workload; 0 where it is not judged by them."""
+    replicas = mapping(subject.object.get("spec")).get("replicas")
+    return replicas if (subject.group, subject.kind) != _REPEATING and isinstance(replicas, int) else 0
+
+
+def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iterator[Violation | Unsure]:
     if _only_read(pod, volume):
         return
     for kind in _DISKS:
@@ -340,12 +349,42 @@ def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iter
             found = f"volume {volume.name} is {kind}, with {replicas} replicas"
             wanted = "a claim for each replica, or a volume that many nodes can write"
             yield Violation(f"{volume.pointer}/{kind}", SHARED, found, wanted, volume.name)
+    claim = _claimed(volume)
+    if claim is None:
+        return
+    at, found = f"{volume.pointer}/persistentVolumeClaim/claimName", f"claim {claim}, with {replicas} replicas"
+    if not standard.shared(claim):
+        wanted = "a claim for each replica, or one of " + (", ".join(standard.shared.texts) or "none")
+        yield Violation(at, CLAIM, found, wanted, volume.name)
+        return
+    known = pod.neighbours.get(_ref(claim), Found(lacking="not looked for"))
+    for obj in known.objects:
+        modes = [mode for mode in listing(mapping(obj.get("spec")).get("accessModes")) if isinstance(mode, str)]
+        if "ReadWriteMany" not in modes:
+            shown = f"claim {claim} is {', '.join(modes) or 'of no access mode'}, with {replicas} replicas"
+            yield Violation(at, ONCE, shown, "a claim for each replica, or one that is ReadWriteMany", volume.name)
+    if not known.objects and known.lacking and standard.shared.everything:
+        yield Unsure(f"whether several replicas can write {_ref(claim)}: {known.lacking}")
+
+
+def _claimed(volume: Volume) -> str | None:
+    """Return the claim that a volume writes to, None where there is none."""
     source = mapping(volume.spec.get("persistentVolumeClaim"))
     claim = source.get("claimName")
-    if isinstance(claim, str) and source.get("readOnly") is not True and not standard.shared(claim):
-        found = f"claim {claim}, with {replicas} replicas"
-        wanted = "a claim for each replica, or one of " + (", ".join(standard.shared.texts) or "none")
-        yield Violation(f"{volume.pointer}/persistentVolumeClaim/claimName", CLAIM, found, wanted, volume.name)
+    return claim if isinstance(claim, str) and source.get("readOnly") is not True else None
+
+
+def _ref(claim: str) -> Ref:
+    return Ref("v1", "PersistentVolumeClaim", claim)
+
+
+def _seeks(subject: Subject) -> Iterator[Ref]:
+    if _replicas(subject) > 1:
+        for pod in subject.pods:
+            for volume in pod.volumes:
+                claim = _claimed(volume)
+                if claim and not _only_read(pod, volume):
+                    yield _ref(claim)
 
 
 def _only_read(pod: Pod, volume: Volume) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from webhook.model.pods import Kinds, mapping, subjects
+from webhook.engine.view import seeks
+from webhook.model.pods import mapping, subjects
 from webhook.model.review import Review
-from webhook.packs.rule import Rule
+from webhook.packs.rule import Rule, Ruleset
 
 # written by the API server itself, or about the object's end; no rule can be kept or broken by them
 _BOOKKEEPING = frozenset(
@@ -28,9 +29,10 @@ _BOOKKEEPING = frozenset(
 class Changes:
     """Compares the object of an update with the old one, part by part, each at most once."""
 
-    def __init__(self, review: Review, kinds: Kinds) -> None:
+    def __init__(self, review: Review, ruleset: Ruleset) -> None:
         self._review = review
-        self._kinds = kinds
+        self._ruleset = ruleset
+        self._kinds = ruleset.kinds
         self._new, self._old = mapping(review.object), mapping(review.old_object)
         self._same: dict[str, bool] = {}
 
@@ -41,8 +43,16 @@ class Changes:
         finalizers or the API server's own bookkeeping differ.
         """
         if self.same("object"):
-            return () if _ending(self._new) != _ending(self._old) else tuple(rule for rule in rules if rule.always)
-        return tuple(rule for rule in rules if rule.always or not self._untouched(rule))
+            return () if _ending(self._new) != _ending(self._old) else tuple(filter(self._always, rules))
+        return tuple(rule for rule in rules if self._always(rule) or not self._untouched(rule))
+
+    def _always(self, rule: Rule) -> bool:
+        """Say whether a rule reads what no comparison of objects shows: the request, or what stands beside this one."""
+        if rule.always or not rule.seeks:
+            return rule.always
+        review, kind = self._review, self._review.kind
+        found = subjects(self._new, kind.group, kind.kind, review.namespace, review.name, self._kinds)
+        return any(True for subject in found for _ in seeks(self._ruleset, (rule,), review, subject))
 
     def _untouched(self, rule: Rule) -> bool:
         parts: set[str] = set(rule.reads)

@@ -40,7 +40,7 @@ def evaluate(
         return NOTHING_TO_SAY
     rules = tuple(rule for rule in bucket.rules if review.operation in rule.operations)
     if review.operation == "UPDATE" and review.old_object is not None:
-        rules = Changes(review, ruleset.kinds).concerned(rules)
+        rules = Changes(review, ruleset).concerned(rules)
     if not rules:
         return NOTHING_TO_SAY
     sitting = Sitting(ruleset, review, facts, now, View.of(ruleset, review, facts, obj, rules))

@@ -170,8 +170,7 @@ def _rule(
         object_roots=bodies.together(
             [body.object_roots, *(p.object_roots for scope in both for _, p in scope.conditions)]
         ),
-        always=bool(reads & {"request", "oldObject", "namespaceObject"})
-        or (body.check is not None and body.check.seeks is not None),
+        always=bool(reads & {"request", "oldObject", "namespaceObject"}),
         on_workload=body.on_workload,
         on_replicas=body.on_replicas,
         fix=bool(entry.get("fix")) or body.mutation is not None,

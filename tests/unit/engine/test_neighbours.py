@@ -139,3 +139,14 @@ def test_the_service_asks_for_what_is_sought_and_says_why_it_was_not_had(rules, 
         f"ConfigMap: {NO_CLUSTER}",
         f"Namespace shop: {NO_CLUSTER}",
     }
+
+
+def test_an_update_that_changes_nothing_is_let_through_where_nothing_is_sought(load, judge, deployment):
+    text = "rules:\n  - {name: r, check: no-local-state, action: deny, existing: deny}\n"
+    unsized = deployment(pod={"volumes": [{"name": "tmp", "emptyDir": {}}]})
+    assert not judge(text, unsized).allowed
+    assert judge(text, unsized, old=unsized).allowed
+    claim = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+    sharing = deployment(pod={"volumes": [{"name": "tmp", "emptyDir": {}}, claim]})
+    sharing["spec"]["replicas"] = 2
+    assert not judge(text, sharing, old=sharing).allowed  # its claim may be another one today
