@@ -38,7 +38,7 @@ def evaluate(
     obj = review.object
     if not bucket.rules or obj is None or _let_through(review):
         return NOTHING_TO_SAY
-    rules = tuple(rule for rule in bucket.rules if review.operation in rule.operations)
+    rules = bucket.rules
     if review.operation == "UPDATE" and review.old_object is not None:
         rules = Changes(review, ruleset).concerned(rules)
     if not rules:

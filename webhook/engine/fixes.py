@@ -113,7 +113,7 @@ def _fix(
     done = len(draft.operations)
     draft.rule = rule.label
 
-    def write() -> None:
+    def write(rule: Rule, view: View, number: int) -> bool:
         if rule.check is not None and rule.check.fix_subject is not None and _open(findings):
             rule.check.fix_subject(view.subjects[number], draft)
             if not _asked_for(sitting.review, draft, done):
@@ -124,8 +124,9 @@ def _fix(
                 rule.check.fix(open_pod, draft)
             elif rule.mutation is not None:
                 writes.write(rule.mutation, view, number, index, open_pod, draft)
+        return True
 
-    if not sitting.guarded(rule, number, view, write):
+    if not sitting.guarded(rule, view, number, write):
         draft.rewind(done)
     elif len(draft.operations) > done:
         first = made.get(rule.label)

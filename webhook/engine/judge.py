@@ -21,6 +21,8 @@ def in_scope(rule: Rule, view: View, number: int) -> bool | Lacking:
         return False
     if rule.on_workload and made_by_a_workload(rule, subject, view.ruleset.kinds):
         return False
+    if not rule.hangs and not subject.pointer:
+        return True  # the ruleset has looked at operation and namespace
     lacking: Lacking | None = None
     for scope in rule.scopes:
         verdict = matches(scope, view.review, subject, view.known(number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from webhook.engine.facts import NOT_ASKED, Facts
 from webhook.engine.judge import in_scope, looked_at, violations
@@ -20,6 +20,7 @@ from webhook.packs.match import Lacking
 from webhook.packs.rule import Rule, Ruleset
 
 Key = tuple[bool, str | None, str]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -47,29 +48,28 @@ class Sitting:
 
     def of(self, rule: Rule, view: View, number: int) -> list[Finding]:
         """Return the findings of one rule on one subject; its errors and what is unknown are noted."""
-        findings: list[Finding] = []
+        return self.guarded(rule, view, number, self._ask) or []
 
-        def ask() -> None:
-            scope = in_scope(rule, view, number)
-            if isinstance(scope, Lacking):
-                self.lacks(rule, number, scope, view)
-            elif scope and (found := list(violations(rule, view, number))):
-                for unsure in found:
-                    if isinstance(unsure, Unsure):
-                        self.lacks(rule, number, Lacking("neighbours", unsure.why), view)
-                findings.extend(self.weigh(rule, view, number, [v for v in found if isinstance(v, Violation)]))
-
-        self.guarded(rule, number, view, ask)
-        return findings
-
-    def guarded(self, rule: Rule, number: int, view: View, work: Callable[[], None]) -> bool:
-        """Do a rule's work and return whether it went well; whatever it raises becomes one fault of that rule."""
+    def guarded(self, rule: Rule, view: View, number: int, work: Callable[[Rule, View, int], T]) -> T | None:
+        """Return what a rule's work gives, None where it raises: that becomes one fault of that rule."""
         try:
-            work()
+            return work(rule, view, number)
         except Exception as error:  # one of the two broad ones: no rule may take another, or the server, down
             self.fails(rule, number, error, view)
-            return False
-        return True
+            return None
+
+    def _ask(self, rule: Rule, view: View, number: int) -> list[Finding]:
+        scope = in_scope(rule, view, number)
+        if isinstance(scope, Lacking):
+            self.lacks(rule, number, scope, view)
+            return []
+        found = list(violations(rule, view, number)) if scope else []
+        if not found:
+            return []
+        for unsure in found:
+            if isinstance(unsure, Unsure):
+                self.lacks(rule, number, Lacking("neighbours", unsure.why), view)
+        return self.weigh(rule, view, number, [one for one in found if isinstance(one, Violation)])
 
     def fails(self, rule: Rule, number: int, error: Exception, view: View) -> None:
         """Note that a rule raised; `onError` decides, but where the whole object is exempt from the rule."""

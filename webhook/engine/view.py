@@ -40,6 +40,7 @@ class View:
     _numbers: dict[tuple[str, ...], int] = field(default_factory=dict)
     _images: dict[int, dict[tuple[str, str], str]] = field(default_factory=dict)
     _old: View | None = None
+    _pods: dict[int, list[tuple[int, Pod]]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -89,10 +90,15 @@ class View:
 
         Raises RuleError where a pod cannot be read: what nobody can see is not let through unseen.
         """
-        for pod in self.subjects[number].pods:
+        pods = self._pods.get(number)
+        if pods is None:
+            pods = self._pods[number] = list(enumerate(self.subjects[number].pods))
+        for _, pod in pods:
             if pod.unreadable:
                 raise RuleError(f"{pod.pointer}: {pod.unreadable}" if pod.pointer else pod.unreadable)
-        narrowed = ((i, narrow(rule.scopes, pod)) for i, pod in enumerate(self.subjects[number].pods))
+        if not rule.narrows:
+            return pods
+        narrowed = ((i, narrow(rule.scopes, pod)) for i, pod in pods)
         return [(i, pod) for i, pod in narrowed if pod is not None]
 
     def activation(self, number: int, pod: int | None) -> Any:

@@ -48,6 +48,7 @@ def read(value: object) -> Fraction:
     return parse(value.strip(_SPACE) if isinstance(value, str) else value)
 
 
+@lru_cache(maxsize=2048)
 def show(value: Fraction | int) -> str:
     """Return the shortest text of a value that `parse` reads back, rounded away from zero to a billionth.
 

@@ -184,6 +184,8 @@ def _rule(
         or any(scope.namespace_selector for scope in both),
         needs_owners=any(scope.names is not None for scope in both),
         reads_namespace="namespaceObject" in reads,
+        hangs="namespaceObject" in reads or any(scope.hangs for scope in both),
+        narrows=any(scope.restricts_containers for scope in both),
         containers_key=bodies.containers_key(*numbers),
         check=body.check,
         expression=body.expression,

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from webhook.model.pods import Kinds
-from webhook.packs.rule import Bucket, Key, Rule
+from webhook.packs.rule import Key, Rule
 
 
-def index(rules: Iterable[Rule], kinds: Kinds) -> Mapping[Key, Bucket]:
+def index(rules: Iterable[Rule], kinds: Kinds) -> Mapping[Key, tuple[Rule, ...]]:
     """Return the rules by (endpoint, group, kind), in the order given.
 
     Each rule stands at exactly one of `validate` and `advise`: a pack that can deny is at `validate` for kinds
@@ -28,17 +28,7 @@ def index(rules: Iterable[Rule], kinds: Kinds) -> Mapping[Key, Bucket]:
             found["all", group, kind].append(rule)
             if rule.fix:
                 found["mutate", group, kind].append(rule)
-    return MappingProxyType(
-        {
-            key: Bucket(
-                tuple(entry),
-                any(rule.needs_namespace for rule in entry),
-                any(rule.needs_owners for rule in entry),
-                any(rule.seeks for rule in entry),
-            )
-            for key, entry in found.items()
-        }
-    )
+    return MappingProxyType({key: tuple(entry) for key, entry in found.items()})
 
 
 def _can_deny(rule: Rule) -> bool:

@@ -51,6 +51,21 @@ class Scope:
         """Say whether the scope leaves containers out."""
         return self.containers is not None or self.images is not None
 
+    @property
+    def hangs(self) -> bool:
+        """Say whether more than operation, kind, namespace and containers counts: who asks, what is in an object."""
+        clauses = (
+            *(self.namespace_selector, self.object_selector, self.names, self.exclude_users, self.exclude_groups),
+            *self.conditions,
+        )
+        return any(clause is not None for clause in clauses)
+
+    def holds(self, namespace: str) -> bool:
+        """Say whether a namespace is in the scope, by its name."""
+        if self.namespaces is not None and not self.namespaces(namespace):
+            return False
+        return self.exclude_namespaces is None or not self.exclude_namespaces(namespace)
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -94,11 +109,8 @@ def matches(scope: Scope, review: Review, subject: Subject, known: Known) -> boo
     if not _by_request(scope, review) or not _by_object(scope, review, subject):
         return False
     space = namespace_of(subject)
-    if space:
-        if scope.namespaces is not None and not scope.namespaces(space):
-            return False
-        if scope.exclude_namespaces is not None and scope.exclude_namespaces(space):
-            return False
+    if space and not scope.holds(space):
+        return False
     lacking: Lacking | None = None
     if scope.names is not None and not scope.names(subject.name):
         if isinstance(known.owner_names, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from webhook.checks.cel import Program
 from webhook.checks.check import Check
 from webhook.model.decision import About, Action
+from webhook.model.kinds import CLUSTER_SCOPED
+from webhook.model.neighbours import NAMESPACE
 from webhook.model.pods import KINDS, Kinds, mapping
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption
@@ -82,7 +84,8 @@ class Rule:
     a comparison of old and new cannot tell (the request, the old object, facts). `on_workload`: it judges the
     workload, not its pods, and skips objects that another workload's controller made. `on_replicas`: it can judge
     a Scale too. `needs_namespace` and
-    `needs_owners` say which facts its scope hangs on; `reads_namespace`, that its CEL reads `namespaceObject`.
+    `needs_owners` say which facts its scope hangs on; `reads_namespace`, that its CEL reads `namespaceObject`. `hangs`
+    says that its scope hangs on more than operation, kind and namespace; `narrows`, that it leaves containers out.
     """
 
     pack: Pack
@@ -104,6 +107,8 @@ class Rule:
     needs_namespace: bool
     needs_owners: bool
     reads_namespace: bool
+    hangs: bool
+    narrows: bool
     containers_key: str
     check: Check | None = None
     expression: Expression | None = None
@@ -123,42 +128,76 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The rules for one kind at one endpoint, in order, and which facts they need."""
+    """The rules for one kind, operation and namespace at one endpoint, in order, and which facts they need."""
 
     rules: tuple[Rule, ...] = ()
     namespace: bool = False
     owners: bool = False
     neighbours: bool = False
 
+    @classmethod
+    def of(cls, rules: Iterable[Rule]) -> Bucket:
+        """Return the bucket of some rules."""
+        listed = tuple(rules)
+        return cls(
+            listed,
+            any(rule.needs_namespace for rule in listed),
+            any(rule.needs_owners for rule in listed),
+            any(rule.seeks for rule in listed),
+        )
 
-EMPTY = Bucket()
+
 SCALE = "scale"
 Key = tuple[str, str, str]
+BUCKETS = 4096
+"""Buckets that are kept, by kind, operation and namespace; more namespaces than that begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
     """All packs, compiled; `index` finds the rules by (endpoint, group, kind).
 
-    `values` are the values of every pack under the key that its CEL reads them by. `dry_run` is the server's.
+    `values` are the values of every pack under the key that its CEL reads them by. `dry_run` is the server's. `buckets`
+    keeps what `bucket` has found; it follows from the rest.
     """
 
     packs: tuple[Pack, ...] = ()
     rules: tuple[Rule, ...] = ()
-    index: Mapping[Key, Bucket] = field(default_factory=dict)
+    index: Mapping[Key, tuple[Rule, ...]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     kinds: Kinds = field(default_factory=lambda: KINDS)
     dry_run: bool = False
+    buckets: dict[Any, Bucket] = field(default_factory=dict, repr=False, compare=False)
 
     def bucket(self, endpoint: str, review: Review) -> Bucket:
         """Return the rules that concern a review at an endpoint (`validate`, `advise`, `mutate`, `all`).
 
-        Of a Scale those on replicas alone: the rest of the workload is not in it.
+        By its kind, its operation, and, where that is known, by its namespace; of a Scale those on replicas alone:
+        the rest of the workload is not in it.
         """
-        found = self.index.get((endpoint, review.kind.group, review.kind.kind), EMPTY)
-        if review.subresource != SCALE:
-            return found
-        return replace(found, rules=tuple(rule for rule in found.rules if rule.on_replicas))
+        kind = (review.kind.group, review.kind.kind)
+        row = self.kinds.get(kind)
+        # what a wrapper carries may lie in any namespace, and cluster-scoped kinds lie in none; one is its own
+        namespace = review.namespace if kind not in CLUSTER_SCOPED and not (row and row.wraps) else ""
+        namespace = review.name if kind == NAMESPACE else namespace
+        key = (endpoint, kind, review.operation, review.subresource == SCALE, namespace)
+        found = self.buckets.get(key)
+        if found is None:
+            if len(self.buckets) >= BUCKETS:
+                self.buckets.clear()
+            found = self.buckets[key] = self._narrowed(endpoint, review, namespace)
+        return found
+
+    def _narrowed(self, endpoint: str, review: Review, namespace: str) -> Bucket:
+        rules = self.index.get((endpoint, review.kind.group, review.kind.kind), ())
+        scale = review.subresource == SCALE
+        return Bucket.of(
+            rule
+            for rule in rules
+            if review.operation in rule.operations
+            and (rule.on_replicas or not scale)
+            and (not namespace or all(scope.holds(namespace) for scope in rule.scopes))
+        )
 
     def workload(self, review: Review) -> Review:
         """Return a review as one of the workload: that of a Scale names the kind that is scaled, not `Scale`.
@@ -180,8 +219,8 @@ class Ruleset:
     def concerned(self) -> Mapping[str, frozenset[tuple[str, str]]]:
         """Return, by endpoint, the (group, kind) that some rule concerns: what is to be registered."""
         result: dict[str, set[tuple[str, str]]] = {"validate": set(), "advise": set(), "mutate": set()}
-        for (endpoint, group, kind), bucket in self.index.items():
-            if bucket.rules and endpoint in result:
+        for (endpoint, group, kind), rules in self.index.items():
+            if rules and endpoint in result:
                 result[endpoint].add((group, kind))
         return {endpoint: frozenset(kinds) for endpoint, kinds in result.items()}
 
