@@ -98,22 +98,20 @@ one with `UseCGroupMemoryLimitForHeap`. All the rest is for its owner to say.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
-import re2
-
 from webhook.checks.check import Check, ParamError
-from webhook.model import env, image, jvm, quantity
+from webhook.model import image, java, jvm, quantity
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.glob import compile_globs
 from webhook.model.patch import Draft
-from webhook.model.pods import Container, Pod, listing, mapping
-from webhook.model.shell import starts
+from webhook.model.pods import Container, Pod
+from webhook.model.resources import Limit, amount_of, limit
 
 ID = "jvm-flags"
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
@@ -164,13 +162,8 @@ DEFAULTS: dict[str, Any] = {
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
 
-_TOOL, _LAUNCHER, _LAST = "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"
-_MAIN = "kubectl.kubernetes.io/default-container"
-_LONGEST = 65_536  # characters that the variables of a command line may hold together; a person writes far less
-_HIDDEN = ""
 # below about this much memory the JVM goes by MinRAMPercentage (arguments.cpp, set_heap_size)
 _SMALL = Fraction(256 * 2**20)
-_REFERENCE = re2.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}$]*))?\})")
 _COUNTS = ("ActiveProcessorCount", "ParallelGCThreads", "ConcGCThreads")
 _HEAPS = (
     ("MaxHeapSize", "heap too large for its container"),
@@ -178,9 +171,6 @@ _HEAPS = (
 )
 # what else than -Xmx decides on the heap, so that no size of it is missing
 _SIZERS = frozenset({"MaxRAM", "MaxRAMPercentage", "MaxRAMFraction", "AggressiveHeap"})
-
-
-_FLAGS = {*_COUNTS, *_SIZERS, *(flag for flag, _ in _HEAPS), "UseContainerSupport", "UseCGroupMemoryLimitForHeap"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,42 +192,18 @@ class Standard:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One place of options: how it is called, where it stands, its options."""
-
-    name: str
-    pointer: str
-    options: tuple[jvm.Option, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Set:
-    """A flag as it holds: the option, and who sets it."""
-
-    option: jvm.Option
-    source: Source
-
-    @property
-    def found(self) -> str:
-        """What was found, in words."""
-        return f"{self.option.text} in {self.source.name}"
-
-
-@dataclass(frozen=True, slots=True)
 class Java:
     """One JVM of a container: what holds, by flag; `complete`: no option of the manifest is out of sight.
 
-    `whole`: nor can the image size the heap. `memory` and `cpu` are its limits, None where there are none;
-    `version` is the declared one, where it stands, and how.
+    `whole`: nor can the image size the heap. `version` is the declared one, where it stands, and how.
     """
 
     container: Container
-    held: Mapping[str, Set]
+    held: Mapping[str, java.Held]
     complete: bool
     whole: bool
-    memory: Fraction | None
-    cpu: Fraction | None
-    own_memory: bool
+    memory: Limit | None
+    cpu: Limit | None
     version: tuple[jvm.Version, str, str] | None
 
     def violation(self, pointer: str, reason: str, found: str, wanted: str) -> Violation:
@@ -254,7 +220,7 @@ def build(params: Mapping[str, Any]) -> Check:
             patterns.append(image.pattern(text))
         except ValueError as error:
             problems.append((("imagesWithoutOptions", number), str(error)))
-    most = _quantity(params["headroomMost"])
+    most = amount_of(params["headroomMost"])
     if most is None:
         problems.append((("headroomMost",), f"{params['headroomMost']!r} is no size; wanted one like 1Gi"))
     if not params["minPercentage"] <= params["fixPercentage"] <= params["maxPercentage"] or not params["maxPercentage"]:
@@ -282,44 +248,44 @@ def build(params: Mapping[str, Any]) -> Check:
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for container in pod.containers:
         seen: dict[Violation, None] = {}
-        for java in _javas(standard, pod, container):
-            seen.update(dict.fromkeys(_judge(standard, java)))
+        for one in _javas(standard, pod, container):
+            seen.update(dict.fromkeys(_judge(standard, one)))
         yield from seen
 
 
-def _judge(standard: Standard, java: Java) -> Iterator[Violation]:
-    yield from _heap(standard, java)
-    support = java.held.get("UseContainerSupport")
+def _judge(standard: Standard, one: Java) -> Iterator[Violation]:
+    yield from _heap(standard, one)
+    support = one.held.get("UseContainerSupport")
     if support and support.option.value == 0:
         wanted = "no such option: the JVM reads the limits of its container"
-        yield java.violation(support.source.pointer, "container support switched off", support.found, wanted)
-    yield from _processors(standard, java)
-    if standard.cgroup_v2 and java.version is not None:
-        version, pointer, found = java.version
+        yield one.violation(support.source.pointer, "container support switched off", support.found, wanted)
+    yield from _processors(standard, one)
+    if standard.cgroup_v2 and one.version is not None:
+        version, pointer, found = one.version
         if version.since((8, 372), (11, 16), major=15) is False:
             wanted = "8u372, 11.0.16, 15 or later, which read cgroup v2"
-            yield java.violation(pointer, "JDK does not see its limits", found, wanted)
+            yield one.violation(pointer, "JDK does not see its limits", found, wanted)
 
 
-def _heap(standard: Standard, java: Java) -> Iterator[Violation]:
-    if java.memory is not None:
-        most = java.memory - min(java.memory * standard.headroom, standard.headroom_most)
-        wanted = f"at most {_mebi(most)}, within the memory limit of {quantity.show(java.memory)}"
+def _heap(standard: Standard, one: Java) -> Iterator[Violation]:
+    if one.memory is not None:
+        most = one.memory.amount - min(one.memory.amount * standard.headroom, standard.headroom_most)
+        wanted = f"at most {_mebi(most)}, within the memory limit of {quantity.show(one.memory.amount)}"
         for flag, reason in _HEAPS:
-            held = java.held.get(flag)
+            held = one.held.get(flag)
             if held and held.option.value is not None and held.option.value > most:
-                yield java.violation(held.source.pointer, reason, held.found, wanted)
+                yield one.violation(held.source.pointer, reason, held.found, wanted)
                 break
-    if _unsized(java):
-        yield java.violation(
-            _env(java.container, _TOOL)[0] or f"{java.container.pointer}/env",
+    if _unsized(one):
+        yield one.violation(
+            java.at(one.container, java.TOOL) or f"{one.container.pointer}/env",
             "nothing sizes the heap",
             "no -Xmx and no -XX:MaxRAMPercentage: the JVM takes a quarter of the memory limit",
             standard.flag,
         )
-    if java.held.keys() & {"MaxRAM", "AggressiveHeap"} or _positive(java.held.get("MaxHeapSize")) is not False:
+    if one.held.keys() & {"MaxRAM", "AggressiveHeap"} or _positive(one.held.get("MaxHeapSize")) is not False:
         return
-    percentage, fraction = java.held.get("MaxRAMPercentage"), java.held.get("MaxRAMFraction")
+    percentage, fraction = one.held.get("MaxRAMPercentage"), one.held.get("MaxRAMFraction")
     held = percentage or fraction
     value = held.option.value if held else None
     if held and held is fraction:
@@ -327,208 +293,83 @@ def _heap(standard: Standard, java: Java) -> Iterator[Violation]:
     if held and value is not None and not standard.least <= value <= standard.most:
         share = "" if held is percentage else f", which is {float(value):g} percent"
         wanted = f"-XX:MaxRAMPercentage between {float(standard.least)} and {float(standard.most)}"
-        yield java.violation(held.source.pointer, "share of the memory out of range", held.found + share, wanted)
+        yield one.violation(held.source.pointer, "share of the memory out of range", held.found + share, wanted)
 
 
-def _positive(held: Set | None) -> bool | None:
+def _positive(held: java.Held | None) -> bool | None:
     """Say whether a flag is set to more than 0; None where its value is not known."""
     if held is None:
         return False
     return None if held.option.value is None else held.option.value > 0
 
 
-def _unsized(java: Java) -> bool:
-    if not java.whole or java.memory is None or java.memory < _SMALL:
+def _unsized(one: Java) -> bool:
+    if not one.whole or one.memory is None or one.memory.amount < _SMALL:
         return False
-    return _positive(java.held.get("MaxHeapSize")) is False and not java.held.keys() & _SIZERS
+    return _positive(one.held.get("MaxHeapSize")) is False and not one.held.keys() & _SIZERS
 
 
-def _processors(standard: Standard, java: Java) -> Iterator[Violation]:
-    if java.cpu is not None:
-        most = math.ceil(java.cpu)
+def _processors(standard: Standard, one: Java) -> Iterator[Violation]:
+    if one.cpu is not None:
+        most = math.ceil(one.cpu.amount)
         for flag in _COUNTS:
-            held = java.held.get(flag)
+            held = one.held.get(flag)
             if held and held.option.value is not None and held.option.value > most:
-                wanted = f"at most {most}, for a cpu limit of {quantity.show(java.cpu)}"
-                yield java.violation(held.source.pointer, "more threads than cores", held.found, wanted)
-    elif standard.processors and java.complete and "ActiveProcessorCount" not in java.held:
-        at = f"{java.container.pointer}/resources"
+                wanted = f"at most {most}, for a cpu limit of {quantity.show(one.cpu.amount)}"
+                yield one.violation(held.source.pointer, "more threads than cores", held.found, wanted)
+    elif standard.processors and one.complete and "ActiveProcessorCount" not in one.held:
+        at = f"{one.container.pointer}/resources"
         found = "no cpu limit and no -XX:ActiveProcessorCount"
-        yield java.violation(at, "JVM sees the cores of the node", found, "a cpu limit, or -XX:ActiveProcessorCount")
+        yield one.violation(at, "JVM sees the cores of the node", found, "a cpu limit, or -XX:ActiveProcessorCount")
 
 
 def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     for container in pod.containers:
-        for java in _javas(standard, pod, container):
-            if _unsized(java) and _mendable(java):
-                pointer, value = _env(container, _TOOL)
+        for one in _javas(standard, pod, container):
+            if _unsized(one) and _mendable(one):
+                pointer, value = java.at(container, java.TOOL), java.literal(container, java.TOOL)
                 if value is not None:
                     gap = "" if not value or value[-1:].isspace() else " "
                     draft.put(f"{pointer}/value", f"{value}{gap}{standard.flag}")
                 elif not pointer:
-                    draft.put(f"{container.pointer}/env/-", {"name": _TOOL, "value": standard.flag})
+                    draft.put(f"{container.pointer}/env/-", {"name": java.TOOL, "value": standard.flag})
                 break
 
 
-def _mendable(java: Java) -> bool:
-    old = java.version is not None and java.version[0].since((8, 191), major=10) is not True
-    return java.own_memory and not old and "UseCGroupMemoryLimitForHeap" not in java.held
+def _mendable(one: Java) -> bool:
+    old = one.version is not None and one.version[0].since((8, 191), major=10) is not True
+    return one.memory is not None and one.memory.own and not old and "UseCGroupMemoryLimitForHeap" not in one.held
 
 
 def _javas(standard: Standard, pod: Pod, container: Container) -> Iterator[Java]:
     """Give each JVM that a container starts, as far as the manifest shows them."""
-    if container.role == "ephemeral" or mapping(pod.spec.get("os")).get("name") == "windows":
+    if container.role == "ephemeral" or pod.windows:
         return
-    written = env.read(container.spec)
-    words = _words(container, written)
-    names = (_TOOL, _LAUNCHER, _LAST, *standard.script_variables)
-    # what a script sets is not what the manifest says
-    changed = {name: env.UNKNOWN for name in names if any(f"{name}=" in word for word in words)}
-    environment = env.Environment({**written.values, **changed}, written.open)
-    lines, opaque = _lines(container, environment, words)
-    if not (lines or any(_set(written, name) for name in names) or _labelled(standard, pod, container)):
+    start = java.start(container, standard.script_variables)
+    if not start.runs and not _labelled(standard, pod, container):
         return
-    version = _version(standard, pod, container, environment)
-    bare = _is_bare(standard, container)
-    visible = bool(lines and listing(container.spec.get("command"))) and _env(container, _TOOL)[1] is not None
-    memory, own = _limit(pod, container, "memory")
-    cpu, _ = _limit(pod, container, "cpu")
-    old = version is not None and version[0].major < 9
-    before = _variable(container, environment, _TOOL)
-    before += [] if old else _variable(container, environment, _LAUNCHER)
-    if not lines:
-        for name in standard.script_variables:
-            before += _variable(container, environment, name, script=True)
-    first, last = _held(before, {}), _held(_variable(container, environment, _LAST), {})
-    for line in lines or [()]:
-        held = _held(line, first)
-        held = last if _HIDDEN in last else {**held, **last}
-        complete = _HIDDEN not in held and not opaque and not environment.open
-        yield Java(container, held, complete, complete and (bare or visible), memory, cpu, own, version)
-
-
-def _held(sources: Iterable[Source], before: Mapping[str, Set]) -> dict[str, Set]:
-    """Return what holds in the end; an option that is not seen may change all before it, and stands as `_HIDDEN`."""
-    held = dict(before)
-    for source in sources:
-        for option in source.options:
-            if option.unknown:
-                held = {_HIDDEN: Set(option, source)}
-            elif option.flag in _FLAGS:
-                held[option.flag] = Set(option, source)
-    return held
-
-
-def _variable(container: Container, environment: env.Environment, name: str, script: bool = False) -> list[Source]:
-    """Return the options that a variable holds; nothing where it is not set in the manifest."""
-    if not _set(environment, name):
-        return []
-    pointer, text = _env(container, name)[0], environment.values[name].text
-    words = None if text is None else tuple(text.split()) if script else jvm.split(text)
-    options = (jvm.Option("", "", unknown=True),) if words is None else tuple(jvm.options(words))
-    return [Source(f"{name}, if a script passes it on" if script else name, pointer, options)]
-
-
-def _set(environment: env.Environment, name: str) -> bool:
-    value = environment.values.get(name)
-    return value is not None and value.text != ""
-
-
-def _env(container: Container, name: str) -> tuple[str, str | None]:
-    """Return where a variable stands ('' where it does not), and its text as written (None where it is no literal)."""
-    pointer, text = "", None
-    for number, entry in enumerate(listing(container.spec.get("env"))):
-        if mapping(entry).get("name") == name:
-            value = entry.get("value", "")
-            literal = isinstance(value, str) and not entry.get("valueFrom")
-            pointer, text = f"{container.pointer}/env/{number}", value if literal else None
-    return pointer, text
-
-
-def _words(container: Container, environment: env.Environment) -> tuple[str, ...]:
-    """Return `command` and `args`, expanded as the kubelet does it."""
-    words = []
-    for value in (container.spec.get("command"), container.spec.get("args")):
-        for text in listing(value):
-            if isinstance(text, str):
-                expanded = env.expand(text, environment.find).text
-                words.append(text if expanded is None else expanded)
-    if not listing(container.spec.get("command")) and words[:1] and words[0].startswith("-"):
-        # only the launcher has these options: the image's entrypoint is `java`
-        return ("java", *words) if {"-jar", "-cp", "-classpath"} & set(words) else tuple(words)
-    return tuple(words)
-
-
-def _lines(
-    container: Container, environment: env.Environment, words: tuple[str, ...]
-) -> tuple[list[tuple[Source, ...]], bool]:
-    """Return the options of each `java` that is started, and whether a script reads more out of a file."""
-    key = "command" if listing(container.spec.get("command")) else "args"
-    here = (key, f"{container.pointer}/{key}")
-    found: list[tuple[Source, ...]] = []
-    opaque, origins = False, _origins(container, environment, words)
-    for start in starts(words):
-        opaque = opaque or start.program in (".", "source")
-        if start.program == "java":
-            given = jvm.launched(tuple(_expanded(start.words[1:], environment)))
-            if given is not None:
-                found.append(tuple(Source(*origins.get(one.text, here), (one,)) for one in jvm.options(given)))
-    return found, opaque
-
-
-def _origins(container: Container, environment: env.Environment, words: tuple[str, ...]) -> dict[str, tuple[str, str]]:
-    """Return in which variable an option is written, and where that stands, if not on the command line itself."""
-    found = {}
-    for number, entry in enumerate(listing(container.spec.get("env"))):
-        name = mapping(entry).get("name")
-        value = environment.values.get(name) if isinstance(name, str) else None
-        for text in value.text.split() if value is not None and value.text else ():
-            found[text] = (str(name), f"{container.pointer}/env/{number}")
-    for word in words:
-        for text in word.split():
-            found.pop(text, None)
-    return found
-
-
-def _expanded(words: tuple[str, ...], environment: env.Environment) -> Iterator[str]:
-    """Give words as a shell leaves them; a variable that is not known stays as written, and so do those of a flood."""
-    left = _LONGEST
-
-    def text(match: Any) -> str:
-        nonlocal left
-        name = match[1] or match[2]
-        value = environment.find(name)
-        if value is None or value.text is None or len(value.text) > left:
-            return str(match[0])
-        left -= len(value.text)
-        return value.text or match[3] or ""
-
-    for word in words:
-        if word.startswith("$"):
-            yield from _REFERENCE.sub(text, word).split()
-        else:
-            yield _REFERENCE.sub(text, word)
+    version = _version(standard, pod, start)
+    # where the image can set nothing that the manifest does not show
+    shown = _is_bare(standard, container) or (start.direct and java.literal(container, java.TOOL) is not None)
+    memory, cpu = limit(pod, container, "memory"), limit(pod, container, "cpu")
+    for one in start.machines(launcher=version is None or version[0].major >= 9):
+        yield Java(container, one.held, one.complete, one.complete and shown, memory, cpu, version)
 
 
 def _labelled(standard: Standard, pod: Pod, container: Container) -> bool:
-    if container.role != "container":
-        return False
-    first = next((mapping(one).get("name") for one in listing(pod.spec.get("containers"))), None)
-    if container.name != pod.annotations.get(_MAIN, first):
+    if container.role != "container" or container.name != pod.main:
         return False
     values = [(pod.labels.get(name), matches) for name, matches in standard.labels]
     return any(isinstance(value, str) and matches(value) for value, matches in values)
 
 
-def _version(
-    standard: Standard, pod: Pod, container: Container, environment: env.Environment
-) -> tuple[jvm.Version, str, str] | None:
+def _version(standard: Standard, pod: Pod, start: java.Start) -> tuple[jvm.Version, str, str] | None:
     """Return the declared version, where it stands, and how."""
     for name in standard.version_variables:
-        value = environment.values.get(name)
+        value = start.environment.values.get(name)
         version = jvm.version(value.text) if value is not None and value.text else None
         if version is not None and value is not None:
-            return version, _env(container, name)[0], f"{name}: {value.text}"
+            return version, java.at(start.container, name), f"{name}: {value.text}"
     for name in standard.version_labels:
         label = pod.labels.get(name)
         version = jvm.version(label) if isinstance(label, str) else None
@@ -543,24 +384,6 @@ def _is_bare(standard: Standard, container: Container) -> bool:
     except ValueError:
         return False
     return any(pattern(parsed) for pattern in standard.bare)
-
-
-def _limit(pod: Pod, container: Container, resource: str) -> tuple[Fraction | None, bool]:
-    """Return the limit of a container, else of the pod, and whether it is the container's own."""
-    for spec in (container.spec, pod.spec):
-        value = mapping(mapping(spec.get("resources")).get("limits")).get(resource)
-        amount = None if value is None else _quantity(value)
-        if amount:
-            return amount, spec is container.spec
-    return None, False
-
-
-def _quantity(value: Any) -> Fraction | None:
-    try:
-        amount = quantity.read(value)
-    except ValueError:
-        return None
-    return amount if amount >= 0 else None
 
 
 def _mebi(value: Fraction) -> str:

@@ -1,0 +1,212 @@
+"""The JVMs that a container starts, and the options that hold in each, as far as its manifest shows them.
+
+The order in which options count, the later before the earlier (arguments.cpp, `parse_vm_init_args`; the man page of
+`java`): JAVA_TOOL_OPTIONS; the command line, before whose words the launcher of JDK 9 and later puts JDK_JAVA_OPTIONS;
+_JAVA_OPTIONS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import re2
+
+from webhook.model import env, jvm
+from webhook.model.pods import Container, listing, mapping
+from webhook.model.shell import starts
+
+TOOL, LAUNCHER, LAST = "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"
+HIDDEN = ""  # the flag under which an option stands that is not seen
+_LONGEST = 65_536  # characters that the variables of a command line may hold together; a person writes far less
+_REFERENCE = re2.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}$]*))?\})")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place of options: how it is called, where it stands, its options."""
+
+    name: str
+    pointer: str
+    options: tuple[jvm.Option, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A flag as it holds: the option, and who sets it."""
+
+    option: jvm.Option
+    source: Source
+
+    @property
+    def found(self) -> str:
+        """What was found, in words."""
+        return f"{self.option.text} in {self.source.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One JVM: what holds, by flag. `complete`: no option of the manifest is out of sight."""
+
+    held: Mapping[str, Held]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the manifest of a container says of its JVMs.
+
+    `lines` are the options of each `java` that it starts; `opaque`: a script reads more of them out of a file.
+    `scripts` are the variables that scripts pass on, in their order.
+    """
+
+    container: Container
+    environment: env.Environment
+    lines: tuple[tuple[Source, ...], ...]
+    opaque: bool
+    scripts: tuple[str, ...]
+
+    @property
+    def runs(self) -> bool:
+        """Whether the manifest starts a JVM, or has variables that only a JVM reads."""
+        return bool(self.lines) or any(map(self._set, (TOOL, LAUNCHER, LAST, *self.scripts)))
+
+    @property
+    def direct(self) -> bool:
+        """Whether the manifest's own command starts `java`, so that no entrypoint of the image stands before it."""
+        return bool(self.lines and listing(self.container.spec.get("command")))
+
+    def machines(self, launcher: bool) -> Iterator[Machine]:
+        """Give each JVM; `launcher`: it may read JDK_JAVA_OPTIONS."""
+        before = self._variable(TOOL) + (self._variable(LAUNCHER) if launcher else [])
+        if not self.lines:
+            for name in self.scripts:
+                before += self._variable(name, script=True)
+        first, last = _held(before, {}), _held(self._variable(LAST), {})
+        for line in self.lines or [()]:
+            held = _held(line, first)
+            held = last if HIDDEN in last else {**held, **last}
+            yield Machine(held, HIDDEN not in held and not self.opaque and not self.environment.open)
+
+    def _set(self, name: str) -> bool:
+        value = self.environment.values.get(name)
+        return value is not None and value.text != ""
+
+    def _variable(self, name: str, script: bool = False) -> list[Source]:
+        """Return the options that a variable holds; nothing where it is not set in the manifest."""
+        if not self._set(name):
+            return []
+        text = self.environment.values[name].text
+        words = None if text is None else tuple(text.split()) if script else jvm.split(text)
+        options = (jvm.Option("", "", unknown=True),) if words is None else tuple(jvm.options(words))
+        return [Source(f"{name}, if a script passes it on" if script else name, at(self.container, name), options)]
+
+
+def start(container: Container, scripts: Sequence[str]) -> Start:
+    """Return what a container's manifest says of its JVMs; `scripts` are variables that scripts pass on to them."""
+    written = env.read(container.spec)
+    words = _words(container, written)
+    names = (TOOL, LAUNCHER, LAST, *scripts)
+    # what a script sets is not what the manifest says
+    changed = {name: env.UNKNOWN for name in names if any(f"{name}=" in word for word in words)}
+    environment = env.Environment({**written.values, **changed}, written.open)
+    lines, opaque = _lines(container, environment, words)
+    return Start(container, environment, tuple(lines), opaque, tuple(scripts))
+
+
+def at(container: Container, name: str) -> str:
+    """Return where a variable stands, the last of its name; '' where it does not."""
+    return _entry(container, name)[0]
+
+
+def literal(container: Container, name: str) -> str | None:
+    """Return the text of a variable as it is written; None where it is absent, or no literal."""
+    pointer, entry = _entry(container, name)
+    value = entry.get("value", "")
+    return value if pointer and isinstance(value, str) and not entry.get("valueFrom") else None
+
+
+def _entry(container: Container, name: str) -> tuple[str, Mapping[str, Any]]:
+    found: tuple[str, Mapping[str, Any]] = ("", mapping(None))
+    for number, entry in enumerate(listing(container.spec.get("env"))):
+        if mapping(entry).get("name") == name:
+            found = f"{container.pointer}/env/{number}", entry
+    return found
+
+
+def _held(sources: Iterable[Source], before: Mapping[str, Held]) -> dict[str, Held]:
+    """Return what holds in the end; an option that is not seen may change all before it, and stands as `HIDDEN`."""
+    held = dict(before)
+    for source in sources:
+        for option in source.options:
+            if option.unknown:
+                held = {HIDDEN: Held(option, source)}
+            else:
+                held[option.flag] = Held(option, source)
+    return held
+
+
+def _words(container: Container, environment: env.Environment) -> tuple[str, ...]:
+    """Return `command` and `args`, expanded as the kubelet does it."""
+    words = []
+    for value in (container.spec.get("command"), container.spec.get("args")):
+        for text in listing(value):
+            if isinstance(text, str):
+                expanded = env.expand(text, environment.find).text
+                words.append(text if expanded is None else expanded)
+    if not listing(container.spec.get("command")) and words[:1] and words[0].startswith("-"):
+        # only the launcher has these options: the image's entrypoint is `java`
+        return ("java", *words) if {"-jar", "-cp", "-classpath"} & set(words) else tuple(words)
+    return tuple(words)
+
+
+def _lines(
+    container: Container, environment: env.Environment, words: tuple[str, ...]
+) -> tuple[list[tuple[Source, ...]], bool]:
+    """Return the options of each `java` that is started, and whether a script reads more out of a file."""
+    key = "command" if listing(container.spec.get("command")) else "args"
+    here = (key, f"{container.pointer}/{key}")
+    found: list[tuple[Source, ...]] = []
+    opaque, origins = False, _origins(container, environment, words)
+    for one in starts(words):
+        opaque = opaque or one.program in (".", "source")
+        if one.program == "java":
+            given = jvm.launched(tuple(_expanded(one.words[1:], environment)))
+            if given is not None:
+                found.append(tuple(Source(*origins.get(opt.text, here), (opt,)) for opt in jvm.options(given)))
+    return found, opaque
+
+
+def _origins(container: Container, environment: env.Environment, words: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """Return in which variable an option is written, and where that stands, if not on the command line itself."""
+    found = {}
+    for number, entry in enumerate(listing(container.spec.get("env"))):
+        name = mapping(entry).get("name")
+        value = environment.values.get(name) if isinstance(name, str) else None
+        for text in value.text.split() if value is not None and value.text else ():
+            found[text] = (str(name), f"{container.pointer}/env/{number}")
+    for word in words:
+        for text in word.split():
+            found.pop(text, None)
+    return found
+
+
+def _expanded(words: tuple[str, ...], environment: env.Environment) -> Iterator[str]:
+    """Give words as a shell leaves them; a variable that is not known stays as written, and so do those of a flood."""
+    left = _LONGEST
+
+    def text(match: Any) -> str:
+        nonlocal left
+        name = match[1] or match[2]
+        value = environment.find(name)
+        if value is None or value.text is None or len(value.text) > left:
+            return str(match[0])
+        left -= len(value.text)
+        return value.text or match[3] or ""
+
+    for word in words:
+        if word.startswith("$"):
+            yield from _REFERENCE.sub(text, word).split()
+        else:
+            yield _REFERENCE.sub(text, word)
