@@ -165,35 +165,46 @@ def _lines(
     container: Container, environment: env.Environment, words: tuple[str, ...]
 ) -> tuple[list[tuple[Source, ...]], bool]:
     """Return the options of each `java` that is started, and whether a script reads more out of a file."""
-    key = "command" if listing(container.spec.get("command")) else "args"
-    here = (key, f"{container.pointer}/{key}")
     found: list[tuple[Source, ...]] = []
-    opaque, origins = False, _origins(container, environment, words)
+    opaque, origins = False, _origins(container, environment)
+    key = "command" if listing(container.spec.get("command")) else "args"
     for one in starts(words):
         opaque = opaque or one.program in (".", "source")
         if one.program == "java":
-            given = jvm.launched(tuple(_expanded(one.words[1:], environment)))
+            pieces = tuple(_expanded(one.words[1:], environment))
+            written, given = dict(pieces), jvm.launched(tuple(text for text, _ in pieces))
             if given is not None:
-                found.append(tuple(Source(*origins.get(opt.text, here), (opt,)) for opt in jvm.options(given)))
+                options = [
+                    (opt, origins.get(opt.text) or origins.get(written[opt.text], key)) for opt in jvm.options(given)
+                ]
+                found.append(tuple(Source(*_place(container, origin), (opt,)) for opt, origin in options))
     return found, opaque
 
 
-def _origins(container: Container, environment: env.Environment, words: tuple[str, ...]) -> dict[str, tuple[str, str]]:
-    """Return in which variable an option is written, and where that stands, if not on the command line itself."""
+def _place(container: Container, origin: str) -> tuple[str, str]:
+    """Return how a place is called, and where it stands: `command`, `args`, or a variable."""
+    return origin, f"{container.pointer}/{origin}" if origin in ("command", "args") else at(container, origin)
+
+
+def _origins(container: Container, environment: env.Environment) -> dict[str, str]:
+    """Return in which variable, or whether in `command` or `args`, a word is written."""
     found = {}
-    for number, entry in enumerate(listing(container.spec.get("env"))):
-        name = mapping(entry).get("name")
-        value = environment.values.get(name) if isinstance(name, str) else None
-        for text in value.text.split() if value is not None and value.text else ():
-            found[text] = (str(name), f"{container.pointer}/env/{number}")
-    for word in words:
-        for text in word.split():
-            found.pop(text, None)
+    for name, value in environment.values.items():
+        for text in value.text.split() if value.text else ():
+            found[text] = name
+    # what both hold is the command line's own
+    for key in ("args", "command"):
+        for word in listing(container.spec.get(key)):
+            for text in word.split() if isinstance(word, str) else ():
+                found[text] = key
     return found
 
 
-def _expanded(words: tuple[str, ...], environment: env.Environment) -> Iterator[str]:
-    """Give words as a shell leaves them; a variable that is not known stays as written, and so do those of a flood."""
+def _expanded(words: tuple[str, ...], environment: env.Environment) -> Iterator[tuple[str, str]]:
+    """Give words as a shell leaves them, and as they are written.
+
+    A variable that is not known stays as written, and so do those of a flood.
+    """
     left = _LONGEST
 
     def text(match: Any) -> str:
@@ -207,6 +218,6 @@ def _expanded(words: tuple[str, ...], environment: env.Environment) -> Iterator[
 
     for word in words:
         if word.startswith("$"):
-            yield from _REFERENCE.sub(text, word).split()
+            yield from ((piece, word) for piece in _REFERENCE.sub(text, word).split())
         else:
-            yield _REFERENCE.sub(text, word)
+            yield _REFERENCE.sub(text, word), word

@@ -109,3 +109,21 @@ def test_the_last_variable_of_a_name_counts_and_only_a_literal_has_a_text() -> N
     assert (java.at(one, "B"), java.literal(one, "B")) == ("/c/env/2", None)
     assert (java.at(one, "C"), java.literal(one, "C")) == ("/c/env/3", "")
     assert (java.at(one, "D"), java.literal(one, "D")) == ("", None)
+
+
+def test_a_word_may_stand_twice() -> None:
+    words = ["--add-opens", "a", "--add-opens", "b", "-Xmx1g", "-Xmx2g", "-Xmx1g"]
+    [one] = machines(command=["java", *words, "-jar", "web.jar"])
+    assert heap(one) == "-Xmx1g in command at /c/command"
+
+
+def test_an_option_is_named_by_where_it_is_written() -> None:
+    env = {"HEAP": "4g", "OPTS": "-Xmx3g"}
+    for script, wanted in (
+        ("java -Xmx2g -jar web.jar", "-Xmx2g in args at /c/args"),
+        ("java -Xmx$HEAP -jar web.jar", "-Xmx4g in args at /c/args"),
+        ("java $OPTS -jar web.jar", "-Xmx3g in OPTS at /c/env/1"),
+        ("java $(OPTS) -jar web.jar", "-Xmx3g in OPTS at /c/env/1"),
+    ):
+        [one] = machines(command=["sh", "-c"], args=[script], env=env)
+        assert heap(one) == wanted
