@@ -105,7 +105,7 @@ class Start:
 
 def start(container: Container, scripts: Sequence[str]) -> Start:
     """Return what a container's manifest says of its JVMs; `scripts` are variables that scripts pass on to them."""
-    written = env.read(container.spec)
+    written = env.read(container.spec, keep=True)
     words = _words(container, written)
     names = (TOOL, LAUNCHER, LAST, *scripts)
     # what a script sets is not what the manifest says
@@ -153,8 +153,7 @@ def _words(container: Container, environment: env.Environment) -> tuple[str, ...
     for value in (container.spec.get("command"), container.spec.get("args")):
         for text in listing(value):
             if isinstance(text, str):
-                expanded = env.expand(text, environment.find).text
-                words.append(text if expanded is None else expanded)
+                words.append(env.expand(text, environment.find, keep=True).text or "")
     if not listing(container.spec.get("command")) and words[:1] and words[0].startswith("-"):
         # only the launcher has these options: the image's entrypoint is `java`
         return ("java", *words) if {"-jar", "-cp", "-classpath"} & set(words) else tuple(words)
