@@ -18,17 +18,18 @@ Finds the containers that run Java, and reads the options of their JVM as the JV
   file in the order above is judged. The image's own variables and scripts are taken to leave it as it is.
 
 In them it finds
-- a largest or first heap (`-Xmx`, `-Xms`, `MaxHeapSize`, `InitialHeapSize`) that leaves less than the headroom within
-  the memory limit: `headroomPercent` of the limit, and at most `headroomMost`,
+- a largest or first heap (`-Xmx`, `-Xms`, `MaxHeapSize`, `InitialHeapSize`, or its share of `MaxRAM`) that leaves less
+  than the headroom within the memory limit: `headroomPercent` of the limit, and at most `headroomMost`,
 - `MaxRAMPercentage`, or `100 / MaxRAMFraction`, outside of `minPercentage` to `maxPercentage`,
 - a heap that nothing sizes, where the memory limit is 256Mi or more and the manifest has both, a `command` that starts
   `java` and a literal `JAVA_TOOL_OPTIONS`, or where the image is one of `imagesWithoutOptions`,
 - `-XX:-UseContainerSupport`,
 - `ActiveProcessorCount`, `ParallelGCThreads`, `ConcGCThreads` above the cpu limit, rounded up,
-- with `requireProcessors`, neither a cpu limit nor `ActiveProcessorCount`,
+- with `requireProcessors`, neither a cpu limit nor an `ActiveProcessorCount` above 0,
 - with `cgroupV2`, a declared JDK that does not read cgroup v2: before 8u372, 11.0.16 and 15.
 
-Where a container has no limit, the pod's own (`spec.resources`) counts. A value that cannot be read is not judged.
+Where a container has no limit, the pod's own (`spec.resources`) counts. A value that cannot be read is not judged; what
+a `resourceFieldRef` takes from the container's own limits is known.
 
 ## Why
 A heap as large as the memory limit has no room for threads, classes, buffers and the JVM itself: the kernel ends the
@@ -88,11 +89,11 @@ params:
 ```
 
 ## Fix
-Where nothing sizes the heap, and the container has a memory limit of its own, `-XX:MaxRAMPercentage` is added at the
-end of `JAVA_TOOL_OPTIONS`, where that is a literal. Where it is absent it is only made for `imagesWithoutOptions`,
-because it would hide the image's own, with its agents. A variable of `valueFrom`, and containers with `envFrom`, are
-left alone, and so is a JDK that does not know the option and would not start: one declared older than 8u191 or 10, or
-one with `UseCGroupMemoryLimitForHeap`. All the rest is for its owner to say.
+Where nothing sizes the heap of a container's only JVM, which goes by a memory limit of the container's own,
+`-XX:MaxRAMPercentage` is added at the end of `JAVA_TOOL_OPTIONS`, where that is a literal. Where it is absent it is
+only made for `imagesWithoutOptions`, because it would hide the image's own, with its agents. A variable of `valueFrom`,
+and containers with `envFrom`, are left alone, and so is a JDK that does not know the option and would not start: one
+declared older than 8u191 or 10, or one with `UseCGroupMemoryLimitForHeap`. All the rest is for its owner to say.
 """
 
 from __future__ import annotations
@@ -165,10 +166,6 @@ READS: tuple[str, ...] = ("pod",)
 # below about this much memory the JVM goes by MinRAMPercentage (arguments.cpp, set_heap_size)
 _SMALL = Fraction(256 * 2**20)
 _COUNTS = ("ActiveProcessorCount", "ParallelGCThreads", "ConcGCThreads")
-_HEAPS = (
-    ("MaxHeapSize", "heap too large for its container"),
-    ("InitialHeapSize", "first heap too large for its container"),
-)
 # what else than -Xmx decides on the heap, so that no size of it is missing
 _SIZERS = frozenset({"MaxRAM", "MaxRAMPercentage", "MaxRAMFraction", "AggressiveHeap"})
 
@@ -193,18 +190,24 @@ class Standard:
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """One JVM of a container: what holds, by flag; `complete`: no option of the manifest is out of sight.
+    """One JVM of a container. `alone`: it is the only one; `blind`: its JDK does not read the nodes' cgroup v2.
 
-    `whole`: nor can the image size the heap. `version` is the declared one, where it stands, and how.
+    `whole`: neither manifest nor image hide an option. `version` is the declared one, where it stands, and how.
     """
 
     container: Container
-    held: Mapping[str, java.Held]
-    complete: bool
+    machine: java.Machine
+    alone: bool
+    blind: bool
     whole: bool
     memory: Limit | None
     cpu: Limit | None
     version: tuple[jvm.Version, str, str] | None
+
+    @property
+    def contained(self) -> bool:
+        """Whether the JVM goes by the limits of its container."""
+        return self.machine.contained and not self.blind
 
     def violation(self, pointer: str, reason: str, found: str, wanted: str) -> Violation:
         """Return a violation of this container."""
@@ -254,28 +257,7 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
 
 
 def _judge(standard: Standard, one: Java) -> Iterator[Violation]:
-    yield from _heap(standard, one)
-    support = one.held.get("UseContainerSupport")
-    if support and support.option.value == 0:
-        wanted = "no such option: the JVM reads the limits of its container"
-        yield one.violation(support.source.pointer, "container support switched off", support.found, wanted)
-    yield from _processors(standard, one)
-    if standard.cgroup_v2 and one.version is not None:
-        version, pointer, found = one.version
-        if version.since((8, 372), (11, 16), major=15) is False:
-            wanted = "8u372, 11.0.16, 15 or later, which read cgroup v2"
-            yield one.violation(pointer, "JDK does not see its limits", found, wanted)
-
-
-def _heap(standard: Standard, one: Java) -> Iterator[Violation]:
-    if one.memory is not None:
-        most = one.memory.amount - min(one.memory.amount * standard.headroom, standard.headroom_most)
-        wanted = f"at most {_mebi(most)}, within the memory limit of {quantity.show(one.memory.amount)}"
-        for flag, reason in _HEAPS:
-            held = one.held.get(flag)
-            if held and held.option.value is not None and held.option.value > most:
-                yield one.violation(held.source.pointer, reason, held.found, wanted)
-                break
+    yield from _size(standard, one)
     if _unsized(one):
         yield one.violation(
             java.at(one.container, java.TOOL) or f"{one.container.pointer}/env",
@@ -283,41 +265,59 @@ def _heap(standard: Standard, one: Java) -> Iterator[Violation]:
             "no -Xmx and no -XX:MaxRAMPercentage: the JVM takes a quarter of the memory limit",
             standard.flag,
         )
-    if one.held.keys() & {"MaxRAM", "AggressiveHeap"} or _positive(one.held.get("MaxHeapSize")) is not False:
+    yield from _share(standard, one)
+    if not one.machine.contained:
+        support = one.machine.held["UseContainerSupport"]
+        wanted = "no such option: the JVM reads the limits of its container"
+        yield one.violation(support.source.pointer, "container support switched off", support.found, wanted)
+    yield from _processors(standard, one)
+    if one.blind and one.version is not None:
+        _, pointer, found = one.version
+        wanted = "8u372, 11.0.16, 15 or later, which read cgroup v2"
+        yield one.violation(pointer, "JDK does not see its limits", found, wanted)
+
+
+def _size(standard: Standard, one: Java) -> Iterator[Violation]:
+    if one.memory is None:
         return
-    percentage, fraction = one.held.get("MaxRAMPercentage"), one.held.get("MaxRAMFraction")
-    held = percentage or fraction
-    value = held.option.value if held else None
-    if held and held is fraction:
-        value = 100 / value if value else None
-    if held and value is not None and not standard.least <= value <= standard.most:
-        share = "" if held is percentage else f", which is {float(value):g} percent"
+    memory = one.memory.amount
+    most = memory - min(memory * standard.headroom, standard.headroom_most)
+    wanted = f"at most {_mebi(most)}, within the memory limit of {quantity.show(memory)}"
+    largest, first = one.machine.largest, one.machine.held.get("InitialHeapSize")
+    if largest is not None and largest[1] > most:
+        held, _, how = largest
+        yield one.violation(held.source.pointer, "heap too large for its container", held.found + how, wanted)
+    elif first is not None and first.option.value is not None and first.option.value > most:
+        yield one.violation(first.source.pointer, "first heap too large for its container", first.found, wanted)
+
+
+def _share(standard: Standard, one: Java) -> Iterator[Violation]:
+    share = one.machine.share
+    if share is None or any(map(one.machine.given, ("MaxHeapSize", "MaxRAM", "AggressiveHeap"))):
+        return
+    held, percent = share
+    if percent is not None and not standard.least <= percent <= standard.most:
+        how = "" if held.option.flag == "MaxRAMPercentage" else f", which is {float(percent):g} percent"
         wanted = f"-XX:MaxRAMPercentage between {float(standard.least)} and {float(standard.most)}"
-        yield one.violation(held.source.pointer, "share of the memory out of range", held.found + share, wanted)
-
-
-def _positive(held: java.Held | None) -> bool | None:
-    """Say whether a flag is set to more than 0; None where its value is not known."""
-    if held is None:
-        return False
-    return None if held.option.value is None else held.option.value > 0
+        yield one.violation(held.source.pointer, "share of the memory out of range", held.found + how, wanted)
 
 
 def _unsized(one: Java) -> bool:
-    if not one.whole or one.memory is None or one.memory.amount < _SMALL:
+    """Say whether nothing sizes the heap of a JVM that goes by its memory limit."""
+    if not one.whole or not one.contained or one.memory is None or one.memory.amount < _SMALL:
         return False
-    return _positive(one.held.get("MaxHeapSize")) is False and not one.held.keys() & _SIZERS
+    return not one.machine.given("MaxHeapSize") and not one.machine.held.keys() & _SIZERS
 
 
 def _processors(standard: Standard, one: Java) -> Iterator[Violation]:
     if one.cpu is not None:
         most = math.ceil(one.cpu.amount)
         for flag in _COUNTS:
-            held = one.held.get(flag)
+            held = one.machine.held.get(flag)
             if held and held.option.value is not None and held.option.value > most:
                 wanted = f"at most {most}, for a cpu limit of {quantity.show(one.cpu.amount)}"
                 yield one.violation(held.source.pointer, "more threads than cores", held.found, wanted)
-    elif standard.processors and one.complete and "ActiveProcessorCount" not in one.held:
+    elif standard.processors and one.machine.complete and not one.machine.given("ActiveProcessorCount"):
         at = f"{one.container.pointer}/resources"
         found = "no cpu limit and no -XX:ActiveProcessorCount"
         yield one.violation(at, "JVM sees the cores of the node", found, "a cpu limit, or -XX:ActiveProcessorCount")
@@ -333,12 +333,14 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
                     draft.put(f"{pointer}/value", f"{value}{gap}{standard.flag}")
                 elif not pointer:
                     draft.put(f"{container.pointer}/env/-", {"name": java.TOOL, "value": standard.flag})
-                break
 
 
 def _mendable(one: Java) -> bool:
+    """Say whether nobody else has a share in the memory, and the JVM starts with the option."""
+    if one.memory is None or not one.memory.own or not one.alone:
+        return False
     old = one.version is not None and one.version[0].since((8, 191), major=10) is not True
-    return one.memory is not None and one.memory.own and not old and "UseCGroupMemoryLimitForHeap" not in one.held
+    return not old and "UseCGroupMemoryLimitForHeap" not in one.machine.held
 
 
 def _javas(standard: Standard, pod: Pod, container: Container) -> Iterator[Java]:
@@ -352,8 +354,9 @@ def _javas(standard: Standard, pod: Pod, container: Container) -> Iterator[Java]
     # where the image can set nothing that the manifest does not show
     shown = _is_bare(standard, container) or (start.direct and java.literal(container, java.TOOL) is not None)
     memory, cpu = limit(pod, container, "memory"), limit(pod, container, "cpu")
+    blind = standard.cgroup_v2 and version is not None and version[0].reads_cgroup_v2 is False
     for one in start.machines(launcher=version is None or version[0].major >= 9):
-        yield Java(container, one.held, one.complete, one.complete and shown, memory, cpu, version)
+        yield Java(container, one, len(start.lines) < 2, blind, one.complete and shown, memory, cpu, version)
 
 
 def _labelled(standard: Standard, pod: Pod, container: Container) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import re2
@@ -18,6 +19,7 @@ from webhook.model.pods import Container, listing, mapping
 from webhook.model.shell import starts
 
 TOOL, LAUNCHER, LAST = "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"
+_QUARTER = Fraction(25)  # MaxRAMPercentage where nothing is set
 HIDDEN = ""  # the flag under which an option stands that is not seen
 _LONGEST = 65_536  # characters that the variables of a command line may hold together; a person writes far less
 _REFERENCE = re2.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}$]*))?\})")
@@ -51,6 +53,40 @@ class Machine:
 
     held: Mapping[str, Held]
     complete: bool
+
+    def given(self, flag: str) -> Held | None:
+        """Return a flag that is set to anything but 0 or less, which leaves it to the JVM."""
+        held = self.held.get(flag)
+        return None if held is None or (held.option.value is not None and held.option.value <= 0) else held
+
+    @property
+    def contained(self) -> bool:
+        """Whether the JVM looks at the limits of its container at all."""
+        held = self.held.get("UseContainerSupport")
+        return held is None or held.option.value != 0
+
+    @property
+    def share(self) -> tuple[Held, Fraction | None] | None:
+        """The option that says how much of the memory the heap takes, and that in percent; None where nothing does."""
+        percentage, fraction = self.held.get("MaxRAMPercentage"), self.held.get("MaxRAMFraction")
+        if percentage is not None or fraction is None:
+            return None if percentage is None else (percentage, percentage.option.value)
+        return fraction, 100 / fraction.option.value if fraction.option.value else None
+
+    @property
+    def largest(self) -> tuple[Held, Fraction, str] | None:
+        """The option that gives the largest heap in bytes, whatever the memory is, that size, and how.
+
+        Source: arguments.cpp, `set_heap_size`: -Xmx goes before all shares, and MaxRAM, where it is set, is what the
+        shares are taken of, even above the memory that there is.
+        """
+        size, memory, share = self.given("MaxHeapSize"), self.given("MaxRAM"), self.share
+        if size is not None:
+            return None if size.option.value is None else (size, size.option.value, "")
+        percent = _QUARTER if share is None else share[1]
+        if memory is None or memory.option.value is None or percent is None:
+            return None
+        return memory, memory.option.value * percent / 100, f", of which {float(percent):g} percent are heap"
 
 
 @dataclass(frozen=True, slots=True)

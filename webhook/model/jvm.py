@@ -39,7 +39,7 @@ _VALUED = frozenset(
     }
 )
 _SIZE = re2.compile(r"(0x[0-9a-fA-F]{1,16}|[0-9]{1,19})([kKmMgGtT]?)")
-_NUMBER = re2.compile(r"[0-9]{1,19}(?:\.[0-9]{0,9})?")
+_NUMBER = re2.compile(r"-?[0-9]{1,19}(?:\.[0-9]{0,9})?")
 _VERSION = re2.compile(r"(?:jdk|jre|java)?-?(?:1\.)?([0-9]{1,2})((?:[.u_-][0-9a-z]+)*)(?:\+.*)?")
 _OLD_UPDATE = re2.compile(r"(?:\.0)?[u_]([0-9]{1,4})(?:-.*)?")
 _UPDATE = re2.compile(r"\.0\.([0-9]{1,4})(?:[._-].*)?")
@@ -71,6 +71,11 @@ class Version:
             if self.major == line:
                 return None if self.update is None else self.update >= update
         return self.major >= major
+
+    @property
+    def reads_cgroup_v2(self) -> bool | None:
+        """Whether it finds its limits in cgroup v2 (JDK-8230305 and its backports); None: not known."""
+        return self.since((8, 372), (11, 16), major=15)
 
 
 def split(text: str) -> tuple[str, ...] | None:
@@ -146,7 +151,7 @@ def size(text: str) -> Fraction | None:
 
 
 def number(text: str) -> Fraction | None:
-    """Return a number, whole or with a point, or None where it is none."""
+    """Return a number, whole or with a point, also below 0, or None where it is none."""
     return Fraction(text.rstrip(".")) if _NUMBER.fullmatch(text) else None
 
 

@@ -127,3 +127,49 @@ def test_an_option_is_named_by_where_it_is_written() -> None:
     ):
         [one] = machines(command=["sh", "-c"], args=[script], env=env)
         assert heap(one) == wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ("-Xmx1g -XX:MaxRAM=8g", (2**30, "")),
+        ("-XX:MaxRAM=8g", (2 * 2**30, ", of which 25 percent are heap")),
+        ("-XX:MaxRAM=8g -XX:MaxRAMPercentage=75", (6 * 2**30, ", of which 75 percent are heap")),
+        ("-XX:MaxRAM=8g -XX:MaxRAMFraction=2", (4 * 2**30, ", of which 50 percent are heap")),
+        ("-XX:MaxRAM=8g -XX:MaxRAMPercentage=most", None),
+        ("-XX:MaxRAMPercentage=75", None),
+        ("-Xmx$(HEAP) -XX:MaxRAM=8g", None),
+        ("-Xmx0 -XX:MaxRAM=8g", (2 * 2**30, ", of which 25 percent are heap")),
+    ],
+)
+def test_the_largest_heap_is_a_size_or_a_share_of_a_memory_that_is_given(
+    options: str, wanted: tuple[int, str] | None
+) -> None:
+    [one] = machines(env={"JAVA_TOOL_OPTIONS": options})
+    assert (one.largest and one.largest[1:]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ("", None),
+        ("-XX:MaxRAMFraction=2", ("MaxRAMFraction", 50)),
+        ("-XX:MaxRAMFraction=0", ("MaxRAMFraction", None)),
+        ("-XX:MaxRAMFraction=1 -XX:MaxRAMPercentage=50", ("MaxRAMPercentage", 50)),
+    ],
+)
+def test_a_percentage_goes_before_a_fraction(options: str, wanted: tuple[str, int] | None) -> None:
+    [one] = machines(env={"JAVA_TOOL_OPTIONS": f"-Da=b {options}"})
+    assert (one.share and (one.share[0].option.flag, one.share[1])) == wanted
+
+
+def test_a_count_of_none_or_less_leaves_it_to_the_jvm() -> None:
+    for text, wanted in (("1", True), ("0", False), ("-1", False), ("$(CORES)", True)):
+        [one] = machines(env={"JAVA_TOOL_OPTIONS": f"-XX:ActiveProcessorCount={text}"})
+        assert (one.given("ActiveProcessorCount") is not None) is wanted
+
+
+def test_container_support_may_be_switched_off() -> None:
+    for text, wanted in (("-XX:-UseContainerSupport", False), ("-XX:+UseContainerSupport", True), ("-Da=b", True)):
+        [one] = machines(env={"JAVA_TOOL_OPTIONS": text})
+        assert one.contained is wanted
