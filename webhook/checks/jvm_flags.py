@@ -3,10 +3,11 @@
 ## What it does
 Finds the containers that run Java, and reads the options of their JVM as the JVM does:
 
-- **Java** is a container whose command starts `java`, also through `sh -c`, `exec`, `tini` and their like, one that
-  has a variable `JAVA_TOOL_OPTIONS`, `JDK_JAVA_OPTIONS`, `_JAVA_OPTIONS` or one of `scriptVariables`, and the main
-  container of a pod with one of `labels`: the one that `kubectl.kubernetes.io/default-container` names, or the first.
-  Of all others nothing is said. Ephemeral containers and pods for Windows are not judged.
+- **Java** is a container whose command starts `java`, also through `sh -c`, `exec`, `tini`, `wait-for-it.sh` and their
+  like, or starts a script that everybody knows (`catalina.sh`, `kafka-server-start.sh`); one that has a variable
+  `JAVA_TOOL_OPTIONS`, `JDK_JAVA_OPTIONS`, `_JAVA_OPTIONS` or one of `scriptVariables`; and the main container of a pod
+  with one of `labels`: the one that `kubectl.kubernetes.io/default-container` names, or the first. Of all others
+  nothing is said. Ephemeral containers and pods for Windows are not judged.
 - **Which option holds**: the last one, in the JVM's order: `JAVA_TOOL_OPTIONS`, then the command line, before whose
   words the launcher puts `JDK_JAVA_OPTIONS` (JDK 9 and later), then `_JAVA_OPTIONS`. What stands behind the jar or the
   main class belongs to the program. `-Xmx` goes before `MaxRAMPercentage`, and that before `MaxRAMFraction`.
@@ -70,7 +71,7 @@ spec:
 
 ## Parameters
 - `labels` (default: `{plimsoll.dev/runtime: java}`): labels of pods that run Java, each with a glob of its values.
-- `scriptVariables` (default: JAVA_OPTS, JAVA_OPTIONS, JVM_OPTS, CATALINA_OPTS and others): variables that scripts pass
+- `scriptVariables` (default: those of Tomcat, Kafka, Elasticsearch, Keycloak and others): variables that scripts pass
   on to the JVM, in the order in which they do.
 - `headroomPercent` (default: 15) and `headroomMost` (default: 1Gi): what `-Xmx` leaves of the memory limit.
 - `minPercentage` (default: 25) and `maxPercentage` (default: 85): the range of `MaxRAMPercentage`.
@@ -142,12 +143,9 @@ PARAMS: dict[str, Any] = {
 DEFAULTS: dict[str, Any] = {
     "labels": {"plimsoll.dev/runtime": "java"},
     "scriptVariables": [
-        "JAVA_OPTIONS",
-        "JAVA_OPTS",
-        "JVM_OPTS",
-        "ES_JAVA_OPTS",
-        "KAFKA_HEAP_OPTS",
-        "CATALINA_OPTS",
+        *("JAVA_OPTIONS", "JAVA_OPTS", "JAVA_OPTS_APPEND", "JVM_OPTS", "SERVER_JVMFLAGS", "JVMFLAGS"),
+        *("ES_JAVA_OPTS", "OPENSEARCH_JAVA_OPTS", "LS_JAVA_OPTS"),
+        *("KAFKA_HEAP_OPTS", "KAFKA_JVM_PERFORMANCE_OPTS", "KAFKA_OPTS", "CATALINA_OPTS"),
     ],
     "headroomPercent": 15,
     "headroomMost": "1Gi",

@@ -14,13 +14,24 @@ from typing import Any
 
 import re2
 
-from webhook.model import env, jvm
+from webhook.model import env, jvm, shell
 from webhook.model.pods import Container, listing, mapping
-from webhook.model.shell import starts
 
 TOOL, LAUNCHER, LAST = "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"
 _QUARTER = Fraction(25)  # MaxRAMPercentage where nothing is set
 HIDDEN = ""  # the flag under which an option stands that is not seen
+# options that nothing but the launcher `java` has
+_OWN = frozenset({"-jar", "-cp", "-classpath", "--class-path"})
+# start scripts that everybody knows: Tomcat, Kafka, ZooKeeper, Keycloak
+_SERVERS = frozenset(
+    {
+        *("catalina.sh", "kafka-server-start.sh", "zookeeper-server-start.sh", "connect-distributed.sh"),
+        *("connect-standalone.sh", "zkServer.sh", "kc.sh"),
+    }
+)
+# programs whose words start nothing in this container
+_TALKERS = frozenset({"echo", "printf", "kubectl", "oc", "docker", "podman", "nerdctl", "ssh"})
+_UNSET = re2.compile(r"(?:^|[\s;&|(])(?:unset|-u|--unset)[ =][^;&|\n]*")
 _LONGEST = 65_536  # characters that the variables of a command line may hold together; a person writes far less
 _REFERENCE = re2.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}$]*))?\})")
 
@@ -93,25 +104,28 @@ class Machine:
 class Start:
     """What the manifest of a container says of its JVMs.
 
-    `lines` are the options of each `java` that it starts; `opaque`: a script reads more of them out of a file.
+    `lines` are the options of each `java` that it starts; `server`: it starts a script that is known to start one.
+    `wrapped`: a program of the image stands before `java`; `opaque`: a script reads more options out of a file.
     `scripts` are the variables that scripts pass on, in their order.
     """
 
     container: Container
     environment: env.Environment
     lines: tuple[tuple[Source, ...], ...]
+    server: bool
+    wrapped: bool
     opaque: bool
     scripts: tuple[str, ...]
 
     @property
     def runs(self) -> bool:
         """Whether the manifest starts a JVM, or has variables that only a JVM reads."""
-        return bool(self.lines) or any(map(self._set, (TOOL, LAUNCHER, LAST, *self.scripts)))
+        return bool(self.lines) or self.server or any(map(self._set, (TOOL, LAUNCHER, LAST, *self.scripts)))
 
     @property
     def direct(self) -> bool:
         """Whether the manifest's own command starts `java`, so that no entrypoint of the image stands before it."""
-        return bool(self.lines and listing(self.container.spec.get("command")))
+        return bool(self.lines and not self.wrapped and listing(self.container.spec.get("command")))
 
     def machines(self, launcher: bool) -> Iterator[Machine]:
         """Give each JVM; `launcher`: it may read JDK_JAVA_OPTIONS."""
@@ -145,10 +159,21 @@ def start(container: Container, scripts: Sequence[str]) -> Start:
     words = _words(container, written)
     names = (TOOL, LAUNCHER, LAST, *scripts)
     # what a script sets is not what the manifest says
-    changed = {name: env.UNKNOWN for name in names if any(f"{name}=" in word for word in words)}
+    gone = {word for match in _UNSET.finditer(" ".join(words)) for word in match[0].split()}
+    changed = {name: env.UNKNOWN for name in names if name in gone or any(f"{name}=" in word for word in words)}
     environment = env.Environment({**written.values, **changed}, written.open)
-    lines, opaque = _lines(container, environment, words)
-    return Start(container, environment, tuple(lines), opaque, tuple(scripts))
+    began = tuple(shell.starts(words))
+    programs = {one.program for one in began}
+    launches = [(one, launch) for one in began if (launch := _launch(one)) is not None]
+    return Start(
+        container,
+        environment,
+        tuple(_lines(container, environment, [launch for _, launch in launches])),
+        server=bool(programs & _SERVERS),
+        wrapped=any(one.program != "java" for one, _ in launches),
+        opaque=bool(programs & {".", "source"}),
+        scripts=tuple(scripts),
+    )
 
 
 def at(container: Container, name: str) -> str:
@@ -192,28 +217,33 @@ def _words(container: Container, environment: env.Environment) -> tuple[str, ...
                 words.append(env.expand(text, environment.find, keep=True).text or "")
     if not listing(container.spec.get("command")) and words[:1] and words[0].startswith("-"):
         # only the launcher has these options: the image's entrypoint is `java`
-        return ("java", *words) if {"-jar", "-cp", "-classpath"} & set(words) else tuple(words)
+        return ("java", *words) if _OWN & set(words) else tuple(words)
     return tuple(words)
 
 
+def _launch(start: shell.Start) -> tuple[str, ...] | None:
+    """Return the words behind `java`, where a program is it, or starts it (`wait-for-it.sh db:5432 -- java -jar a`)."""
+    if start.program == "java":
+        return start.words[1:]
+    names = [word.rpartition("/")[2] for word in start.words]
+    behind = start.words[names.index("java") + 1 :] if "java" in names else ()
+    return behind if _OWN & set(behind) and start.program not in _TALKERS else None
+
+
 def _lines(
-    container: Container, environment: env.Environment, words: tuple[str, ...]
-) -> tuple[list[tuple[Source, ...]], bool]:
-    """Return the options of each `java` that is started, and whether a script reads more out of a file."""
-    found: list[tuple[Source, ...]] = []
-    opaque, origins = False, _origins(container, environment)
+    container: Container, environment: env.Environment, launches: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[Source, ...]]:
+    """Give the options of each `java` that is started with something to run."""
+    origins = _origins(container, environment) if launches else {}
     key = "command" if listing(container.spec.get("command")) else "args"
-    for one in starts(words):
-        opaque = opaque or one.program in (".", "source")
-        if one.program == "java":
-            pieces = tuple(_expanded(one.words[1:], environment))
-            written, given = dict(pieces), jvm.launched(tuple(text for text, _ in pieces))
-            if given is not None:
-                options = [
-                    (opt, origins.get(opt.text) or origins.get(written[opt.text], key)) for opt in jvm.options(given)
-                ]
-                found.append(tuple(Source(*_place(container, origin), (opt,)) for opt, origin in options))
-    return found, opaque
+    for words in launches:
+        pieces = tuple(_expanded(words, environment))
+        written, given = dict(pieces), jvm.launched(tuple(text for text, _ in pieces))
+        if given is not None:
+            options = [
+                (opt, origins.get(opt.text) or origins.get(written[opt.text], key)) for opt in jvm.options(given)
+            ]
+            yield tuple(Source(*_place(container, origin), (opt,)) for opt, origin in options)
 
 
 def _place(container: Container, origin: str) -> tuple[str, str]:

@@ -73,6 +73,8 @@ def test_what_is_not_seen_hides_what_stands_before_it_only() -> None:
         {"command": ["sh", "-c", ". ./env.sh; exec java -jar web.jar"]},
         {"command": ["sh", "-c", "export JAVA_TOOL_OPTIONS=-Xmx1g; exec java -jar web.jar"]},
         {"command": ["sh", "-c", "exec java $MORE -jar web.jar"]},
+        {"command": ["sh", "-c", "unset JAVA_TOOL_OPTIONS; java -jar web.jar"], "env": {"JAVA_TOOL_OPTIONS": "-Xmx1g"}},
+        {"command": ["env", "-u", "_JAVA_OPTIONS", "java", "-jar", "web.jar"], "env": {"_JAVA_OPTIONS": "-Xmx1g"}},
     ],
 )
 def test_a_manifest_that_leaves_some_options_out_is_not_complete(spec: dict[str, Any]) -> None:
@@ -91,6 +93,11 @@ def test_each_jvm_of_a_script_stands_by_itself() -> None:
         ({"command": ["/opt/java/bin/java", "-jar", "web.jar"]}, True, True),
         ({"args": ["java", "-jar", "web.jar"]}, True, False),
         ({"args": ["-jar", "web.jar"]}, True, False),
+        ({"args": ["--class-path", "/app", "Main"]}, True, False),
+        ({"command": ["/wait-for-it.sh", "db:5432", "--", "java", "-jar", "web.jar"]}, True, False),
+        ({"command": ["catalina.sh", "run"]}, True, False),
+        ({"command": ["echo", "java", "-jar", "web.jar"]}, False, False),
+        ({"command": ["/find", "java"]}, False, False),
         ({"command": ["java", "-version"]}, False, False),
         ({"command": ["/web"]}, False, False),
         ({"command": ["/web"], "env": {"JAVA_TOOL_OPTIONS": "-Da=b"}}, True, False),
