@@ -107,7 +107,7 @@ from functools import partial
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
-from webhook.model import image, java, jvm, quantity
+from webhook.model import image, java, jvm, launch, quantity
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.glob import compile_globs
@@ -258,7 +258,7 @@ def _judge(standard: Standard, one: Java) -> Iterator[Violation]:
     yield from _size(standard, one)
     if _unsized(one):
         yield one.violation(
-            java.at(one.container, java.TOOL) or f"{one.container.pointer}/env",
+            launch.at(one.container, launch.TOOL) or f"{one.container.pointer}/env",
             "nothing sizes the heap",
             "no -Xmx and no -XX:MaxRAMPercentage: the JVM takes a quarter of the memory limit",
             standard.flag,
@@ -325,12 +325,12 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     for container in pod.containers:
         for one in _javas(standard, pod, container):
             if _unsized(one) and _mendable(one):
-                pointer, value = java.at(container, java.TOOL), java.literal(container, java.TOOL)
+                pointer, value = launch.at(container, launch.TOOL), launch.literal(container, launch.TOOL)
                 if value is not None:
                     gap = "" if not value or value[-1:].isspace() else " "
                     draft.put(f"{pointer}/value", f"{value}{gap}{standard.flag}")
                 elif not pointer:
-                    draft.put(f"{container.pointer}/env/-", {"name": java.TOOL, "value": standard.flag})
+                    draft.put(f"{container.pointer}/env/-", {"name": launch.TOOL, "value": standard.flag})
 
 
 def _mendable(one: Java) -> bool:
@@ -345,12 +345,12 @@ def _javas(standard: Standard, pod: Pod, container: Container) -> Iterator[Java]
     """Give each JVM that a container starts, as far as the manifest shows them."""
     if container.role == "ephemeral" or pod.windows:
         return
-    start = java.start(container, standard.script_variables)
+    start = launch.start(container, standard.script_variables)
     if not start.runs and not _labelled(standard, pod, container):
         return
     version = _version(standard, pod, start)
     # where the image can set nothing that the manifest does not show
-    shown = _is_bare(standard, container) or (start.direct and java.literal(container, java.TOOL) is not None)
+    shown = _is_bare(standard, container) or (start.direct and launch.literal(container, launch.TOOL) is not None)
     memory, cpu = limit(pod, container, "memory"), limit(pod, container, "cpu")
     blind = standard.cgroup_v2 and version is not None and version[0].reads_cgroup_v2 is False
     for one in start.machines(launcher=version is None or version[0].major >= 9):
@@ -364,13 +364,13 @@ def _labelled(standard: Standard, pod: Pod, container: Container) -> bool:
     return any(isinstance(value, str) and matches(value) for value, matches in values)
 
 
-def _version(standard: Standard, pod: Pod, start: java.Start) -> tuple[jvm.Version, str, str] | None:
+def _version(standard: Standard, pod: Pod, start: launch.Start) -> tuple[jvm.Version, str, str] | None:
     """Return the declared version, where it stands, and how."""
     for name in standard.version_variables:
         value = start.environment.values.get(name)
         version = jvm.version(value.text) if value is not None and value.text else None
         if version is not None and value is not None:
-            return version, java.at(start.container, name), f"{name}: {value.text}"
+            return version, launch.at(start.container, name), f"{name}: {value.text}"
     for name in standard.version_labels:
         label = pod.labels.get(name)
         version = jvm.version(label) if isinstance(label, str) else None
