@@ -16,6 +16,8 @@ SIZES = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 # one flag of the JVM has several spellings
 _SHORT = (("-Xmx", "MaxHeapSize"), ("-Xms", "InitialHeapSize"), ("-mx", "MaxHeapSize"), ("-ms", "InitialHeapSize"))
 _SIZED = frozenset({"MaxHeapSize", "InitialHeapSize", "MaxRAM"})
+# an argument file, a variable of a shell, what a command prints
+_UNSEEN = ("@", "$", "`")
 _FILES = ("-XX:Flags=", "-XX:VMOptionsFile=")
 # options of the launcher whose value is the next word
 _VALUED = frozenset(
@@ -114,12 +116,12 @@ def launched(words: Iterable[str]) -> tuple[str, ...] | None:
     for word in words:
         if value:
             value = False
-        elif word in ("-jar", "-m", "--module") or not word.startswith(("-", "@", "$")):
+        elif word in ("-jar", "-m", "--module") or not word.startswith(("-", *_UNSEEN)):
             return tuple(found)
         else:
             value = word in _VALUED
             found.append(word)
-    return tuple(found) if any(word.startswith(("@", "$")) for word in found) else None
+    return tuple(found) if any(word.startswith(_UNSEEN) for word in found) else None
 
 
 def options(words: Iterable[str]) -> Iterator[Option]:
@@ -131,7 +133,7 @@ def options(words: Iterable[str]) -> Iterator[Option]:
 
 
 def _option(word: str) -> Option | None:
-    if word.startswith(("@", "$", *_FILES)):
+    if word.startswith((*_UNSEEN, *_FILES)):
         return Option("", word, unknown=True)
     for prefix, flag in _SHORT:
         if word.startswith(prefix):

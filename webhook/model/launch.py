@@ -139,7 +139,7 @@ def _words(container: Container, environment: env.Environment) -> tuple[str, ...
                 words.append(env.expand(text, environment.find, keep=True).text or "")
     if not listing(container.spec.get("command")) and words[:1] and words[0].startswith("-"):
         # only the launcher has these options: the image's entrypoint is `java`
-        return ("java", *words) if _OWN & set(words) else tuple(words)
+        return ("java", *words) if _OWN & set(words) and "java" not in map(shell.name, words) else tuple(words)
     return tuple(words)
 
 
@@ -147,7 +147,7 @@ def _launch(start: shell.Start) -> tuple[str, ...] | None:
     """Return the words behind `java`, where a program is it, or starts it (`wait-for-it.sh db:5432 -- java -jar a`)."""
     if start.program == "java":
         return start.words[1:]
-    names = [word.rpartition("/")[2] for word in start.words]
+    names = [shell.name(word) for word in start.words]
     behind = start.words[names.index("java") + 1 :] if "java" in names else ()
     return behind if _OWN & set(behind) and start.program not in _TALKERS else None
 
