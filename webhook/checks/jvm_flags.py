@@ -350,7 +350,8 @@ def _javas(standard: Standard, pod: Pod, container: Container) -> Iterator[Java]
         return
     version = _version(standard, pod, start)
     # where the image can set nothing that the manifest does not show
-    shown = _is_bare(standard, container) or (start.direct and launch.literal(container, launch.TOOL) is not None)
+    literal = start.direct and launch.literal(container, launch.TOOL) is not None
+    shown = literal or image.named(container.image, standard.bare)
     memory, cpu = limit(pod, container, "memory"), limit(pod, container, "cpu")
     blind = standard.cgroup_v2 and version is not None and version[0].reads_cgroup_v2 is False
     for one in start.machines(launcher=version is None or version[0].major >= 9):
@@ -377,14 +378,6 @@ def _version(standard: Standard, pod: Pod, start: launch.Start) -> tuple[jvm.Ver
         if version is not None:
             return version, pointers.join(pod.pointer, "metadata", "labels", name), f"{name}: {label}"
     return None
-
-
-def _is_bare(standard: Standard, container: Container) -> bool:
-    try:
-        parsed = image.parse(container.image)
-    except ValueError:
-        return False
-    return any(pattern(parsed) for pattern in standard.bare)
 
 
 def _mebi(value: Fraction) -> str:

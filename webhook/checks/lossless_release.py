@@ -206,11 +206,7 @@ class Standard:
 
     def drains_itself(self, container: Container) -> bool:
         """Say whether the container's image is known to serve on after SIGTERM."""
-        try:
-            image = images.parse(container.image)
-        except ValueError:
-            return False
-        return any(one(image) for one in self.draining)
+        return images.named(container.image, self.draining)
 
 
 def build(params: Mapping[str, Any]) -> Check:
