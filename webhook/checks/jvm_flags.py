@@ -15,8 +15,9 @@ Finds the containers that run Java, and reads the options of their JVM as the JV
   them, and where the image's own script is started, which may pass them on; the finding says so. Beside a plain
   `java` they don't count.
 - **What cannot be seen** may hold options too. With `envFrom`, a variable of `valueFrom`, a variable that a script sets
-  or an `@argfile`, nothing is called missing, and of what the manifest sets, only what stands behind such a variable or
-  file in the order above is judged. The image's own variables and scripts are taken to leave it as it is.
+  or unsets, what a command prints or an `@argfile`, nothing is called missing, and of what the manifest sets, only what
+  stands behind such a variable or file in the order above is judged. In `-Xmx$(HEAP)` only that one size is not seen.
+  The image's own variables and scripts are taken to leave it as it is.
 
 In them it finds
 - a largest or first heap (`-Xmx`, `-Xms`, `MaxHeapSize`, `InitialHeapSize`, or its share of `MaxRAM`) that leaves less
