@@ -3,10 +3,11 @@
 ## What it does
 Finds the containers that run Java, and reads the options of their JVM as the JVM does:
 
-- **Java** is a container whose command starts `java`, also through `sh -c`, `exec`, `tini` and their like, one that
-  has a variable `JAVA_TOOL_OPTIONS`, `JDK_JAVA_OPTIONS`, `_JAVA_OPTIONS` or one of `scriptVariables`, and the main
-  container of a pod with one of `labels`: the one that `kubectl.kubernetes.io/default-container` names, or the first.
-  Of all others nothing is said. Ephemeral containers and pods for Windows are not judged.
+- **Java** is a container whose command starts `java`, also through `sh -c`, `exec`, `tini`, `wait-for-it.sh` and their
+  like, or starts a script that everybody knows (`catalina.sh`, `kafka-server-start.sh`); one that has a variable
+  `JAVA_TOOL_OPTIONS`, `JDK_JAVA_OPTIONS`, `_JAVA_OPTIONS` or one of `scriptVariables`; and the main container of a pod
+  with one of `labels`: the one that `kubectl.kubernetes.io/default-container` names, or the first. Of all others
+  nothing is said. Ephemeral containers and pods for Windows are not judged.
 - **Which option holds**: the last one, in the JVM's order: `JAVA_TOOL_OPTIONS`, then the command line, before whose
   words the launcher puts `JDK_JAVA_OPTIONS` (JDK 9 and later), then `_JAVA_OPTIONS`. What stands behind the jar or the
   main class belongs to the program. `-Xmx` goes before `MaxRAMPercentage`, and that before `MaxRAMFraction`.
@@ -14,21 +15,23 @@ Finds the containers that run Java, and reads the options of their JVM as the JV
   them, and where the image's own script is started, which may pass them on; the finding says so. Beside a plain
   `java` they don't count.
 - **What cannot be seen** may hold options too. With `envFrom`, a variable of `valueFrom`, a variable that a script sets
-  or an `@argfile`, nothing is called missing, and of what the manifest sets, only what stands behind such a variable or
-  file in the order above is judged. The image's own variables and scripts are taken to leave it as it is.
+  or unsets, what a command prints or an `@argfile`, nothing is called missing, and of what the manifest sets, only what
+  stands behind such a variable or file in the order above is judged. In `-Xmx$(HEAP)` only that one size is not seen.
+  The image's own variables and scripts are taken to leave it as it is.
 
 In them it finds
-- a largest or first heap (`-Xmx`, `-Xms`, `MaxHeapSize`, `InitialHeapSize`) that leaves less than the headroom within
-  the memory limit: `headroomPercent` of the limit, and at most `headroomMost`,
+- a largest or first heap (`-Xmx`, `-Xms`, `MaxHeapSize`, `InitialHeapSize`, or its share of `MaxRAM`) that leaves less
+  than the headroom within the memory limit: `headroomPercent` of the limit, and at most `headroomMost`,
 - `MaxRAMPercentage`, or `100 / MaxRAMFraction`, outside of `minPercentage` to `maxPercentage`,
 - a heap that nothing sizes, where the memory limit is 256Mi or more and the manifest has both, a `command` that starts
   `java` and a literal `JAVA_TOOL_OPTIONS`, or where the image is one of `imagesWithoutOptions`,
 - `-XX:-UseContainerSupport`,
 - `ActiveProcessorCount`, `ParallelGCThreads`, `ConcGCThreads` above the cpu limit, rounded up,
-- with `requireProcessors`, neither a cpu limit nor `ActiveProcessorCount`,
+- with `requireProcessors`, neither a cpu limit nor an `ActiveProcessorCount` above 0,
 - with `cgroupV2`, a declared JDK that does not read cgroup v2: before 8u372, 11.0.16 and 15.
 
-Where a container has no limit, the pod's own (`spec.resources`) counts. A value that cannot be read is not judged.
+Where a container has no limit, the pod's own (`spec.resources`) counts. A value that cannot be read is not judged; what
+a `resourceFieldRef` takes from the container's own limits is known.
 
 ## Why
 A heap as large as the memory limit has no room for threads, classes, buffers and the JVM itself: the kernel ends the
@@ -69,7 +72,7 @@ spec:
 
 ## Parameters
 - `labels` (default: `{plimsoll.dev/runtime: java}`): labels of pods that run Java, each with a glob of its values.
-- `scriptVariables` (default: JAVA_OPTS, JAVA_OPTIONS, JVM_OPTS, CATALINA_OPTS and others): variables that scripts pass
+- `scriptVariables` (default: those of Tomcat, Kafka, Elasticsearch, Keycloak and others): variables that scripts pass
   on to the JVM, in the order in which they do.
 - `headroomPercent` (default: 15) and `headroomMost` (default: 1Gi): what `-Xmx` leaves of the memory limit.
 - `minPercentage` (default: 25) and `maxPercentage` (default: 85): the range of `MaxRAMPercentage`.
@@ -88,32 +91,30 @@ params:
 ```
 
 ## Fix
-Where nothing sizes the heap, and the container has a memory limit of its own, `-XX:MaxRAMPercentage` is added at the
-end of `JAVA_TOOL_OPTIONS`, where that is a literal. Where it is absent it is only made for `imagesWithoutOptions`,
-because it would hide the image's own, with its agents. A variable of `valueFrom`, and containers with `envFrom`, are
-left alone, and so is a JDK that does not know the option and would not start: one declared older than 8u191 or 10, or
-one with `UseCGroupMemoryLimitForHeap`. All the rest is for its owner to say.
+Where nothing sizes the heap of a container's only JVM, which goes by a memory limit of the container's own,
+`-XX:MaxRAMPercentage` is added at the end of `JAVA_TOOL_OPTIONS`, where that is a literal. Where it is absent it is
+only made for `imagesWithoutOptions`, because it would hide the image's own, with its agents. A variable of `valueFrom`,
+and containers with `envFrom`, are left alone, and so is a JDK that does not know the option and would not start: one
+declared older than 8u191 or 10, or one with `UseCGroupMemoryLimitForHeap`. All the rest is for its owner to say.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
-import re2
-
 from webhook.checks.check import Check, ParamError
-from webhook.model import env, image, jvm, quantity
+from webhook.model import image, java, jvm, launch, quantity
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.glob import compile_globs
 from webhook.model.patch import Draft
-from webhook.model.pods import Container, Pod, listing, mapping
-from webhook.model.shell import starts
+from webhook.model.pods import Container, Pod
+from webhook.model.resources import Limit, amount_of, limit
 
 ID = "jvm-flags"
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
@@ -143,12 +144,9 @@ PARAMS: dict[str, Any] = {
 DEFAULTS: dict[str, Any] = {
     "labels": {"plimsoll.dev/runtime": "java"},
     "scriptVariables": [
-        "JAVA_OPTIONS",
-        "JAVA_OPTS",
-        "JVM_OPTS",
-        "ES_JAVA_OPTS",
-        "KAFKA_HEAP_OPTS",
-        "CATALINA_OPTS",
+        *("JAVA_OPTIONS", "JAVA_OPTS", "JAVA_OPTS_APPEND", "JVM_OPTS", "SERVER_JVMFLAGS", "JVMFLAGS"),
+        *("ES_JAVA_OPTS", "OPENSEARCH_JAVA_OPTS", "LS_JAVA_OPTS"),
+        *("KAFKA_HEAP_OPTS", "KAFKA_JVM_PERFORMANCE_OPTS", "KAFKA_OPTS", "CATALINA_OPTS"),
     ],
     "headroomPercent": 15,
     "headroomMost": "1Gi",
@@ -164,23 +162,11 @@ DEFAULTS: dict[str, Any] = {
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
 
-_TOOL, _LAUNCHER, _LAST = "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"
-_MAIN = "kubectl.kubernetes.io/default-container"
-_LONGEST = 65_536  # characters that the variables of a command line may hold together; a person writes far less
-_HIDDEN = ""
 # below about this much memory the JVM goes by MinRAMPercentage (arguments.cpp, set_heap_size)
 _SMALL = Fraction(256 * 2**20)
-_REFERENCE = re2.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}$]*))?\})")
 _COUNTS = ("ActiveProcessorCount", "ParallelGCThreads", "ConcGCThreads")
-_HEAPS = (
-    ("MaxHeapSize", "heap too large for its container"),
-    ("InitialHeapSize", "first heap too large for its container"),
-)
 # what else than -Xmx decides on the heap, so that no size of it is missing
 _SIZERS = frozenset({"MaxRAM", "MaxRAMPercentage", "MaxRAMFraction", "AggressiveHeap"})
-
-
-_FLAGS = {*_COUNTS, *_SIZERS, *(flag for flag, _ in _HEAPS), "UseContainerSupport", "UseCGroupMemoryLimitForHeap"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,43 +188,25 @@ class Standard:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One place of options: how it is called, where it stands, its options."""
-
-    name: str
-    pointer: str
-    options: tuple[jvm.Option, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Set:
-    """A flag as it holds: the option, and who sets it."""
-
-    option: jvm.Option
-    source: Source
-
-    @property
-    def found(self) -> str:
-        """What was found, in words."""
-        return f"{self.option.text} in {self.source.name}"
-
-
-@dataclass(frozen=True, slots=True)
 class Java:
-    """One JVM of a container: what holds, by flag; `complete`: no option of the manifest is out of sight.
+    """One JVM of a container. `alone`: it is the only one; `blind`: its JDK does not read the nodes' cgroup v2.
 
-    `whole`: nor can the image size the heap. `memory` and `cpu` are its limits, None where there are none;
-    `version` is the declared one, where it stands, and how.
+    `whole`: neither manifest nor image hide an option. `version` is the declared one, where it stands, and how.
     """
 
     container: Container
-    held: Mapping[str, Set]
-    complete: bool
+    machine: java.Machine
+    alone: bool
+    blind: bool
     whole: bool
-    memory: Fraction | None
-    cpu: Fraction | None
-    own_memory: bool
+    memory: Limit | None
+    cpu: Limit | None
     version: tuple[jvm.Version, str, str] | None
+
+    @property
+    def contained(self) -> bool:
+        """Whether the JVM goes by the limits of its container."""
+        return self.machine.contained and not self.blind
 
     def violation(self, pointer: str, reason: str, found: str, wanted: str) -> Violation:
         """Return a violation of this container."""
@@ -254,7 +222,7 @@ def build(params: Mapping[str, Any]) -> Check:
             patterns.append(image.pattern(text))
         except ValueError as error:
             problems.append((("imagesWithoutOptions", number), str(error)))
-    most = _quantity(params["headroomMost"])
+    most = amount_of(params["headroomMost"])
     if most is None:
         problems.append((("headroomMost",), f"{params['headroomMost']!r} is no size; wanted one like 1Gi"))
     if not params["minPercentage"] <= params["fixPercentage"] <= params["maxPercentage"] or not params["maxPercentage"]:
@@ -282,285 +250,135 @@ def build(params: Mapping[str, Any]) -> Check:
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for container in pod.containers:
         seen: dict[Violation, None] = {}
-        for java in _javas(standard, pod, container):
-            seen.update(dict.fromkeys(_judge(standard, java)))
+        for one in _javas(standard, pod, container):
+            seen.update(dict.fromkeys(_judge(standard, one)))
         yield from seen
 
 
-def _judge(standard: Standard, java: Java) -> Iterator[Violation]:
-    yield from _heap(standard, java)
-    support = java.held.get("UseContainerSupport")
-    if support and support.option.value == 0:
-        wanted = "no such option: the JVM reads the limits of its container"
-        yield java.violation(support.source.pointer, "container support switched off", support.found, wanted)
-    yield from _processors(standard, java)
-    if standard.cgroup_v2 and java.version is not None:
-        version, pointer, found = java.version
-        if version.since((8, 372), (11, 16), major=15) is False:
-            wanted = "8u372, 11.0.16, 15 or later, which read cgroup v2"
-            yield java.violation(pointer, "JDK does not see its limits", found, wanted)
-
-
-def _heap(standard: Standard, java: Java) -> Iterator[Violation]:
-    if java.memory is not None:
-        most = java.memory - min(java.memory * standard.headroom, standard.headroom_most)
-        wanted = f"at most {_mebi(most)}, within the memory limit of {quantity.show(java.memory)}"
-        for flag, reason in _HEAPS:
-            held = java.held.get(flag)
-            if held and held.option.value is not None and held.option.value > most:
-                yield java.violation(held.source.pointer, reason, held.found, wanted)
-                break
-    if _unsized(java):
-        yield java.violation(
-            _env(java.container, _TOOL)[0] or f"{java.container.pointer}/env",
+def _judge(standard: Standard, one: Java) -> Iterator[Violation]:
+    yield from _size(standard, one)
+    if _unsized(one):
+        yield one.violation(
+            launch.at(one.container, launch.TOOL) or f"{one.container.pointer}/env",
             "nothing sizes the heap",
             "no -Xmx and no -XX:MaxRAMPercentage: the JVM takes a quarter of the memory limit",
             standard.flag,
         )
-    if java.held.keys() & {"MaxRAM", "AggressiveHeap"} or _positive(java.held.get("MaxHeapSize")) is not False:
+    yield from _share(standard, one)
+    if not one.machine.contained:
+        support = one.machine.held["UseContainerSupport"]
+        wanted = "no such option: the JVM reads the limits of its container"
+        yield one.violation(support.source.pointer, "container support switched off", support.found, wanted)
+    yield from _processors(standard, one)
+    if one.blind and one.version is not None:
+        _, pointer, found = one.version
+        wanted = "8u372, 11.0.16, 15 or later, which read cgroup v2"
+        yield one.violation(pointer, "JDK does not see its limits", found, wanted)
+
+
+def _size(standard: Standard, one: Java) -> Iterator[Violation]:
+    if one.memory is None:
         return
-    percentage, fraction = java.held.get("MaxRAMPercentage"), java.held.get("MaxRAMFraction")
-    held = percentage or fraction
-    value = held.option.value if held else None
-    if held and held is fraction:
-        value = 100 / value if value else None
-    if held and value is not None and not standard.least <= value <= standard.most:
-        share = "" if held is percentage else f", which is {float(value):g} percent"
+    memory = one.memory.amount
+    most = memory - min(memory * standard.headroom, standard.headroom_most)
+    wanted = f"at most {_mebi(most)}, within the memory limit of {quantity.show(memory)}"
+    largest, first = one.machine.largest, one.machine.held.get("InitialHeapSize")
+    if largest is not None and largest[1] > most:
+        held, _, how = largest
+        yield one.violation(held.source.pointer, "heap too large for its container", held.found + how, wanted)
+    elif first is not None and first.option.value is not None and first.option.value > most:
+        yield one.violation(first.source.pointer, "first heap too large for its container", first.found, wanted)
+
+
+def _share(standard: Standard, one: Java) -> Iterator[Violation]:
+    share = one.machine.share
+    if share is None or any(map(one.machine.given, ("MaxHeapSize", "MaxRAM", "AggressiveHeap"))):
+        return
+    held, percent = share
+    if percent is not None and not standard.least <= percent <= standard.most:
+        how = "" if held.option.flag == "MaxRAMPercentage" else f", which is {float(percent):g} percent"
         wanted = f"-XX:MaxRAMPercentage between {float(standard.least)} and {float(standard.most)}"
-        yield java.violation(held.source.pointer, "share of the memory out of range", held.found + share, wanted)
+        yield one.violation(held.source.pointer, "share of the memory out of range", held.found + how, wanted)
 
 
-def _positive(held: Set | None) -> bool | None:
-    """Say whether a flag is set to more than 0; None where its value is not known."""
-    if held is None:
+def _unsized(one: Java) -> bool:
+    """Say whether nothing sizes the heap of a JVM that goes by its memory limit."""
+    if not one.whole or not one.contained or one.memory is None or one.memory.amount < _SMALL:
         return False
-    return None if held.option.value is None else held.option.value > 0
+    return not one.machine.given("MaxHeapSize") and not one.machine.held.keys() & _SIZERS
 
 
-def _unsized(java: Java) -> bool:
-    if not java.whole or java.memory is None or java.memory < _SMALL:
-        return False
-    return _positive(java.held.get("MaxHeapSize")) is False and not java.held.keys() & _SIZERS
-
-
-def _processors(standard: Standard, java: Java) -> Iterator[Violation]:
-    if java.cpu is not None:
-        most = math.ceil(java.cpu)
+def _processors(standard: Standard, one: Java) -> Iterator[Violation]:
+    if one.cpu is not None:
+        most = math.ceil(one.cpu.amount)
         for flag in _COUNTS:
-            held = java.held.get(flag)
+            held = one.machine.held.get(flag)
             if held and held.option.value is not None and held.option.value > most:
-                wanted = f"at most {most}, for a cpu limit of {quantity.show(java.cpu)}"
-                yield java.violation(held.source.pointer, "more threads than cores", held.found, wanted)
-    elif standard.processors and java.complete and "ActiveProcessorCount" not in java.held:
-        at = f"{java.container.pointer}/resources"
+                wanted = f"at most {most}, for a cpu limit of {quantity.show(one.cpu.amount)}"
+                yield one.violation(held.source.pointer, "more threads than cores", held.found, wanted)
+    elif standard.processors and one.machine.complete and not one.machine.given("ActiveProcessorCount"):
+        at = f"{one.container.pointer}/resources"
         found = "no cpu limit and no -XX:ActiveProcessorCount"
-        yield java.violation(at, "JVM sees the cores of the node", found, "a cpu limit, or -XX:ActiveProcessorCount")
+        yield one.violation(at, "JVM sees the cores of the node", found, "a cpu limit, or -XX:ActiveProcessorCount")
 
 
 def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     for container in pod.containers:
-        for java in _javas(standard, pod, container):
-            if _unsized(java) and _mendable(java):
-                pointer, value = _env(container, _TOOL)
+        for one in _javas(standard, pod, container):
+            if _unsized(one) and _mendable(one):
+                pointer, value = launch.at(container, launch.TOOL), launch.literal(container, launch.TOOL)
                 if value is not None:
                     gap = "" if not value or value[-1:].isspace() else " "
                     draft.put(f"{pointer}/value", f"{value}{gap}{standard.flag}")
                 elif not pointer:
-                    draft.put(f"{container.pointer}/env/-", {"name": _TOOL, "value": standard.flag})
-                break
+                    draft.put(f"{container.pointer}/env/-", {"name": launch.TOOL, "value": standard.flag})
 
 
-def _mendable(java: Java) -> bool:
-    old = java.version is not None and java.version[0].since((8, 191), major=10) is not True
-    return java.own_memory and not old and "UseCGroupMemoryLimitForHeap" not in java.held
+def _mendable(one: Java) -> bool:
+    """Say whether nobody else has a share in the memory, and the JVM starts with the option."""
+    if one.memory is None or not one.memory.own or not one.alone:
+        return False
+    old = one.version is not None and one.version[0].since((8, 191), major=10) is not True
+    return not old and "UseCGroupMemoryLimitForHeap" not in one.machine.held
 
 
 def _javas(standard: Standard, pod: Pod, container: Container) -> Iterator[Java]:
     """Give each JVM that a container starts, as far as the manifest shows them."""
-    if container.role == "ephemeral" or mapping(pod.spec.get("os")).get("name") == "windows":
+    if container.role == "ephemeral" or pod.windows:
         return
-    written = env.read(container.spec)
-    words = _words(container, written)
-    names = (_TOOL, _LAUNCHER, _LAST, *standard.script_variables)
-    # what a script sets is not what the manifest says
-    changed = {name: env.UNKNOWN for name in names if any(f"{name}=" in word for word in words)}
-    environment = env.Environment({**written.values, **changed}, written.open)
-    lines, opaque = _lines(container, environment, words)
-    if not (lines or any(_set(written, name) for name in names) or _labelled(standard, pod, container)):
+    start = launch.start(container, standard.script_variables)
+    if not start.runs and not _labelled(standard, pod, container):
         return
-    version = _version(standard, pod, container, environment)
-    bare = _is_bare(standard, container)
-    visible = bool(lines and listing(container.spec.get("command"))) and _env(container, _TOOL)[1] is not None
-    memory, own = _limit(pod, container, "memory")
-    cpu, _ = _limit(pod, container, "cpu")
-    old = version is not None and version[0].major < 9
-    before = _variable(container, environment, _TOOL)
-    before += [] if old else _variable(container, environment, _LAUNCHER)
-    if not lines:
-        for name in standard.script_variables:
-            before += _variable(container, environment, name, script=True)
-    first, last = _held(before, {}), _held(_variable(container, environment, _LAST), {})
-    for line in lines or [()]:
-        held = _held(line, first)
-        held = last if _HIDDEN in last else {**held, **last}
-        complete = _HIDDEN not in held and not opaque and not environment.open
-        yield Java(container, held, complete, complete and (bare or visible), memory, cpu, own, version)
-
-
-def _held(sources: Iterable[Source], before: Mapping[str, Set]) -> dict[str, Set]:
-    """Return what holds in the end; an option that is not seen may change all before it, and stands as `_HIDDEN`."""
-    held = dict(before)
-    for source in sources:
-        for option in source.options:
-            if option.unknown:
-                held = {_HIDDEN: Set(option, source)}
-            elif option.flag in _FLAGS:
-                held[option.flag] = Set(option, source)
-    return held
-
-
-def _variable(container: Container, environment: env.Environment, name: str, script: bool = False) -> list[Source]:
-    """Return the options that a variable holds; nothing where it is not set in the manifest."""
-    if not _set(environment, name):
-        return []
-    pointer, text = _env(container, name)[0], environment.values[name].text
-    words = None if text is None else tuple(text.split()) if script else jvm.split(text)
-    options = (jvm.Option("", "", unknown=True),) if words is None else tuple(jvm.options(words))
-    return [Source(f"{name}, if a script passes it on" if script else name, pointer, options)]
-
-
-def _set(environment: env.Environment, name: str) -> bool:
-    value = environment.values.get(name)
-    return value is not None and value.text != ""
-
-
-def _env(container: Container, name: str) -> tuple[str, str | None]:
-    """Return where a variable stands ('' where it does not), and its text as written (None where it is no literal)."""
-    pointer, text = "", None
-    for number, entry in enumerate(listing(container.spec.get("env"))):
-        if mapping(entry).get("name") == name:
-            value = entry.get("value", "")
-            literal = isinstance(value, str) and not entry.get("valueFrom")
-            pointer, text = f"{container.pointer}/env/{number}", value if literal else None
-    return pointer, text
-
-
-def _words(container: Container, environment: env.Environment) -> tuple[str, ...]:
-    """Return `command` and `args`, expanded as the kubelet does it."""
-    words = []
-    for value in (container.spec.get("command"), container.spec.get("args")):
-        for text in listing(value):
-            if isinstance(text, str):
-                expanded = env.expand(text, environment.find).text
-                words.append(text if expanded is None else expanded)
-    if not listing(container.spec.get("command")) and words[:1] and words[0].startswith("-"):
-        # only the launcher has these options: the image's entrypoint is `java`
-        return ("java", *words) if {"-jar", "-cp", "-classpath"} & set(words) else tuple(words)
-    return tuple(words)
-
-
-def _lines(
-    container: Container, environment: env.Environment, words: tuple[str, ...]
-) -> tuple[list[tuple[Source, ...]], bool]:
-    """Return the options of each `java` that is started, and whether a script reads more out of a file."""
-    key = "command" if listing(container.spec.get("command")) else "args"
-    here = (key, f"{container.pointer}/{key}")
-    found: list[tuple[Source, ...]] = []
-    opaque, origins = False, _origins(container, environment, words)
-    for start in starts(words):
-        opaque = opaque or start.program in (".", "source")
-        if start.program == "java":
-            given = jvm.launched(tuple(_expanded(start.words[1:], environment)))
-            if given is not None:
-                found.append(tuple(Source(*origins.get(one.text, here), (one,)) for one in jvm.options(given)))
-    return found, opaque
-
-
-def _origins(container: Container, environment: env.Environment, words: tuple[str, ...]) -> dict[str, tuple[str, str]]:
-    """Return in which variable an option is written, and where that stands, if not on the command line itself."""
-    found = {}
-    for number, entry in enumerate(listing(container.spec.get("env"))):
-        name = mapping(entry).get("name")
-        value = environment.values.get(name) if isinstance(name, str) else None
-        for text in value.text.split() if value is not None and value.text else ():
-            found[text] = (str(name), f"{container.pointer}/env/{number}")
-    for word in words:
-        for text in word.split():
-            found.pop(text, None)
-    return found
-
-
-def _expanded(words: tuple[str, ...], environment: env.Environment) -> Iterator[str]:
-    """Give words as a shell leaves them; a variable that is not known stays as written, and so do those of a flood."""
-    left = _LONGEST
-
-    def text(match: Any) -> str:
-        nonlocal left
-        name = match[1] or match[2]
-        value = environment.find(name)
-        if value is None or value.text is None or len(value.text) > left:
-            return str(match[0])
-        left -= len(value.text)
-        return value.text or match[3] or ""
-
-    for word in words:
-        if word.startswith("$"):
-            yield from _REFERENCE.sub(text, word).split()
-        else:
-            yield _REFERENCE.sub(text, word)
+    version = _version(standard, pod, start)
+    # where the image can set nothing that the manifest does not show
+    literal = start.direct and launch.literal(container, launch.TOOL) is not None
+    shown = literal or image.named(container.image, standard.bare)
+    memory, cpu = limit(pod, container, "memory"), limit(pod, container, "cpu")
+    blind = standard.cgroup_v2 and version is not None and version[0].reads_cgroup_v2 is False
+    for one in start.machines(launcher=version is None or version[0].major >= 9):
+        yield Java(container, one, len(start.lines) < 2, blind, one.complete and shown, memory, cpu, version)
 
 
 def _labelled(standard: Standard, pod: Pod, container: Container) -> bool:
-    if container.role != "container":
-        return False
-    first = next((mapping(one).get("name") for one in listing(pod.spec.get("containers"))), None)
-    if container.name != pod.annotations.get(_MAIN, first):
+    if container.role != "container" or container.name != pod.main:
         return False
     values = [(pod.labels.get(name), matches) for name, matches in standard.labels]
     return any(isinstance(value, str) and matches(value) for value, matches in values)
 
 
-def _version(
-    standard: Standard, pod: Pod, container: Container, environment: env.Environment
-) -> tuple[jvm.Version, str, str] | None:
+def _version(standard: Standard, pod: Pod, start: launch.Start) -> tuple[jvm.Version, str, str] | None:
     """Return the declared version, where it stands, and how."""
     for name in standard.version_variables:
-        value = environment.values.get(name)
+        value = start.environment.values.get(name)
         version = jvm.version(value.text) if value is not None and value.text else None
         if version is not None and value is not None:
-            return version, _env(container, name)[0], f"{name}: {value.text}"
+            return version, launch.at(start.container, name), f"{name}: {value.text}"
     for name in standard.version_labels:
         label = pod.labels.get(name)
         version = jvm.version(label) if isinstance(label, str) else None
         if version is not None:
             return version, pointers.join(pod.pointer, "metadata", "labels", name), f"{name}: {label}"
     return None
-
-
-def _is_bare(standard: Standard, container: Container) -> bool:
-    try:
-        parsed = image.parse(container.image)
-    except ValueError:
-        return False
-    return any(pattern(parsed) for pattern in standard.bare)
-
-
-def _limit(pod: Pod, container: Container, resource: str) -> tuple[Fraction | None, bool]:
-    """Return the limit of a container, else of the pod, and whether it is the container's own."""
-    for spec in (container.spec, pod.spec):
-        value = mapping(mapping(spec.get("resources")).get("limits")).get(resource)
-        amount = None if value is None else _quantity(value)
-        if amount:
-            return amount, spec is container.spec
-    return None, False
-
-
-def _quantity(value: Any) -> Fraction | None:
-    try:
-        amount = quantity.read(value)
-    except ValueError:
-        return None
-    return amount if amount >= 0 else None
 
 
 def _mebi(value: Fraction) -> str:

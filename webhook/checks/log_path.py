@@ -102,45 +102,22 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
-from webhook.model import env, quantity
+from webhook.model import env
 from webhook.model.decision import Violation
+from webhook.model.mount import WRITABLE, Mount, bounded, free_name, holding, mounts, over, resolve
 from webhook.model.patch import Draft
-from webhook.model.path import Pattern, Segments, inside, segments, text
-from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
+from webhook.model.path import Pattern, Segments, directory, inside, segments, text
+from webhook.model.pods import Container, Pod, Subject, listing, mapping
 
 ID = "log-path"
 _FLAG = {"type": "boolean"}
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
-# the types of volume that a container can write to; hostPath has a parameter of its own
-_TYPES = [
-    *(
-        "awsElasticBlockStore",
-        "azureDisk",
-        "azureFile",
-        "cephfs",
-        "cinder",
-        "csi",
-        "emptyDir",
-        "ephemeral",
-        "fc",
-    ),
-    *(
-        "flexVolume",
-        "gcePersistentDisk",
-        "glusterfs",
-        "iscsi",
-        "nfs",
-        "persistentVolumeClaim",
-        "portworxVolume",
-    ),
-    *("rbd", "vsphereVolume"),
-]
 PARAMS: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -149,7 +126,7 @@ PARAMS: dict[str, Any] = {
         "parents": {**_FLAG, "description": "A volume mounted above the log directory counts too."},
         "volumeTypes": {
             "type": "array",
-            "items": {"type": "string", "enum": _TYPES},
+            "items": {"type": "string", "enum": list(WRITABLE)},
             "description": "The types of volume that may hold logs.",
         },
         "requireSizeLimit": {**_FLAG, "description": "An emptyDir needs a sizeLimit."},
@@ -212,17 +189,6 @@ class Standard:
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
-    """One volume mount of a container: what it says, where it is, and which volume (None: not in the pod)."""
-
-    spec: Mapping[str, Any]
-    pointer: str
-    path: Segments
-    name: str
-    volume: Volume | None
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """One container that is asked: its environment, all its mounts, and those that hold a log directory."""
 
@@ -240,20 +206,17 @@ class Asked:
         """Return the mounts that keep the standard."""
         return [mount for mount in self.held if not list(_faults(self, mount))]
 
-    def over(self, path: Segments) -> Mount | None:
-        """Return the mount that really holds a path: the deepest at it or above it."""
-        return max((m for m in self.mounts if inside(path, m.path)), key=_depth, default=None)
-
 
 def build(params: Mapping[str, Any]) -> Check:
     """Return the check. Raises ParamError for directories that are not absolute, or a size that is none."""
     problems: list[tuple[tuple[str | int, ...], str]] = []
-    for name in ("directories", "hostLogDirectories"):
-        for number, directory in enumerate(params[name]):
-            wrong = _wrong(directory, name == "directories")
-            if wrong:
-                problems.append(((name, number), f"{directory!r} {wrong}"))
-    if not _positive(params["fixSizeLimit"]):
+    for name, read in (("directories", Pattern.of), ("hostLogDirectories", directory)):
+        for number, written in enumerate(params[name]):
+            try:
+                read(written)
+            except ValueError as error:
+                problems.append(((name, number), str(error)))
+    if not bounded({"sizeLimit": params["fixSizeLimit"]}):
         problems.append((("fixSizeLimit",), f"{params['fixSizeLimit']!r} is no size; wanted one like 1Gi"))
     if params["requireVariable"] and not params["variables"]:
         problems.append((("requireVariable",), "one of `variables` is required, and there are none"))
@@ -265,7 +228,7 @@ def build(params: Mapping[str, Any]) -> Check:
         types=frozenset(params["volumeTypes"]),
         sized=params["requireSizeLimit"],
         memory=params["allowMemory"],
-        host=tuple(segments(directory) for directory in params["hostLogDirectories"]),
+        host=tuple(directory(written) for written in params["hostLogDirectories"]),
         variables=tuple(params["variables"]),
         required=params["requireVariable"],
         stdout=params["allowStdout"],
@@ -274,59 +237,24 @@ def build(params: Mapping[str, Any]) -> Check:
     return Check(partial(_pod, standard), partial(_dangling, standard), partial(_fix, standard))
 
 
-def _wrong(directory: str, pattern: bool) -> str:
-    parts = segments(directory)
-    if not directory.startswith("/") or ".." in directory.split("/") or not parts:
-        return "is no directory; wanted an absolute path without `..`, like /var/log/app"
-    if not pattern:
-        return "holds a pattern; directories of the node are written out" if set("*?") & set(directory) else ""
-    if set("*?") & set(parts[0]):
-        return "begins with a pattern; wanted a first segment in plain text, like /var/*/logs"
-    if any("**" in part and part != "**" for part in parts):
-        return "has `**` inside a segment; it is a segment of its own, as in /var/log/**"
-    return ""
-
-
 def _asked(standard: Standard, pod: Pod) -> Iterator[Asked]:
-    if _windows(pod) or (standard.stdout and pod.annotations.get(ANNOTATION) == "stdout"):
+    if pod.windows or (standard.stdout and pod.annotations.get(ANNOTATION) == "stdout"):
         return
-    volumes = {volume.name: volume for volume in pod.volumes}
     for container in pod.containers:
         if container.role == "container":
-            mounts = tuple(_mounts(volumes, container))
-            yield Asked(standard, container, env.read(container.spec), mounts, _held(standard, mounts))
-
-
-def _mounts(volumes: Mapping[str, Volume], container: Container) -> Iterable[Mount]:
-    result: dict[Segments, Mount] = {}
-    for number, spec in enumerate(listing(container.spec.get("volumeMounts"))):
-        path, name = mapping(spec).get("mountPath"), mapping(spec).get("name")
-        if isinstance(path, str) and isinstance(name, str):
-            at = f"{container.pointer}/volumeMounts/{number}"
-            # of two mounts at one place the runtime puts the later one on top
-            result[segments(path)] = Mount(spec, at, segments(path), name, volumes.get(name))
-    return result.values()
-
-
-def _held(standard: Standard, mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
-    """Return the mounts that hold a log directory; of several above a whole pattern, only the deepest."""
-    result: dict[str, Mount] = {}
-    for pattern in standard.patterns:
-        above = [mount for mount in mounts if pattern.above(mount.path)]
-        deepest = max((_depth(mount) for mount in above if _depth(mount) <= pattern.literal), default=0)
-        for mount in above:
-            if _depth(mount) >= deepest and (standard.parents or pattern.at(mount.path)):
-                result[mount.pointer] = mount
-    return tuple(result.values())
-
-
-def _depth(mount: Mount) -> int:
-    return len(mount.path)
+            found = mounts(pod, container)
+            held = {
+                mount.pointer: mount
+                for pattern in standard.patterns
+                for mount in holding(found, pattern)
+                if standard.parents or pattern.at(mount.path)
+            }
+            yield Asked(standard, container, env.read(container.spec), found, tuple(held.values()))
 
 
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     value = pod.annotations.get(ANNOTATION, "stdout")
-    if standard.stdout and value != "stdout" and not _windows(pod):
+    if standard.stdout and value != "stdout" and not pod.windows:
         at = f"{pod.pointer}/metadata/annotations/plimsoll.dev~1logs"
         yield Violation(at, DECLARED, f"{ANNOTATION}: {value}", f"{ANNOTATION}: stdout, or no such annotation")
     for asked in _asked(standard, pod):
@@ -334,7 +262,7 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
         if not asked.held:
             yield _missing(asked, pod)
         elif not good:
-            yield from _faults(asked, max(asked.held, key=_depth))
+            yield from _faults(asked, max(asked.held, key=lambda mount: mount.depth))
         yield from _variables(asked, good)
 
 
@@ -351,13 +279,11 @@ def _missing(asked: Asked, pod: Pod) -> Violation:
 def _faults(asked: Asked, mount: Mount) -> Iterator[Violation]:
     """Give what is wrong with a mount that holds a log directory; nothing for a good one."""
     standard, where = asked.standard, f"volume {mount.name}"
-    for field in ("readOnly", "recursiveReadOnly"):
-        value = mount.spec.get(field)
-        if value not in (None, False, "Disabled"):
-            found = f"{where} mounted with {field}: {'true' if value is True else value}"
-            yield asked.violation(f"{mount.pointer}/{field}", READ_ONLY, found, "a writable mount")
-            break
-    kind, source, at = _source(mount)
+    if mount.read_only is not None:
+        field, value = mount.read_only
+        found = f"{where} mounted with {field}: {value}"
+        yield asked.violation(f"{mount.pointer}/{field}", READ_ONLY, found, "a writable mount")
+    kind, source, at = mount.source
     if kind == "hostPath" and standard.host:
         yield from _host(asked, mount, source, at)
     elif kind not in standard.types:
@@ -365,7 +291,7 @@ def _faults(asked: Asked, mount: Mount) -> Iterator[Violation]:
         yield asked.violation(at, TYPE, f"{where} is {kind}", wanted)
     elif kind == "emptyDir":
         limit = source.get("sizeLimit")
-        if standard.sized and not _positive(limit):
+        if standard.sized and not bounded(source):
             found = "without sizeLimit" if limit is None else f"with sizeLimit: {limit}"
             yield asked.violation(at, UNSIZED, f"{where} is emptyDir {found}", "sizeLimit above 0, like 1Gi")
         if source.get("medium") == "Memory" and not standard.memory:
@@ -376,28 +302,15 @@ def _faults(asked: Asked, mount: Mount) -> Iterator[Violation]:
         yield asked.violation(f"{at}/readOnly", READ_ONLY, found, "a writable volume")
 
 
-def _source(mount: Mount) -> tuple[str, Mapping[str, Any], str]:
-    """Return the type of the volume of a mount, what stands under it, and its pointer."""
-    if mount.volume is None:
-        return "persistentVolumeClaim", {}, mount.pointer
-    kinds = sorted(key for key in mount.volume.spec if key != "name")
-    if not kinds:
-        # a volume without a source is an emptyDir: SetDefaults_Volume, k8s.io/kubernetes pkg/apis/core/v1
-        return "emptyDir", {}, mount.volume.pointer
-    return " and ".join(kinds), mapping(mount.volume.spec[kinds[0]]), f"{mount.volume.pointer}/{kinds[0]}"
-
-
 def _host(asked: Asked, mount: Mount, source: Mapping[str, Any], at: str) -> Iterator[Violation]:
     path, allowed = source.get("path"), asked.standard.host
     absolute = isinstance(path, str) and path.startswith("/")
-    if not absolute or not any(inside(segments(str(path)), directory) for directory in allowed):
-        wanted = f"a hostPath inside {' or '.join(sorted(text(directory) for directory in allowed))}"
+    if not absolute or not any(inside(segments(str(path)), place) for place in allowed):
+        wanted = f"a hostPath inside {' or '.join(sorted(text(place) for place in allowed))}"
         yield asked.violation(at, TYPE, f"volume {mount.name} is hostPath {path}", wanted)
         return
-    written = mount.spec.get("subPathExpr")
-    expression = written if isinstance(written, str) else ""
-    value = env.expand(expression, asked.environment.find)
-    if not value.unique or ".." in (value.text or "").split("/"):
+    if not mount.apart(asked.environment):
+        expression = mount.expression
         found = f"subPathExpr: {expression}" if expression else "no subPathExpr"
         wanted = "subPathExpr with $(NAME) of a variable here that is from fieldRef metadata.name or metadata.uid"
         place = mount.pointer + ("/subPathExpr" if expression else "")
@@ -423,13 +336,13 @@ def _variables(asked: Asked, good: list[Mount]) -> Iterator[Violation]:
 def _elsewhere(asked: Asked, value: str, good: list[Mount]) -> str | None:
     """Return None where a log variable is right, else what is to be said behind its value."""
     working = asked.container.spec.get("workingDir")
-    if not value.startswith("/") and not isinstance(working, str):
+    path = resolve(asked.container, value)
+    if path is None:
         return " (relative, and no workingDir)"
-    path = segments(value, segments(working) if isinstance(working, str) else ())
     if not any(pattern.holds(path) for pattern in asked.standard.patterns):
         return "" if value.startswith("/") else f" (in workingDir {working})"
     # without any good volume the missing volume is the finding, not the variable
-    if not good or asked.over(path) in good:
+    if not good or over(asked.mounts, path) in good:
         return None
     return ", not on the volume at " + " or ".join(text(mount.path) for mount in good)
 
@@ -452,21 +365,21 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
         return
     everyone = list(_asked(standard, pod))
     lacking = [asked for asked in everyone if "emptyDir" in standard.types and _bare(asked, first)]
-    directory, volume = text(first.plain), _free_name(pod)
+    place, volume = text(first.plain), free_name(pod, "logs")
     if lacking:
         value = {"name": volume, "emptyDir": {"sizeLimit": standard.size}}
         draft.put(f"{pod.pointer}/spec/volumes/-", value)
     mended = {asked.container.pointer for asked in lacking}
     for asked in lacking:
-        mount = {"name": volume, "mountPath": directory}
+        mount = {"name": volume, "mountPath": place}
         if len(lacking) > 1:
             mount["subPath"] = asked.container.name
         draft.put(f"{asked.container.pointer}/volumeMounts/-", mount)
     for asked in everyone:
         free = not asked.environment.open and not set(standard.variables) & set(asked.environment.values)
-        on_volume = standard.required and asked.over(first.plain) in asked.good()
+        on_volume = standard.required and over(asked.mounts, first.plain) in asked.good()
         if standard.variables and free and (on_volume or asked.container.pointer in mended):
-            draft.put(f"{asked.container.pointer}/env/-", {"name": standard.variables[0], "value": directory})
+            draft.put(f"{asked.container.pointer}/env/-", {"name": standard.variables[0], "value": place})
 
 
 def _bare(asked: Asked, pattern: Pattern) -> bool:
@@ -474,28 +387,6 @@ def _bare(asked: Asked, pattern: Pattern) -> bool:
     return not asked.held and not any(pattern.above(mount.path) for mount in asked.mounts)
 
 
-def _free_name(pod: Pod) -> str:
-    """Return `logs`, or the first of `logs-2`, ... that no volume has and no mount of the pod names."""
-    taken = {volume.name for volume in pod.volumes}
-    for field in ("initContainers", "containers", "ephemeralContainers"):
-        for container in listing(pod.spec.get(field)):
-            # also a claim template's, which a StatefulSet would put over a volume of that name
-            taken |= {_name(mount) for mount in listing(mapping(container).get("volumeMounts"))}
-    return next(name for n in range(1, len(taken) + 2) if (name := f"logs-{n}" if n > 1 else "logs") not in taken)
-
-
 def _name(value: Any) -> str:
     name = mapping(value).get("name")
     return name if isinstance(name, str) else ""
-
-
-def _windows(pod: Pod) -> bool:
-    return mapping(pod.spec.get("os")).get("name") == "windows"
-
-
-def _positive(size: Any) -> bool:
-    """Say whether a quantity is above 0: the kubelet enforces no other limit (pkg/kubelet/eviction)."""
-    try:
-        return isinstance(size, str | int | float) and quantity.parse(size) > 0
-    except ValueError:
-        return False

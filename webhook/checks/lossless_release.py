@@ -114,11 +114,12 @@ owner knows. The `sleep` action needs Kubernetes 1.30, and no shell in the image
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
+from webhook.model import hook as hooks
 from webhook.model import image as images
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
@@ -126,6 +127,7 @@ from webhook.model.glob import Globs, compile_globs
 from webhook.model.image import Pattern
 from webhook.model.patch import Draft
 from webhook.model.pods import Container, Pod, Subject, listing, mapping
+from webhook.model.rollout import Count, Rollout, count, rollout
 
 ID = "lossless-release"
 _SECONDS = {"type": "integer", "minimum": 0}
@@ -173,56 +175,7 @@ READS: tuple[str, ...] = ("object",)
 
 # what the API server fills in: k8s.io/api core/v1, PodSpec.terminationGracePeriodSeconds
 _GRACE = 30
-_SHELLS = ("sh", "bash", "ash", "dash")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
-
-
-@dataclass(frozen=True, slots=True)
-class Rolling:
-    """How a controller replaces pods: where that stands, and what counts where nothing is written.
-
-    `surge` is None where the controller never makes the new pod first. `up` says whether a percentage of
-    maxUnavailable is rounded up, once it is known whether there is a surge. `nodes`: it runs a pod on each node, and
-    nobody knows how many there are.
-    """
-
-    at: tuple[str, ...]
-    unavailable: int | str
-    surge: int | str | None
-    up: Callable[[bool], bool]
-    nodes: bool = False
-    min_ready: tuple[str, ...] = ("spec", "minReadySeconds")
-
-
-_UPDATE = ("spec", "updateStrategy", "rollingUpdate")
-# Sources: ResolveFenceposts in kubernetes/pkg/controller/deployment/util, and in argo-rollouts/utils/replicaset;
-# k8s.io/api apps/v1, RollingUpdateStatefulSetStrategy and RollingUpdateDaemonSet; OpenKruise's apis/apps/v1alpha1 and
-# v1beta1, and calculateDiffsWithExpectation of its CloneSet controller.
-_ROLLING: Mapping[tuple[str, str], Rolling] = {
-    ("apps", "Deployment"): Rolling(("spec", "strategy", "rollingUpdate"), "25%", "25%", lambda surges: False),
-    ("apps", "StatefulSet"): Rolling(_UPDATE, 1, None, lambda surges: True),
-    ("apps", "DaemonSet"): Rolling(_UPDATE, 1, None, lambda surges: True, nodes=True),
-    ("argoproj.io", "Rollout"): Rolling(("spec", "strategy", "canary"), "25%", "25%", lambda surges: False),
-    ("apps.kruise.io", "CloneSet"): Rolling(("spec", "updateStrategy"), "20%", 0, lambda surges: not surges),
-    ("apps.kruise.io", "StatefulSet"): Rolling(
-        _UPDATE, 1, None, lambda surges: False, min_ready=(*_UPDATE, "minReadySeconds")
-    ),
-    ("apps.kruise.io", "DaemonSet"): Rolling(_UPDATE, 1, None, lambda surges: True, nodes=True),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """A number of pods, or a percentage of them."""
-
-    number: int
-    percent: bool
-
-    def of(self, total: int, *, up: bool) -> int:
-        """Return how many of `total` pods these are."""
-        if not self.percent:
-            return self.number
-        return -(-self.number * total // 100) if up else self.number * total // 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +207,7 @@ class Standard:
 
     def drains_itself(self, container: Container) -> bool:
         """Say whether the container's image is known to serve on after SIGTERM."""
-        try:
-            image = images.parse(container.image)
-        except ValueError:
-            return False
-        return any(one(image) for one in self.draining)
+        return images.named(container.image, self.draining)
 
 
 def build(params: Mapping[str, Any]) -> Check:
@@ -266,11 +215,11 @@ def build(params: Mapping[str, Any]) -> Check:
     problems: list[tuple[tuple[str | int, ...], str]] = []
     counts = {}
     for key, least in (("maxUnavailable", 0), ("maxUnavailableWithoutSurge", 1)):
-        count = _count(params[key])
-        if count is None or count.number < least:
+        found = count(params[key])
+        if found is None or found.number < least:
             wanted = f"wanted a number of {least} or more, or a percentage such as 10%"
             problems.append(((key,), f"{params[key]!r} is no number of pods; {wanted}"))
-        counts[key] = count or Count(least, False)
+        counts[key] = found or Count(least, False)
     draining = []
     for number, text in enumerate(params["selfDraining"]):
         try:
@@ -298,15 +247,15 @@ def build(params: Mapping[str, Any]) -> Check:
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
-    rolling = _ROLLING.get((subject.group, subject.kind))
-    if rolling is None or not any(standard.serving(pod) for pod in subject.pods):
+    found = rollout(subject)
+    if found is None or not any(standard.serving(pod) for pod in subject.pods):
         return
     for pod in subject.pods:
         for container in standard.serving(pod):
             yield from _container(standard, container)
         yield from _grace(standard, pod)
-    yield from _strategy(standard, subject, rolling)
-    yield from _min_ready(standard, subject, rolling)
+    yield from _strategy(standard, found)
+    yield from _min_ready(standard, found)
 
 
 def _container(standard: Standard, container: Container) -> Iterator[Violation]:
@@ -317,45 +266,22 @@ def _container(standard: Standard, container: Container) -> Iterator[Violation]:
         yield Violation(f"{container.pointer}/readinessProbe", "no readiness probe", found, wanted, container.name)
     if standard.drains_itself(container):
         return
-    hook = _hook(container)
+    hook = hooks.stop(container)
     at = f"{container.pointer}/lifecycle/preStop"
     wanted = f"a preStop hook that waits until no more requests come, such as sleep: {{seconds: {standard.drain}}}"
     if not hook:
         yield Violation(at, "ends while requests still come", "no preStop hook", wanted, container.name)
     else:
-        seconds = _sleep(hook)
+        seconds = hooks.sleep(hook)
         if seconds is not None and seconds < standard.drain:
             found = f"a preStop hook that sleeps {seconds} seconds"
             wanted = f"{standard.drain} seconds or more"
             yield Violation(at, "preStop hook too short", found, wanted, container.name)
 
 
-def _hook(container: Container) -> Mapping[str, Any]:
-    """Return the preStop hook of a container; empty where there is none, or one that does nothing."""
-    hook = mapping(mapping(container.spec.get("lifecycle")).get("preStop"))
-    # tcpSocket is kept for old manifests, and never run (k8s.io/api core/v1, LifecycleHandler)
-    return hook if any(isinstance(hook.get(key), dict) for key in ("exec", "httpGet", "sleep")) else mapping(None)
-
-
-def _sleep(hook: Mapping[str, Any]) -> int | None:
-    """Return how many seconds a hook sleeps at least; None where that cannot be known."""
-    if isinstance(hook.get("sleep"), dict):
-        seconds = hook["sleep"].get("seconds")
-        return seconds if isinstance(seconds, int) and not isinstance(seconds, bool) else None
-    words = [str(word) for word in listing(mapping(hook.get("exec")).get("command"))]
-    if len(words) > 2 and words[0].rpartition("/")[2] in _SHELLS and words[1] in ("-c", "-ec", "-xc"):
-        words = words[2].replace(";", " ; ").replace("&", " & ").split()
-    in_background = words[2:3] == ["&"] and words[3:4] != ["&"]  # waits for nothing, other than `sleep 5 && quit`
-    if len(words) < 2 or words[0].rpartition("/")[2] != "sleep" or in_background:
-        return None
-    number = words[1].removesuffix("s").removesuffix("m")
-    factor = 60 if words[1].endswith("m") else 1
-    return int(number) * factor if number.isascii() and number.isdigit() and len(number) < 6 else None
-
-
 def _needed(standard: Standard, pod: Pod) -> tuple[int, int]:
     """Return how long the containers of a pod that serve drain, and the grace period that this needs, in seconds."""
-    sleeps = (_sleep(_hook(container)) for container in standard.serving(pod))
+    sleeps = (hooks.sleep(hooks.stop(container)) for container in standard.serving(pod))
     drain = max([standard.drain, *(seconds for seconds in sleeps if seconds is not None)])
     return drain, drain + standard.margin
 
@@ -373,65 +299,45 @@ def _grace(standard: Standard, pod: Pod) -> Iterator[Violation]:
         yield Violation(at, "killed before it can finish", found, wanted)
 
 
-def _strategy(standard: Standard, subject: Subject, rolling: Rolling) -> Iterator[Violation]:
-    spec = mapping(subject.object.get("spec"))
-    if (subject.group, subject.kind) == ("apps", "Deployment"):
-        kind = mapping(spec.get("strategy")).get("type")
-        if kind == "Recreate":
-            if not standard.recreate and _replicas(subject) != 0:
-                wanted = "RollingUpdate, which starts new pods before old ones go"
-                at = f"{subject.pointer}/spec/strategy/type"
-                yield Violation(at, "all pods end before a new one starts", "strategy Recreate", wanted)
-            return
-    if not _too_many(standard, subject, rolling):
-        return
-    written = _at(subject, rolling.at)
-    shown = [f"maxUnavailable {_shown(written.get('maxUnavailable'), rolling.unavailable)}"]
-    if rolling.surge is not None and _surge(subject, rolling) == 0:
-        shown.append(f"maxSurge {_shown(written.get('maxSurge'), rolling.surge)}")
-    limit = standard.written[rolling.surge is None]
-    yield Violation(
-        pointers.join(subject.pointer, *rolling.at, "maxUnavailable"),
-        "pods end before new ones are ready",
-        ", ".join(shown),
-        f"maxUnavailable {limit}" + ("" if rolling.surge is None or limit else " and maxSurge above 0"),
-    )
+def _strategy(standard: Standard, found: Rollout) -> Iterator[Violation]:
+    if found.kind == "Recreate":
+        if not standard.recreate and found.replicas != 0:
+            wanted = "RollingUpdate, which starts new pods before old ones go"
+            at = f"{found.subject.pointer}/spec/strategy/type"
+            yield Violation(at, "all pods end before a new one starts", "strategy Recreate", wanted)
+    elif _too_many(standard, found):
+        rolling = found.rolling
+        shown = [f"maxUnavailable {_shown(found.written('maxUnavailable'), rolling.unavailable)}"]
+        if rolling.surge is not None and found.surge == 0:
+            shown.append(f"maxSurge {_shown(found.written('maxSurge'), rolling.surge)}")
+        limit = standard.written[rolling.surge is None]
+        yield Violation(
+            found.pointer("maxUnavailable"),
+            "pods end before new ones are ready",
+            ", ".join(shown),
+            f"maxUnavailable {limit}" + ("" if rolling.surge is None or limit else " and maxSurge above 0"),
+        )
 
 
-def _too_many(standard: Standard, subject: Subject, rolling: Rolling) -> bool:
+def _too_many(standard: Standard, found: Rollout) -> bool:
     """Say whether a rollout takes more pods away than is allowed."""
-    replicas = _replicas(subject)
-    if not _rolls(subject) or replicas == 0:
+    most, surging, replicas, missing = found.unavailable, found.rolling.surge is not None, found.replicas, found.missing
+    limit = standard.unavailable if surging else standard.in_place
+    if not found.rolls or not replicas or most is None or missing is None:
         return False
-    written = _at(subject, rolling.at).get("maxUnavailable")
-    count = _count(rolling.unavailable if written is None else written)
-    limit = standard.in_place if rolling.surge is None else standard.unavailable
-    if count is None or replicas is None or (count.percent and limit.percent and count.number <= limit.number):
+    if most.percent and limit.percent and most.number <= limit.number:
         return False
-    if rolling.nodes:
-        if count.percent != limit.percent:
-            return count.percent and count.number >= 100
-        return count.number > limit.number
-    surges = _surge(subject, rolling) > 0
-    least = 0 if surges else 1  # with neither surge nor a missing pod nothing would ever move
-    missing = max(least, count.of(replicas, up=rolling.up(surges)))
-    return missing > max(least if rolling.surge is None else 0, limit.of(replicas, up=False))
+    if found.rolling.nodes:
+        if most.percent != limit.percent:
+            return most.percent and most.number >= 100
+        return most.number > limit.number
+    return missing > max(0 if surging else found.least, limit.of(replicas, up=False))
 
 
-def _rolls(subject: Subject) -> bool:
-    """Say whether the object's own controller replaces the pods, one part of them after the other."""
-    spec = mapping(subject.object.get("spec"))
-    if subject.group == "argoproj.io":
-        canary = mapping(spec.get("strategy")).get("canary")
-        return isinstance(canary, dict) and not canary.get("trafficRouting")
-    return mapping(spec.get("updateStrategy")).get("type") != "OnDelete"
-
-
-def _min_ready(standard: Standard, subject: Subject, rolling: Rolling) -> Iterator[Violation]:
-    written = _at(subject, rolling.min_ready[:-1]).get("minReadySeconds")
-    seconds = 0 if written is None else written
-    if isinstance(seconds, int) and seconds < standard.min_ready:
-        at = pointers.join(subject.pointer, *rolling.min_ready)
+def _min_ready(standard: Standard, found: Rollout) -> Iterator[Violation]:
+    seconds = found.min_ready
+    if seconds is not None and seconds < standard.min_ready:
+        at = pointers.join(found.subject.pointer, *found.rolling.min_ready)
         yield Violation(at, "minReadySeconds too low", f"minReadySeconds {seconds}", f"{standard.min_ready} or more")
 
 
@@ -440,8 +346,8 @@ def _fix_pod(standard: Standard, pod: Pod, draft: Draft) -> None:
         lifecycle = container.spec.get("lifecycle")
         if standard.drains_itself(container) or not (lifecycle is None or isinstance(lifecycle, dict)):
             continue
-        hook = _hook(container)
-        seconds = _sleep(hook)
+        hook = hooks.stop(container)
+        seconds = hooks.sleep(hook)
         if not hook:
             draft.put(f"{container.pointer}/lifecycle/preStop", {"sleep": {"seconds": standard.drain}})
         elif isinstance(hook.get("sleep"), dict) and seconds is not None and seconds < standard.drain:
@@ -451,47 +357,11 @@ def _fix_pod(standard: Standard, pod: Pod, draft: Draft) -> None:
 
 
 def _fix_strategy(standard: Standard, subject: Subject, draft: Draft) -> None:
-    rolling = _ROLLING.get((subject.group, subject.kind))
-    if rolling is None or rolling.surge is None or not any(standard.serving(pod) for pod in subject.pods):
+    found = rollout(subject)
+    if found is None or found.rolling.surge is None or not any(standard.serving(pod) for pod in subject.pods):
         return
-    if (subject.group, subject.kind) == ("apps", "Deployment"):
-        strategy = mapping(mapping(subject.object.get("spec")).get("strategy"))
-        if strategy.get("type") not in (None, "RollingUpdate"):
-            return
-    parents = [pointers.get(subject.object, rolling.at[:depth], None) for depth in range(1, len(rolling.at) + 1)]
-    if any(parent is not None and not isinstance(parent, dict) for parent in parents):
-        return
-    if _surge(subject, rolling) > 0 and _too_many(standard, subject, rolling):
-        draft.put(pointers.join(subject.pointer, *rolling.at, "maxUnavailable"), standard.written[False])
-
-
-def _surge(subject: Subject, rolling: Rolling) -> int:
-    """Return how many pods a rollout may add; 0 where that is not a count."""
-    written = _at(subject, rolling.at).get("maxSurge")
-    count = _count(rolling.surge if written is None else written)
-    return 0 if count is None or rolling.surge is None else count.of(_replicas(subject) or 0, up=True)
-
-
-def _replicas(subject: Subject) -> int | None:
-    """Return the number of replicas, as the API server fills it in; None where it is not a number."""
-    written = mapping(subject.object.get("spec")).get("replicas")
-    if written is None:
-        return 1
-    return written if isinstance(written, int) and not isinstance(written, bool) else None
-
-
-def _at(subject: Subject, path: tuple[str, ...]) -> Mapping[str, Any]:
-    return mapping(pointers.get(subject.object, path, None))
-
-
-def _count(value: object) -> Count | None:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return Count(value, False)
-    if isinstance(value, str) and value.endswith("%"):
-        number = value[:-1]
-        if number.isascii() and number.isdigit() and len(number) < 4:
-            return Count(int(number), True)
-    return None
+    if found.kind == "RollingUpdate" and found.open and found.surge > 0 and _too_many(standard, found):
+        draft.put(found.pointer("maxUnavailable"), standard.written[False])
 
 
 def _shown(written: object, default: int | str) -> str:

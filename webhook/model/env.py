@@ -6,10 +6,12 @@ third_party/forked/golang/expansion.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from webhook.model import quantity
 from webhook.model.pods import listing, mapping
 
 # two pods of a namespace never have the same name at one time; a uid is never given twice
@@ -44,23 +46,30 @@ class Environment:
         return _find(name, self.values, self.open)
 
 
-def read(container: Mapping[str, Any]) -> Environment:
-    """Return the environment of a container's spec."""
+def read(container: Mapping[str, Any], keep: bool = False) -> Environment:
+    """Return the environment of a container's spec.
+
+    With `keep`, a reference in a literal to a value that the manifest cannot say stays as written; else it makes the
+    whole text unknown.
+    """
     values: dict[str, Value] = {}
     has_sources = bool(listing(container.get("envFrom")))
     for entry in listing(container.get("env")):
         name = mapping(entry).get("name")
         if isinstance(name, str):
-            values[name] = _value(entry, lambda wanted: _find(wanted, values, has_sources))
+            values[name] = _value(container, entry, lambda wanted: _find(wanted, values, has_sources), keep)
     return Environment(values, has_sources)
 
 
-def expand(template: str, lookup: Lookup) -> Value:
-    """Return `template` with every `$(NAME)` replaced; `$$` is `$`, a name not set stays as written."""
+def expand(template: str, lookup: Lookup, keep: bool = False) -> Value:
+    """Return `template` with every `$(NAME)` replaced; `$$` is `$`, a name not set stays as written.
+
+    A value that is not known makes the whole unknown, or, with `keep`, stays as written too.
+    """
     text, known, unique = "", True, False
     for literal, name in _parts(template):
         value = Value(literal) if name is None else lookup(name)
-        if value is None:
+        if value is None or (keep and value.text is None):
             value = Value(literal)
         known = known and value.text is not None
         unique = unique or value.unique
@@ -75,19 +84,34 @@ def _find(name: str, values: Mapping[str, Value], has_sources: bool) -> Value | 
     return UNKNOWN if has_sources or "_SERVICE_" in name or "_PORT" in name else None
 
 
-def _value(entry: Mapping[str, Any], lookup: Lookup) -> Value:
+def _value(container: Mapping[str, Any], entry: Mapping[str, Any], lookup: Lookup, keep: bool) -> Value:
     literal, source = entry.get("value"), mapping(entry.get("valueFrom"))
     if literal:
-        return expand(literal, lookup) if isinstance(literal, str) else UNKNOWN
+        return expand(literal, lookup, keep) if isinstance(literal, str) else UNKNOWN
     if not source:
         return Value("")
     if "resourceFieldRef" in source:
-        return Value("{resource}")
+        return Value(_resource(container, mapping(source["resourceFieldRef"])))
     field = mapping(source.get("fieldRef")).get("fieldPath")
     # annotations hold any text; names, labels, uids and addresses are single segments of a path
     if not isinstance(field, str) or field.startswith("metadata.annotations"):
         return UNKNOWN
     return Value(f"{{{field}}}", field in UNIQUE)
+
+
+def _resource(container: Mapping[str, Any], field: Mapping[str, Any]) -> str:
+    """Return a resource of the container by a `resourceFieldRef`, `{resource}` where the node or others decide on it.
+
+    Source: k8s.io/kubernetes pkg/api/v1/resource/helpers.go, ExtractContainerResourceValue, rounds up.
+    """
+    kind, _, resource = str(field.get("resource")).partition(".")
+    try:
+        amount = quantity.read(mapping(mapping(container.get("resources")).get(kind)).get(resource))
+        divisor = quantity.read(field.get("divisor") or "1")
+    except ValueError:
+        return "{resource}"
+    known = field.get("containerName") in (None, "", container.get("name"))
+    return str(math.ceil(amount / (divisor or 1))) if known and amount > 0 else "{resource}"
 
 
 def _parts(template: str) -> Iterator[tuple[str, str | None]]:

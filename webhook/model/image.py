@@ -7,7 +7,7 @@ small letters and without the port 443, because names of hosts know no case and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -133,6 +133,15 @@ def pattern(text: str) -> Pattern:
         _glob(tag) if has_tag else None,
         _glob(digest) if at else None,
     )
+
+
+def named(reference: str, patterns: Iterable[Pattern]) -> bool:
+    """Say whether one of the patterns matches a reference as it is written; none matches what is no reference."""
+    try:
+        image = parse(reference)
+    except ValueError:
+        return False
+    return any(one(image) for one in patterns)
 
 
 # every rule on images reads the same references, review after review; what is refused is not kept

@@ -16,6 +16,8 @@ SIZES = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 # one flag of the JVM has several spellings
 _SHORT = (("-Xmx", "MaxHeapSize"), ("-Xms", "InitialHeapSize"), ("-mx", "MaxHeapSize"), ("-ms", "InitialHeapSize"))
 _SIZED = frozenset({"MaxHeapSize", "InitialHeapSize", "MaxRAM"})
+# an argument file, a variable of a shell, what a command prints
+_UNSEEN = ("@", "$", "`")
 _FILES = ("-XX:Flags=", "-XX:VMOptionsFile=")
 # options of the launcher whose value is the next word
 _VALUED = frozenset(
@@ -39,7 +41,7 @@ _VALUED = frozenset(
     }
 )
 _SIZE = re2.compile(r"(0x[0-9a-fA-F]{1,16}|[0-9]{1,19})([kKmMgGtT]?)")
-_NUMBER = re2.compile(r"[0-9]{1,19}(?:\.[0-9]{0,9})?")
+_NUMBER = re2.compile(r"-?[0-9]{1,19}(?:\.[0-9]{0,9})?")
 _VERSION = re2.compile(r"(?:jdk|jre|java)?-?(?:1\.)?([0-9]{1,2})((?:[.u_-][0-9a-z]+)*)(?:\+.*)?")
 _OLD_UPDATE = re2.compile(r"(?:\.0)?[u_]([0-9]{1,4})(?:-.*)?")
 _UPDATE = re2.compile(r"\.0\.([0-9]{1,4})(?:[._-].*)?")
@@ -71,6 +73,11 @@ class Version:
             if self.major == line:
                 return None if self.update is None else self.update >= update
         return self.major >= major
+
+    @property
+    def reads_cgroup_v2(self) -> bool | None:
+        """Whether it finds its limits in cgroup v2 (JDK-8230305 and its backports); None: not known."""
+        return self.since((8, 372), (11, 16), major=15)
 
 
 def split(text: str) -> tuple[str, ...] | None:
@@ -109,12 +116,12 @@ def launched(words: Iterable[str]) -> tuple[str, ...] | None:
     for word in words:
         if value:
             value = False
-        elif word in ("-jar", "-m", "--module") or not word.startswith(("-", "@", "$")):
+        elif word in ("-jar", "-m", "--module") or not word.startswith(("-", *_UNSEEN)):
             return tuple(found)
         else:
             value = word in _VALUED
             found.append(word)
-    return tuple(found) if any(word.startswith(("@", "$")) for word in found) else None
+    return tuple(found) if any(word.startswith(_UNSEEN) for word in found) else None
 
 
 def options(words: Iterable[str]) -> Iterator[Option]:
@@ -126,7 +133,7 @@ def options(words: Iterable[str]) -> Iterator[Option]:
 
 
 def _option(word: str) -> Option | None:
-    if word.startswith(("@", "$", *_FILES)):
+    if word.startswith((*_UNSEEN, *_FILES)):
         return Option("", word, unknown=True)
     for prefix, flag in _SHORT:
         if word.startswith(prefix):
@@ -146,7 +153,7 @@ def size(text: str) -> Fraction | None:
 
 
 def number(text: str) -> Fraction | None:
-    """Return a number, whole or with a point, or None where it is none."""
+    """Return a number, whole or with a point, also below 0, or None where it is none."""
     return Fraction(text.rstrip(".")) if _NUMBER.fullmatch(text) else None
 
 

@@ -35,6 +35,21 @@ def text(path: Segments) -> str:
     return "/" + "/".join(path)
 
 
+def directory(written: str) -> Segments:
+    """Return the segments of an absolute directory. Raises ValueError with a sentence where it is none."""
+    parts = _absolute(written)
+    if set("*?") & set(written):
+        raise ValueError(f"{written!r} holds a pattern; directories of the node are written out")
+    return parts
+
+
+def _absolute(written: str) -> Segments:
+    parts = segments(written)
+    if not written.startswith("/") or ".." in written.split("/") or not parts:
+        raise ValueError(f"{written!r} is no directory; wanted an absolute path without `..`, like /var/log/app")
+    return parts
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """A pattern of directories, compiled; None in `parts` is `**`.
@@ -50,8 +65,13 @@ class Pattern:
 
     @classmethod
     def of(cls, written: str) -> Pattern:
-        """Return a pattern compiled."""
-        texts = segments(written)
+        """Return a pattern compiled. Raises ValueError with a sentence where it is none."""
+        texts = _absolute(written)
+        if set("*?") & set(texts[0]):
+            wanted = "a first segment in plain text, like /var/*/logs"
+            raise ValueError(f"{written!r} begins with a pattern; wanted {wanted}")
+        if any("**" in part and part != "**" for part in texts):
+            raise ValueError(f"{written!r} has `**` inside a segment; it is a segment of its own, as in /var/log/**")
         wild = [number for number, part in enumerate(texts) if "*" in part or "?" in part]
         parts = tuple(None if part == "**" else compile_globs([part]) for part in texts)
         return cls(written, parts, wild[0] if wild else len(texts), None if wild else texts)

@@ -185,6 +185,17 @@ class Pod:
         """The labels of the pod (template), empty where there are none."""
         return mapping(self.metadata.get("labels"))
 
+    @property
+    def windows(self) -> bool:
+        """Whether the pod says that it is for Windows, where paths and limits are others."""
+        return mapping(self.spec.get("os")).get("name") == "windows"
+
+    @property
+    def main(self) -> Any:
+        """The name of the container that the pod is about: what kubectl takes where none is named."""
+        first = next((mapping(one).get("name") for one in listing(self.spec.get("containers"))), None)
+        return self.annotations.get("kubectl.kubernetes.io/default-container", first)
+
     def keep(self, container: Callable[[Container], bool], volume: Callable[[Volume], bool]) -> Pod:
         """Return this pod with only the containers and image volumes for which the functions say yes."""
         return replace(

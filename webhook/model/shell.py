@@ -64,7 +64,7 @@ class Start:
     @property
     def program(self) -> str:
         """The name of the program, without its directory."""
-        return self.words[0].rpartition("/")[2]
+        return name(self.words[0])
 
 
 @dataclass(slots=True)
@@ -73,6 +73,11 @@ class _Loop:
 
     endless: bool
     commands: list[Words] = field(default_factory=list)
+
+
+def name(word: str) -> str:
+    """Return the name of a program, without its directory."""
+    return word.rpartition("/")[2]
 
 
 def starts(argv: Sequence[str], depth: int = 0) -> Iterator[Start]:
@@ -96,7 +101,7 @@ def unwrapped(words: Words) -> Words:
     """Return a command line without assignments, and without programs that only start another (`exec`, `tini --`)."""
     at, end = 0, len(words)
     while at < end:
-        wrapper = _WRAPPERS.get(words[at].rpartition("/")[2])
+        wrapper = _WRAPPERS.get(name(words[at]))
         if _ASSIGNMENT.fullmatch(words[at]):
             at += 1
         elif wrapper is None or (words[at] == "command" and words[at + 1 : at + 2] in (("-v",), ("-V",))):
@@ -114,7 +119,7 @@ def unwrapped(words: Words) -> Words:
 
 def _script(words: Words) -> str | None:
     """Return the script behind `sh -c`, or None where the command line is something else."""
-    if not words or words[0].rpartition("/")[2] not in _SHELLS:
+    if not words or name(words[0]) not in _SHELLS:
         return None
     given, at = False, 1
     while at < len(words) and words[at][:1] in ("-", "+") and len(words[at]) > 1:
@@ -254,7 +259,7 @@ class _Reader:
 
 def _constant(command: Words) -> bool:
     """Say whether a condition of `while` never changes: `true`, `[ 1 ]`, or a pause."""
-    return command[0].rpartition("/")[2] in ("true", ":", "false", "sleep") or command in (
+    return name(command[0]) in ("true", ":", "false", "sleep") or command in (
         ("[", "1", "]"),
         ("[", "true", "]"),
         ("[[", "1", "]]"),

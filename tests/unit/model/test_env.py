@@ -114,3 +114,38 @@ def test_a_name_that_nothing_sets_is_not_there() -> None:
 
 def test_a_variable_without_a_value_is_empty() -> None:
     assert read({"name": "A"}).find("A") == Value("")
+
+
+def test_what_is_not_known_may_stay_as_it_is_written() -> None:
+    entries = [
+        {"name": "HEAP", "valueFrom": {"configMapKeyRef": {"name": "web", "key": "heap"}}},
+        {"name": "OPTIONS", "value": "-Xmx$(HEAP) $(GONE) $$(HEAP)"},
+    ]
+    assert env.read({"env": entries}).values["OPTIONS"].text is None
+    assert env.read({"env": entries}, keep=True).values["OPTIONS"].text == "-Xmx$(HEAP) $(GONE) $(HEAP)"
+    assert env.read({"env": entries}, keep=True).values["HEAP"].text is None
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ({"resource": "limits.memory"}, "2147483648"),
+        ({"resource": "limits.memory", "divisor": "1Mi"}, "2048"),
+        ({"resource": "limits.memory", "divisor": "1500Mi"}, "2"),
+        ({"resource": "limits.memory", "divisor": "0"}, "2147483648"),
+        ({"resource": "limits.cpu"}, "2"),
+        ({"resource": "limits.cpu", "divisor": "1m"}, "1500"),
+        ({"resource": "limits.cpu", "containerName": "web"}, "2"),
+        ({"resource": "limits.cpu", "containerName": "api"}, "{resource}"),
+        ({"resource": "requests.cpu"}, "{resource}"),
+        ({"resource": "limits.ephemeral-storage"}, "{resource}"),
+        ({"resource": "limits.memory", "divisor": "1MB"}, "{resource}"),
+        ({"resource": "limits"}, "{resource}"),
+        ({}, "{resource}"),
+    ],
+)
+def test_a_resource_of_the_container_is_its_quotient_rounded_up(field: dict[str, str], text: str) -> None:
+    limits = {"cpu": "1500m", "memory": "2Gi"}
+    entry = {"name": "A", "valueFrom": {"resourceFieldRef": field}}
+    found = env.read({"name": "web", "resources": {"limits": limits}, "env": [entry]})
+    assert found.values["A"].text == text

@@ -321,3 +321,11 @@ def test_any_text_is_an_image_or_a_sentence(text: str) -> None:
         assert str(error)
     else:
         assert image.parse(str(parsed)) == parsed
+
+
+def test_a_reference_is_named_by_one_of_several_patterns_and_none_names_what_is_no_reference() -> None:
+    patterns = [image.pattern("registry.example/base/"), image.pattern("nginx")]
+    assert image.named("registry.example/base/java:21", patterns)
+    assert image.named("nginx", patterns)
+    assert not image.named("registry.example/team/java:21", patterns)
+    assert not image.named("Not An Image", [image.pattern("*")])

@@ -77,6 +77,7 @@ def test_sizes_are_whole_numbers_with_k_m_g_or_t(text: str, value: int | None) -
         ("-XX:ParallelGCThreads=four", "ParallelGCThreads", None),
         ("-XX:-UseContainerSupport", "UseContainerSupport", 0),
         ("-XX:+UseContainerSupport", "UseContainerSupport", 1),
+        ("-XX:ActiveProcessorCount=-1", "ActiveProcessorCount", -1),
     ],
 )
 def test_an_option_sets_one_flag(word: str, flag: str, value: int | None) -> None:
@@ -84,7 +85,9 @@ def test_an_option_sets_one_flag(word: str, flag: str, value: int | None) -> Non
     assert (option.flag, option.value, option.unknown) == (flag, value, False)
 
 
-@pytest.mark.parametrize("word", ["@/app/options", "-XX:Flags=.hotspotrc", "-XX:VMOptionsFile=/app/jvm", "$JAVA_OPTS"])
+@pytest.mark.parametrize(
+    "word", ["@/app/options", "-XX:Flags=.hotspotrc", "-XX:VMOptionsFile=/app/jvm", "$JAVA_OPTS", "`cat /app/options`"]
+)
 def test_options_in_a_file_or_a_variable_are_unknown(word: str) -> None:
     assert [option.unknown for option in options([word])] == [True]
 
@@ -105,6 +108,7 @@ def test_other_words_are_no_options_that_count(word: str) -> None:
         ("", None),
         ("$ARGS", ("$ARGS",)),
         ("@args", ("@args",)),
+        ("`args` -jar web.jar", ("`args`",)),
     ],
 )
 def test_behind_the_jar_or_the_main_class_all_is_the_programs(words: str, wanted: tuple[str, ...] | None) -> None:
@@ -148,3 +152,10 @@ def test_an_older_line_has_a_change_since_one_of_its_updates(text: str, wanted: 
     found = version(text)
     assert found is not None
     assert found.since((8, 372), (11, 16), major=15) is wanted
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("8u352", False), ("11.0.16", True), ("17", True), ("11", None)])
+def test_a_jdk_reads_cgroup_v2_from_an_update_of_its_line_on(text: str, wanted: bool | None) -> None:
+    found = version(text)
+    assert found is not None
+    assert found.reads_cgroup_v2 is wanted

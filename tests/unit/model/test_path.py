@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.model.path import Pattern, inside, segments, text
+from webhook.model.path import Pattern, directory, inside, segments, text
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,24 @@ def test_no_pattern_takes_more_than_linear_time() -> None:
     started = time.monotonic()
     assert not pattern.at(segments("/a" + "/x" * 2000))
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("written", ["logs", "/", "/var/../log", ""])
+def test_a_directory_is_absolute_and_says_where_it_is(written: str) -> None:
+    for read in (directory, Pattern.of):
+        with pytest.raises(ValueError, match="is no directory; wanted an absolute path"):
+            read(written)
+
+
+def test_a_directory_that_is_written_out_has_no_pattern() -> None:
+    assert directory("/var/log/") == ("var", "log")
+    with pytest.raises(ValueError, match="holds a pattern"):
+        directory("/var/*/log")
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"), [("/*/log", "begins with a pattern"), ("/var/a**", "inside a segment")]
+)
+def test_a_pattern_begins_in_plain_text_and_has_its_stars_apart(written: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Pattern.of(written)

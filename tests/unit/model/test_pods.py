@@ -99,3 +99,18 @@ def test_what_is_no_map_or_list_counts_as_an_empty_one():
     assert [dict(mapping(value)) for value in (None, [], "x", {"a": 1})] == [{}, {}, {}, {"a": 1}]
     assert [listing(value) for value in (None, {}, "x", [1])] == [[], [], [], [1]]
     assert [group_of(value) for value in ("apps/v1", "v1", None, 3)] == ["apps", "", "", ""]
+
+
+def test_the_main_container_is_the_first_or_the_one_that_an_annotation_names() -> None:
+    spec = {"containers": [{"name": "web"}, {"name": "proxy"}]}
+    [plain] = subjects({"spec": spec}, "", "Pod", "shop", "web")
+    assert plain.pods[0].main == "web"
+    metadata = {"annotations": {"kubectl.kubernetes.io/default-container": "proxy"}}
+    [annotated] = subjects({"metadata": metadata, "spec": spec}, "", "Pod", "shop", "web")
+    assert annotated.pods[0].main == "proxy"
+
+
+def test_a_pod_says_whether_it_is_for_windows() -> None:
+    [one] = subjects({"spec": {"os": {"name": "windows"}}}, "", "Pod", "shop", "web")
+    [other] = subjects({"spec": {"os": "windows"}}, "", "Pod", "shop", "web")
+    assert (one.pods[0].windows, other.pods[0].windows) == (True, False)
