@@ -135,7 +135,10 @@ def compile(
     type that must come out. `words` limits the words that exist (default: all of VARIABLES).
     """
     allowed = frozenset(VARIABLES) if words is None else words
-    return _compiled(source, tuple(sorted(names.items())), tuple((n, text) for n, text in variables), wants, allowed)
+    texts = (source, *(text for _, text in variables))
+    # only the words that are there, so that packs with the same text share one program
+    named = tuple(sorted((word, key) for word, key in names.items() if any(word in text for text in texts)))
+    return _compiled(source, named, tuple((n, text) for n, text in variables), wants, allowed)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from webhook.checks.cel import Program
@@ -62,38 +61,42 @@ def _conditions_hold(rule: Rule, view: View, number: int, unknown: str) -> bool:
     return True
 
 
-def violations(rule: Rule, view: View, number: int) -> Iterator[Violation | Unsure]:
-    """Yield the places where a subject does not keep a rule, and what cannot be told. Raises what the rule raises."""
-    subject = view.subjects[number]
-    if rule.check is not None:
-        if rule.check.subject is not None:
-            yield from rule.check.subject(subject)
-        if rule.check.pod is not None:
+def violations(rule: Rule, view: View, number: int) -> list[Violation | Unsure]:
+    """Return the places where a subject does not keep a rule, and what cannot be told. Raises what the rule raises."""
+    found: list[Violation | Unsure] = []
+    subject, check = view.subjects[number], rule.check
+    if check is not None:
+        if check.subject is not None:
+            found += check.subject(subject)
+        if check.pod is not None:
             for _, pod in view.pods(rule, number):
-                yield from rule.check.pod(pod)
+                found += check.pod(pod)
     elif "pod" not in rule.reads:
-        yield from _of_cel(rule, view, number, None, subject.pointer)
+        found += _of_cel(rule, view, number, None, subject.pointer)
     else:
         for index, pod in view.pods(rule, number):
-            yield from _of_cel(rule, view, number, index, pod.pointer)
+            found += _of_cel(rule, view, number, index, pod.pointer)
+    return found
 
 
-def _of_cel(rule: Rule, view: View, number: int, pod: int | None, pointer: str) -> Iterator[Violation]:
-    activation = view.activation(number, pod)
+def _of_cel(rule: Rule, view: View, number: int, pod: int | None, pointer: str) -> tuple[Violation, ...]:
+    """Return the violation of a rule in CEL, if there is one."""
     if rule.expression is not None:
         expression = rule.expression
-        if not _truth(expression.holds(activation), "expression"):
-            yield Violation(
+        if _truth(view.value(expression.holds, number, pod), "expression"):
+            return ()
+        return (
+            Violation(
                 pointer,
                 expression.message or "the expression is not true",
-                _said(expression.says, activation),
+                _said(expression.says, view.activation(number, pod)),
                 expression.message or expression.text,
-            )
-    elif rule.mutation is not None:
-        mutation = rule.mutation
-        if _truth(mutation.when(activation), "when"):
-            reason = mutation.message or "the patch of this rule applies"
-            yield Violation(pointer, reason, mutation.text, mutation.wanted)
+            ),
+        )
+    mutation = rule.mutation
+    if mutation is None or not _truth(view.value(mutation.when, number, pod), "when"):
+        return ()
+    return (Violation(pointer, mutation.message or "the patch of this rule applies", mutation.text, mutation.wanted),)
 
 
 def looked_at(rule: Rule, view: View, number: int) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Sitting:
 
     def hear(self, rule: Rule) -> None:
         """Judge every subject by one rule."""
-        for number, _ in enumerate(self.view.subjects):
+        for number in range(len(self.view.subjects)):
             self.findings += self.of(rule, self.view, number)
 
     def late(self, rule: Rule) -> None:
@@ -63,7 +63,7 @@ class Sitting:
         if isinstance(scope, Lacking):
             self.lacks(rule, number, scope, view)
             return []
-        found = list(violations(rule, view, number)) if scope else []
+        found = violations(rule, view, number) if scope else []
         if not found:
             return []
         for unsure in found:
@@ -169,19 +169,26 @@ class Sitting:
 
     def decision(self) -> Decision:
         """Return the decision on everything found, sorted by pointer within each rule's place."""
+        if not (self.findings or self.errors or self.unknown or self.wants):
+            return Decision(packs=titles(self.view.rules))
         findings = tuple(sorted(self.findings, key=_order))
         errors, unknown = tuple(dict.fromkeys(self.errors)), tuple(dict.fromkeys(self.unknown))
         denied = any(finding.effective == "deny" and finding.exempt is None for finding in findings)
         denied = denied or any(fault.effective == "deny" for fault in (*errors, *unknown))
-        titles = {rule.pack.name: rule.pack.title for rule in self.view.rules}
         return Decision(
             allowed=not denied,
             findings=findings,
             errors=errors,
             unknown=unknown,
-            packs=tuple(titles[name] for name in sorted(titles)),
+            packs=titles(self.view.rules),
             wants=frozenset(self.wants),
         )
+
+
+def titles(rules: tuple[Rule, ...]) -> tuple[str, ...]:
+    """Return the packs of rules, sorted, each once."""
+    packs = {id(rule.pack): rule.pack for rule in rules}
+    return tuple(pack.title for pack in sorted(packs.values(), key=lambda pack: pack.name))
 
 
 def _why(error: Exception) -> str:

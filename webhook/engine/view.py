@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webhook.checks import cel
+from webhook.checks.cel import Program
 from webhook.engine.facts import Facts, Missing
 from webhook.errors import RuleError
 from webhook.model import pointer as pointers
@@ -41,6 +42,7 @@ class View:
     _images: dict[int, dict[tuple[str, str], str]] = field(default_factory=dict)
     _old: View | None = None
     _pods: dict[int, list[tuple[int, Pod]]] = field(default_factory=dict)
+    _values: dict[tuple[Any, int, int | None], Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -49,7 +51,7 @@ class View:
         """Return the view on `obj`, which is the review's object, its old one, or a draft of it."""
         kind = review.kind
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
-        seeking = tuple(rule for rule in rules if rule.seeks)
+        seeking = [rule for rule in rules if rule.seeks]
         if seeking:
             found = tuple(
                 subject.beside(_neighbours(seeks(ruleset, seeking, review, subject), subject, found, facts))
@@ -108,6 +110,16 @@ class View:
             self._activations[key] = cel.activation(self._bindings(number, pod))
         return self._activations[key]
 
+    def value(self, program: Program, number: int, pod: int | None) -> Any:
+        """Return what a program gives for a subject and one of its pods; packs with the same texts share the work.
+
+        Raises RuleError, each time anew.
+        """
+        key = (program.expression, number, pod)
+        if key not in self._values:
+            self._values[key] = program(self.activation(number, pod))
+        return self._values[key]
+
     def with_item(self, number: int, pod: int, item: Any) -> Any:
         """Return an activation of its own for one element of a list, which CEL sees as `item`."""
         return cel.activation({**self._bindings(number, pod), "item": item})
@@ -126,14 +138,11 @@ class View:
             return bindings
         found = subject.pods[pod]
         bindings["pod"] = {"metadata": dict(found.metadata), "spec": found.spec}
-        everything = [container.spec for container in found.containers]
+        bindings["containers"] = [container.spec for container in found.containers]
         for rule in self.rules:
-            if rule.check is None:
+            if rule.narrows and rule.check is None:
                 narrowed = narrow(rule.scopes, found)
-                in_scope = (
-                    everything if narrowed is found else [c.spec for c in narrowed.containers] if narrowed else []
-                )
-                bindings[rule.containers_key] = in_scope
+                bindings[rule.containers_key] = [c.spec for c in narrowed.containers] if narrowed else []
         return bindings
 
     def image(self, number: int, violation: Violation) -> str | None:
@@ -180,7 +189,7 @@ def seeks(ruleset: Ruleset, rules: Iterable[Rule], review: Review, subject: Subj
     for rule in rules:
         if rule.check is None or rule.check.seeks is None or (subject.group, subject.kind) not in rule.kinds:
             continue
-        out = any(matches(scope, review, subject, NOT_KNOWN) is False for scope in rule.scopes)
+        out = rule.hangs and any(matches(scope, review, subject, NOT_KNOWN) is False for scope in rule.scopes)
         if not out and not (rule.on_workload and made_by_a_workload(rule, subject, ruleset.kinds)):
             yield from rule.check.seeks(subject)
 

@@ -39,9 +39,9 @@ class Body:
         return "object" in self.words and not self.words & {"pod", "containers"}
 
 
-def containers_key(pack: int, rule: int) -> str:
-    """Return the name under which the CEL of a rule finds its `containers`."""
-    return f"p{pack}r{rule}.containers"
+def containers_key(pack: int, rule: int, narrows: bool) -> str:
+    """Return the name under which the CEL of a rule finds its `containers`: all rules that take all share one."""
+    return f"p{pack}r{rule}.containers" if narrows else "containers"
 
 
 def together(roots: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
@@ -64,11 +64,13 @@ def scope_names(pack: int) -> dict[str, str]:
     return {**{word: word for word in SHARED}, "values": values_key(pack)}
 
 
-def body(notes: Notes, path: Path, entry: Mapping[str, Any], pack: int, checks: Mapping[str, Module]) -> Body | None:
-    """Return what a rule does; None where it has problems, which are noted."""
+def body(
+    notes: Notes, path: Path, entry: Mapping[str, Any], pack: int, narrows: bool, checks: Mapping[str, Module]
+) -> Body | None:
+    """Return what a rule does; None where it has problems, which are noted. `narrows`: it leaves containers out."""
     if "check" in entry:
         return _check(notes, path, entry, checks[entry["check"]])
-    names = {**scope_names(pack), "pod": "pod", "containers": containers_key(pack, int(path[-1]))}
+    names = {**scope_names(pack), "pod": "pod", "containers": containers_key(pack, int(path[-1]), narrows)}
     variables = [(variable["name"], variable["expression"]) for _, variable in entries(entry, "variables")]
     make = _expression if "expression" in entry else _mutation
     return make(notes, path, entry, names, variables)

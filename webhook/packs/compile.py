@@ -130,7 +130,8 @@ def _compiled(
     """Return a rule's own scope, what it does and the kinds that it judges; None where it has problems."""
     before = len(notes.problems)
     own = scopes.scope(notes, (*path, "match"), entry.get("match"), kinds, bodies.scope_names(number))
-    body = bodies.body(notes, path, entry, number, checks)
+    narrows = base.restricts_containers or own.restricts_containers
+    body = bodies.body(notes, path, entry, number, narrows, checks)
     if body is None or len(notes.problems) > before:
         return None
     judged = _judged(notes, path, (base, own), body, kinds)
@@ -148,6 +149,7 @@ def _rule(
 ) -> Rule:
     action: Action = entry["action"]
     name = entry["name"]
+    narrows = any(scope.restricts_containers for scope in both)
     reads = body.words.union(*(program.reads for scope in both for _, program in scope.conditions))
     return Rule(
         pack=pack,
@@ -185,8 +187,8 @@ def _rule(
         needs_owners=any(scope.names is not None for scope in both),
         reads_namespace="namespaceObject" in reads,
         hangs="namespaceObject" in reads or any(scope.hangs for scope in both),
-        narrows=any(scope.restricts_containers for scope in both),
-        containers_key=bodies.containers_key(*numbers),
+        narrows=narrows,
+        containers_key=bodies.containers_key(*numbers, narrows),
         check=body.check,
         expression=body.expression,
         mutation=body.mutation,
