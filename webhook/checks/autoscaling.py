@@ -107,7 +107,7 @@ from typing import Any
 
 from webhook.checks.check import Check
 from webhook.model.decision import Unsure, Violation
-from webhook.model.neighbours import Found, Ref
+from webhook.model.neighbours import Ref
 from webhook.model.pods import Container, Pod, Subject, mapping, subjects
 from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, Autoscaler, Metric, autoscaler, fixed, scaled_by, target
 
@@ -209,9 +209,9 @@ def _target(subject: Subject, scaler: Autoscaler) -> Iterator[Violation | Unsure
     counting = [metric for metric in scaler.metrics if metric.utilization is not None]
     if sought is None or not counting:
         return
-    found = subject.neighbours.get(sought)
-    if found is None or (not found.objects and found.lacking):
-        yield Unsure(f"{sought}, which it scales: {found.lacking if found else 'not looked for'}")
+    found = subject.neighbours(sought)
+    if not found.objects and found.lacking:
+        yield Unsure(f"{sought}, which it scales: {found.lacking}")
         return
     for obj in found.objects:
         (workload, *_) = subjects(obj, sought.group, sought.kind, subject.namespace, sought.name)
@@ -222,7 +222,7 @@ def _target(subject: Subject, scaler: Autoscaler) -> Iterator[Violation | Unsure
 
 
 def _workload(subject: Subject) -> Iterator[Violation | Unsure]:
-    found = subject.neighbours.get(AUTOSCALERS, Found())
+    found = subject.neighbours(AUTOSCALERS)
     scalers = scaled_by(subject, found)
     if not scalers and found.failed:
         yield Unsure(f"whether an autoscaler scales it: {found.lacking}")

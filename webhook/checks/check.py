@@ -21,9 +21,10 @@ class Check:
     the pod that it gets is read from that very draft. `fix_subject` does so for the object around the pods (its
     strategy, its limits). Both must be idempotent, and leave alone what they cannot mend.
 
-    `seeks` says what a check looks for beside an object (its autoscaler, its budget, its namespace); the answer
-    stands at `Subject.neighbours` and `Pod.neighbours`. It must be cheap, and name nothing where the verdict hangs on
-    nothing else. Where not all is known that a verdict hangs on, a check yields Unsure, and no violation.
+    `seeks` says what a check looks for beside an object (its autoscaler, its budget, its namespace), so that it is
+    gathered; `Subject.neighbours` and `Pod.neighbours` give what was found. It must be cheap, and name nothing where
+    the verdict hangs on nothing else. Where not all is known that a verdict hangs on, a check yields Unsure, and no
+    violation.
     """
 
     pod: Callable[[Pod], Iterable[Violation | Unsure]] | None = None

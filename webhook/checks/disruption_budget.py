@@ -87,7 +87,7 @@ from typing import Any
 from webhook.checks.check import Check
 from webhook.model.affinity import matches
 from webhook.model.decision import Unsure, Violation
-from webhook.model.neighbours import Found, Ref
+from webhook.model.neighbours import Ref
 from webhook.model.pods import Pod, Subject, mapping, subjects
 from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, replicas, scaled_by, whole
 
@@ -189,7 +189,7 @@ def _judge(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]
     if _is_budget(subject):
         yield from _itself(standard, subject)
     elif _judged(subject):
-        scalers = scaled_by(subject, subject.neighbours.get(AUTOSCALERS, Found()))
+        scalers = scaled_by(subject, subject.neighbours(AUTOSCALERS))
         count = replicas(subject, scalers, standard.missing)
         if count is not None and count >= standard.replicas:
             for pod in subject.pods:
@@ -197,7 +197,7 @@ def _judge(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]
 
 
 def _workload(subject: Subject, pod: Pod, count: int) -> Iterator[Violation | Unsure]:
-    known = subject.neighbours.get(BUDGETS, Found(lacking="not looked for"))
+    known = subject.neighbours(BUDGETS)
     selecting = [b for b in map(_budget, known.objects) if matches(b.spec.get("selector"), pod.labels)]
     at = f"{pod.pointer}/metadata/labels"
     if not selecting and known.lacking:
@@ -242,10 +242,10 @@ def _itself(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure
 
 def _selected(standard: Standard, subject: Subject, budget: Budget, at: str) -> Iterator[Violation | Unsure]:
     """Judge a budget by the workloads that it selects: it may come after them."""
-    scalers = subject.neighbours.get(AUTOSCALERS, Found())
+    scalers = subject.neighbours(AUTOSCALERS)
     known, lacking = 0, scalers.lacking
     for ref in _SELECTED:
-        found = subject.neighbours.get(ref, Found())
+        found = subject.neighbours(ref)
         lacking = lacking or found.lacking
         for obj in found.objects:
             name = str(mapping(obj.get("metadata")).get("name") or "")

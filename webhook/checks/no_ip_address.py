@@ -214,7 +214,9 @@ def _container(standard: Standard, container: Container) -> Iterator[Violation]:
 
 
 def _action(standard: Standard, container: Container, *path: str) -> Iterator[Violation]:
-    action = mapping(pointers.get(container.spec, path))
+    action = pointers.get(container.spec, path)
+    if not isinstance(action, dict):
+        return
     at = pointers.join(container.pointer, *path)
     for field in ("httpGet", "tcpSocket"):
         host = mapping(action.get(field)).get("host")
@@ -287,7 +289,8 @@ def _whole(standard: Standard, at: str, value: Any, where: str, container: str |
 
 
 def _text(standard: Standard, at: str, value: Any, name: str, where: str, container: str | None) -> Iterator[Violation]:
-    if not isinstance(value, str) or standard.named(name):
+    # names last: most texts hold no address, and that is quicker to see than whether a name is on a list
+    if not isinstance(value, str) or next(find(value), None) is None or standard.named(name):
         return
     addresses = dict.fromkeys(
         found.address

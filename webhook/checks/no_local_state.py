@@ -111,7 +111,7 @@ from webhook.checks.check import Check, ParamError
 from webhook.model import quantity
 from webhook.model.decision import Unsure, Violation
 from webhook.model.glob import Globs, compile_globs
-from webhook.model.neighbours import Found, Ref
+from webhook.model.neighbours import Ref
 from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping, subjects
 
 ID = "no-local-state"
@@ -357,7 +357,7 @@ def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iter
         wanted = "a claim for each replica, or one of " + (", ".join(standard.shared.texts) or "none")
         yield Violation(at, CLAIM, found, wanted, volume.name)
         return
-    known = pod.neighbours.get(_ref(claim), Found(lacking="not looked for"))
+    known = pod.neighbours(_ref(claim))
     for obj in known.objects:
         modes = [mode for mode in listing(mapping(obj.get("spec")).get("accessModes")) if isinstance(mode, str)]
         if "ReadWriteMany" not in modes:

@@ -93,7 +93,7 @@ from typing import Any
 
 from webhook.checks.check import Check
 from webhook.model.decision import Violation
-from webhook.model.neighbours import Found, Ref
+from webhook.model.neighbours import Ref
 from webhook.model.pods import Subject, group_of, listing, mapping
 
 ID = "progressive-delivery"
@@ -157,8 +157,7 @@ def _refers(rollout: Mapping[str, Any], subject: Subject) -> bool:
 
 
 def _deployment(subject: Subject) -> Iterator[Violation]:
-    rollouts = subject.neighbours.get(ROLLOUTS, Found()).objects
-    if _runs(subject) and not any(_refers(rollout, subject) for rollout in rollouts):
+    if _runs(subject) and not any(_refers(rollout, subject) for rollout in subject.neighbours(ROLLOUTS).objects):
         wanted = "a Rollout of argoproj.io; the Deployment that it refers to by workloadRef has 0 replicas"
         yield Violation(f"{subject.pointer}/spec/replicas", AT_ONCE, "a Deployment that runs pods", wanted)
 

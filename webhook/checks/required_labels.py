@@ -92,7 +92,7 @@ import re2
 from webhook.checks.check import Check, ParamError
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
-from webhook.model.neighbours import NAMESPACE, Neighbours, Ref, namespace
+from webhook.model.neighbours import NAMESPACE, Neighbours, Ref
 from webhook.model.patch import Draft
 from webhook.model.pods import KINDS as WORKLOADS
 from webhook.model.pods import Pod, Subject, mapping
@@ -161,7 +161,9 @@ class Asked:
 
     def value(self, neighbours: Neighbours) -> str | None:
         """Return what the fix writes: the namespace's own value where it fits, else the default; None for nothing."""
-        held = (mapping(meta.get(field)).get(self.inherited) for meta in _namespaces(neighbours) for field in _FIELDS)
+        known = neighbours(NAMESPACE).objects if self.inherited else ()
+        metadata = [mapping(obj.get("metadata")) for obj in known]
+        held = (mapping(each.get(field)).get(self.inherited) for each in metadata for field in _FIELDS)
         return next(filter(self.takes, held), self.default)
 
     def takes(self, value: object) -> bool:
@@ -195,14 +197,11 @@ def build(params: Mapping[str, Any]) -> Check:
 
 
 def _seeks(subject: Subject) -> tuple[Ref, ...]:
-    return (namespace(subject.namespace),) if subject.namespace and (subject.group, subject.kind) != NAMESPACE else ()
+    return () if _is_namespace(subject) or not subject.namespace else (NAMESPACE,)
 
 
-def _namespaces(neighbours: Neighbours) -> Iterator[Mapping[str, Any]]:
-    """Yield the metadata of the namespace, where it is known."""
-    for ref, found in neighbours.items():
-        if (ref.group, ref.kind) == NAMESPACE:
-            yield from (mapping(obj.get("metadata")) for obj in found.objects)
+def _is_namespace(subject: Subject) -> bool:
+    return (subject.group, subject.kind) == (NAMESPACE.group, NAMESPACE.kind)
 
 
 def _problems(field: str, entry: Mapping[str, Any], names: set[str]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -256,7 +255,7 @@ def _subject(asked: tuple[Asked, ...], subject: Subject) -> Iterator[Violation]:
 def _metadata(subject: Subject) -> Iterator[tuple[Mapping[str, Any], str, frozenset[str]]]:
     """Yield each metadata of a subject, with its pointer and what it is; that of a Pod is both."""
     own, at = mapping(subject.object.get("metadata")), f"{subject.pointer}/metadata"
-    if (subject.group, subject.kind) == NAMESPACE:
+    if _is_namespace(subject):
         yield own, at, frozenset({"namespace"})
         return
     row = WORKLOADS.get((subject.group, subject.kind))

@@ -258,8 +258,10 @@ def _pod(container: Standard, whole: Standard, storage: bool, pod: Pod) -> Itera
 
 def _judge(standard: Standard, asked: Asked, at: str, name: str | None) -> Iterator[Violation]:
     for resource, amount in asked.amounts.items():
-        bounds, found = standard.bounds[resource], f"{resource} {quantity.show(amount)}"
-        whole = resource not in asked.partly
+        bounds = standard.bounds[resource]
+        if not bounds:
+            continue
+        found, whole = f"{resource} {quantity.show(amount)}", resource not in asked.partly
         if bounds.most is not None and amount > bounds.most:
             yield Violation(at, "too much", found, f"at most {quantity.show(bounds.most)}", name)
         if bounds.least is not None and amount < bounds.least and whole and not asked.passing:
@@ -275,7 +277,8 @@ def _judge(standard: Standard, asked: Asked, at: str, name: str | None) -> Itera
 
 
 def _shape(standard: Standard, cpu: Fraction, memory: Fraction, at: str, name: str | None) -> Iterator[Violation]:
-    ratio, found = memory / _GIB / cpu, f"cpu {quantity.show(cpu)}, memory {quantity.show(memory)}"
+    ratio = memory / _GIB / cpu
+    found = f"cpu {quantity.show(cpu)}, memory {quantity.show(memory)}"
     low = standard.least is not None and ratio < standard.least
     if low or (standard.most is not None and ratio > standard.most):
         reason = f"too {'little' if low else 'much'} memory for its cores"

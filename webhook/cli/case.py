@@ -17,7 +17,7 @@ from webhook.engine.facts import Facts, Missing, Owner
 from webhook.model import answer
 from webhook.model import pointer as pointers
 from webhook.model.decision import Decision
-from webhook.model.neighbours import Found, Neighbours, Ref
+from webhook.model.neighbours import Found, Ref
 from webhook.model.patch import apply
 from webhook.model.pods import group_of, mapping
 from webhook.model.review import Review, parse
@@ -83,7 +83,7 @@ def _facts(case: Case, wanted: Iterable[Ref]) -> Facts:
     return Facts(namespace, owners, _neighbours(case, given, wanted))
 
 
-def _neighbours(case: Case, given: Mapping[str, Any], wanted: Iterable[Ref]) -> Neighbours:
+def _neighbours(case: Case, given: Mapping[str, Any], wanted: Iterable[Ref]) -> Mapping[Ref, Found]:
     if "neighbours" not in given:
         return {ref: Found(lacking="the test gives no facts.neighbours") for ref in wanted}
     space = _namespace(case)

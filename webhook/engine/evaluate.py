@@ -80,7 +80,7 @@ def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
         sought = frozenset(
             seeks(ruleset, bucket.rules, review, found[0])
         )  # what is wrapped has its neighbours in another cluster
-        if namespaced(review) and any((ref.group, ref.kind) == NAMESPACE for ref in sought):
+        if namespaced(review) and NAMESPACE in sought:
             names.add("namespace")
-        sought = frozenset(ref for ref in sought if (ref.group, ref.kind) != NAMESPACE)
+        sought -= {NAMESPACE}
     return Needs(frozenset(names), sought)

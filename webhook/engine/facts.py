@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from webhook.model.neighbours import Neighbours, Ref
+from webhook.model.neighbours import Found, Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Facts:
 
     namespace: Mapping[str, Any] | Missing = NOT_ASKED
     owners: tuple[Owner, ...] | Missing = NOT_ASKED
-    neighbours: Neighbours = field(default_factory=dict)
+    neighbours: Mapping[Ref, Found] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,12 +51,8 @@ class View:
         """Return the view on `obj`, which is the review's object, its old one, or a draft of it."""
         kind = review.kind
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
-        seeking = [rule for rule in rules if rule.seeks]
-        if seeking:
-            found = tuple(
-                subject.beside(_neighbours(seeks(ruleset, seeking, review, subject), subject, found, facts))
-                for subject in found
-            )
+        if any(rule.seeks for rule in rules):
+            found = tuple(subject.beside(_neighbours(subject, found, facts)) for subject in found)
         return cls(ruleset, review, facts, obj, rules, found)
 
     @property
@@ -194,29 +190,24 @@ def seeks(ruleset: Ruleset, rules: Iterable[Rule], review: Review, subject: Subj
             yield from rule.check.seeks(subject)
 
 
-def _neighbours(sought: Iterable[Ref], subject: Subject, among: tuple[Subject, ...], facts: Facts) -> Neighbours:
-    """Return what is known of all that the rules look for: from the same wrapper, and from the facts."""
-    return {ref: together((_within(ref, subject, among), _outside(ref, subject, facts))) for ref in sought}
+def _neighbours(subject: Subject, among: tuple[Subject, ...], facts: Facts) -> Neighbours:
+    """Return what tells a check what stands beside a subject: from the same wrapper, and from the facts."""
+    return lambda ref: together((_within(ref, subject, among), _outside(ref, subject, facts)))
 
 
 def _within(ref: Ref, subject: Subject, among: tuple[Subject, ...]) -> Found:
-    by_name = (ref.group, ref.kind) == NAMESPACE
-    return Found(
-        tuple(
-            other.object
-            for other in among
-            if other.pointer
-            and other is not subject
-            and ref.fits(other.group, other.kind, other.name)
-            and (by_name or other.namespace == subject.namespace)
-        )
-    )
+    def beside(other: Subject) -> bool:
+        if not other.pointer or other is subject or not ref.fits(other.group, other.kind, other.name):
+            return False
+        return subject.namespace == (other.name if ref == NAMESPACE else other.namespace)
+
+    return Found(tuple(other.object for other in among if beside(other)))
 
 
 def _outside(ref: Ref, subject: Subject, facts: Facts) -> Found:
     if subject.pointer:
         return Found(lacking="what else that cluster has is not known here")
-    if (ref.group, ref.kind) != NAMESPACE:
+    if ref != NAMESPACE:
         return facts.neighbours.get(ref, Found(lacking=UNASKED))
     if isinstance(facts.namespace, Missing):
         return Found(lacking=facts.namespace.reason or UNASKED)

@@ -1,12 +1,12 @@
 """What stands beside an object in its namespace: the autoscaler of a workload, its budget, its claims, its namespace.
 
-A check that needs it says by `Check.seeks` what it looks for; what was found stands at `Subject.neighbours` and
-`Pod.neighbours`.
+A check that needs it says by `Check.seeks` what it looks for, so that it is gathered; `Subject.neighbours` and
+`Pod.neighbours` give what was found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ class Ref:
     """What is looked for: the objects of a kind in the namespace of the judged object, or the one of a name.
 
     The version in `api_version` (`policy/v1`) is the one that an API server is asked for; manifests count in any.
-    A Namespace is looked for by its own name.
+    A Namespace without a name is the one that the object is in.
     """
 
     api_version: str
@@ -49,13 +49,14 @@ class Found:
     failed: bool = False
 
 
-Neighbours = Mapping[Ref, Found]
-NAMESPACE = ("", "Namespace")
+Neighbours = Callable[[Ref], Found]
+NAMESPACE = Ref("v1", "Namespace")
+"""The namespace of the object that is judged."""
 
 
-def namespace(name: str) -> Ref:
-    """Return the reference to the Namespace of this name."""
-    return Ref("v1", "Namespace", name)
+def alone(ref: Ref) -> Found:
+    """Return that nothing is known of what stands beside an object."""
+    return Found(lacking=f"nobody looked for {ref}")
 
 
 def together(parts: Iterable[Found]) -> Found:

@@ -7,16 +7,15 @@ sidecars, ephemeral containers or image volumes, nor the pods inside a wrapped m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
 from webhook.model import pointer as pointers
-from webhook.model.neighbours import Neighbours
+from webhook.model.neighbours import Neighbours, alone
 
 Role = Literal["init", "sidecar", "container", "ephemeral"]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-ALONE: Neighbours = MappingProxyType({})
 LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
@@ -173,7 +172,7 @@ class Pod:
     volumes: tuple[Volume, ...]
     image_volumes: tuple[Volume, ...]
     unreadable: str = ""
-    neighbours: Neighbours = field(default_factory=lambda: ALONE)
+    neighbours: Neighbours = alone
 
     @property
     def annotations(self) -> Mapping[str, Any]:
@@ -209,8 +208,8 @@ class Pod:
 class Subject:
     """One object to judge: the object of the review, or one manifest inside a wrapper.
 
-    `pointer` is where it stands in the object of the review ('' when it is that object). `neighbours` is what
-    the rules' checks look for beside it, as far as it is known.
+    `pointer` is where it stands in the object of the review ('' when it is that object). `neighbours` gives
+    what stands beside it, as far as it is known.
     """
 
     object: Mapping[str, Any]
@@ -220,7 +219,7 @@ class Subject:
     name: str
     pointer: str
     pods: tuple[Pod, ...]
-    neighbours: Neighbours = field(default_factory=lambda: ALONE)
+    neighbours: Neighbours = alone
 
     @property
     def labels(self) -> Mapping[str, Any]:

@@ -11,7 +11,6 @@ from webhook.checks.cel import Program
 from webhook.checks.check import Check
 from webhook.model.decision import About, Action
 from webhook.model.kinds import CLUSTER_SCOPED
-from webhook.model.neighbours import NAMESPACE
 from webhook.model.pods import KINDS, Kinds, mapping
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption
@@ -179,7 +178,7 @@ class Ruleset:
         row = self.kinds.get(kind)
         # what a wrapper carries may lie in any namespace, and cluster-scoped kinds lie in none; one is its own
         namespace = review.namespace if kind not in CLUSTER_SCOPED and not (row and row.wraps) else ""
-        namespace = review.name if kind == NAMESPACE else namespace
+        namespace = review.name if kind == ("", "Namespace") else namespace
         key = (endpoint, kind, review.operation, review.subresource == SCALE, namespace)
         found = self.buckets.get(key)
         if found is None:

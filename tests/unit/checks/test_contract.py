@@ -44,17 +44,12 @@ def seen(check: Check, obj: dict[str, Any], case: dict[str, Any]) -> tuple[Subje
     found = subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", obj["metadata"].get("name", "x"))
     others = case.get("neighbours", ())
 
-    def beside(subject: Subject) -> dict[Ref, Found]:
-        named = ((group_of(o["apiVersion"]), o["kind"], o["metadata"]["name"], o) for o in others)
-        among = list(named)
-        return {
-            ref: Found(
-                tuple(o for *key, o in among if ref.fits(*key)), case.get("lacking", ""), case.get("failed", False)
-            )
-            for ref in (check.seeks(subject) if check.seeks else ())
-        }
+    def beside(ref: Ref) -> Found:
+        named = ((group_of(other["apiVersion"]), other["kind"], other["metadata"]["name"], other) for other in others)
+        objects = tuple(other for *key, other in named if ref.fits(*key))
+        return Found(objects, case.get("lacking", ""), case.get("failed", False))
 
-    return tuple(subject.beside(beside(subject)) for subject in found)
+    return tuple(subject.beside(beside) for subject in found)
 
 
 def judged(check: Check, obj: dict[str, Any], case: dict[str, Any]) -> list[Violation | Unsure]:

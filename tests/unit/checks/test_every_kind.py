@@ -185,7 +185,8 @@ def seen(obj: Object, check: Check | None = None, case: Case | None = None) -> t
     )
     if check is None or check.seeks is None or case is None:
         return alone
-    return tuple(subject.beside(beside(check.seeks(subject), subject, case)) for subject in alone)
+    found = [(subject, beside(check.seeks(subject), subject, case)) for subject in alone]
+    return tuple(subject.beside(known.__getitem__) for subject, known in found)
 
 
 def beside(sought: Iterable[Ref], subject: Subject, case: Case) -> dict[Ref, Found]:

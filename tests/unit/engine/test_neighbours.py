@@ -11,7 +11,7 @@ from webhook.checks.check import Check
 from webhook.engine.evaluate import evaluate, needs
 from webhook.engine.facts import Facts, Missing, Needs
 from webhook.model.decision import Unsure, Violation
-from webhook.model.neighbours import Found, Ref, namespace
+from webhook.model.neighbours import NAMESPACE, Found, Ref
 from webhook.ports import Unknown
 from webhook.service import NO_CLUSTER, Service
 
@@ -20,11 +20,12 @@ RULE = "rules:\n  - {name: r, check: has-config, action: deny%s}\n"
 
 
 def _seeks(subject):
-    return (CONFIG, namespace(subject.namespace)) if subject.kind == "Deployment" else ()
+    return (CONFIG, NAMESPACE) if subject.kind == "Deployment" else ()
 
 
 def _judge(subject):
-    for ref, found in subject.neighbours.items():
+    for ref in _seeks(subject):
+        found = subject.neighbours(ref)
         if not found.objects and found.lacking:
             yield Unsure(f"{ref}: {found.lacking}")
         elif not found.objects:
@@ -32,7 +33,7 @@ def _judge(subject):
 
 
 def _fix(pod, draft):
-    labels = pod.neighbours[namespace("shop")].objects[0]["metadata"]["labels"]
+    labels = pod.neighbours(NAMESPACE).objects[0]["metadata"]["labels"]
     draft.put(f"{pod.pointer}/metadata/labels/team", labels["team"])
 
 
@@ -102,7 +103,7 @@ def test_neighbours_in_a_wrapper_are_those_in_the_same_wrapper(rules, judge, dep
     assert (decision.findings, decision.unknown) == ((), ())
     elsewhere = [{**MAP, "metadata": {"name": "web", "namespace": "other"}}]
     decision = judge(rules(), work(deployment(), *elsewhere), facts=cluster, namespace="member")
-    assert {f.message.partition(":")[0] for f in decision.unknown} == {"ConfigMap", "Namespace shop"}
+    assert {f.message.partition(":")[0] for f in decision.unknown} == {"ConfigMap", "Namespace"}
 
 
 def test_a_fix_sees_them_too(rules, review, deployment, now):
@@ -137,7 +138,7 @@ def test_the_service_asks_for_what_is_sought_and_says_why_it_was_not_had(rules, 
     alone = Service(lambda: packs, clock=lambda: now)
     assert {f.message for f in alone.decide("validate", review(deployment())).unknown} == {
         f"ConfigMap: {NO_CLUSTER}",
-        f"Namespace shop: {NO_CLUSTER}",
+        f"Namespace: {NO_CLUSTER}",
     }
 
 
