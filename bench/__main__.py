@@ -12,11 +12,16 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bodies, cpu, packs, programs, results, servers, show
+from bench import bodies, counts, cpu, footprint, packs, programs, results, servers, show
 from bench.results import Figure
 
 Group = Callable[[cpu.Bench], Iterator[Figure]]
-GROUPS: dict[str, Group] = {}
+GROUPS: dict[str, Group] = {
+    "counts": counts.figures,
+    "memory": footprint.memory,
+    "start": footprint.begin,
+    "commands": footprint.commands,
+}
 """What is measured beside CPU time a review, by the name that `--only` takes."""
 
 
