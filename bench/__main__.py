@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bodies, counts, cpu, footprint, packs, programs, results, servers, show
+from bench import bodies, cluster, counts, cpu, footprint, packs, programs, results, servers, show
 from bench.results import Figure
 
 Group = Callable[[cpu.Bench], Iterator[Figure]]
@@ -21,6 +21,7 @@ GROUPS: dict[str, Group] = {
     "memory": footprint.memory,
     "start": footprint.begin,
     "commands": footprint.commands,
+    "cluster": cluster.figures,
 }
 """What is measured beside CPU time a review, by the name that `--only` takes."""
 
@@ -30,13 +31,7 @@ def main() -> int:
     arguments = _arguments()
     wanted = arguments.only.split(",") if arguments.only else [*(case.name for case in cpu.CASES), *GROUPS]
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        bench = _prepared(Path(scratch), arguments.quick)
-        figures: list[Figure] = []
-        cases = [case for case in cpu.CASES if case.name in wanted]
-        for found in [cpu.measure(bench, cases), *(GROUPS[name](bench) for name in wanted if name in GROUPS)]:
-            for figure in found:
-                print(f"{figure.name}: {figure.value:,.2f} {figure.unit}", file=sys.stderr, flush=True)
-                figures.append(figure)
+        figures, failed = _measured(_prepared(Path(scratch), arguments.quick), wanted)
     run = results.of(figures, arguments.quick, datetime.now(UTC))
     before = results.last()
     changes = results.compare(run, before) if before else []
@@ -48,7 +43,22 @@ def main() -> int:
     worse = [change for change in changes if change.worse]
     for change in worse:
         print(f"worse by {change.share:.0%}: {change.name}, {change.before:,.2f} before, {change.now:,.2f} now")
-    return 1 if worse else 0
+    return 1 if worse or failed else 0
+
+
+def _measured(bench: cpu.Bench, wanted: list[str]) -> tuple[list[Figure], bool]:
+    """Return the figures of what is wanted, and whether a part failed: the others are not lost with it."""
+    figures, failed = [], False
+    cases = [case for case in cpu.CASES if case.name in wanted]
+    for found in [cpu.measure(bench, cases), *(GROUPS[name](bench) for name in wanted if name in GROUPS)]:
+        try:
+            for figure in found:
+                print(f"{figure.name}: {figure.value:,.2f} {figure.unit}", file=sys.stderr, flush=True)
+                figures.append(figure)
+        except (AssertionError, SystemExit) as error:
+            print(error, file=sys.stderr, flush=True)
+            failed = True
+    return figures, failed
 
 
 def _arguments() -> argparse.Namespace:

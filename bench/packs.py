@@ -30,13 +30,15 @@ def other() -> dict[str, Any]:
     return _pack("other", [rule])
 
 
+def sources(name: str) -> list[dict[str, str]]:
+    """Return the rules of G, `four` or `twenty`, as they are written."""
+    found: list[dict[str, str]] = json.loads((TEXTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
 def twenty() -> dict[str, Any]:
     """Return the twenty expressions that G has, too."""
-    rules = [
-        {**each, "action": "deny", "match": {"kinds": ["Pod"]}}
-        for each in json.loads((TEXTS / "twenty.json").read_text())
-    ]
-    return _pack("twenty", rules)
+    return _pack("twenty", [{**each, "action": "deny", "match": {"kinds": ["Pod"]}} for each in sources("twenty")])
 
 
 def many() -> dict[str, Any]:
