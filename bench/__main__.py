@@ -22,6 +22,7 @@ GROUPS: dict[str, Group] = {
     "start": footprint.begin,
     "commands": footprint.commands,
     "cluster": cluster.figures,
+    "instructions": counts.processor,
 }
 """What is measured beside CPU time a review, by the name that `--only` takes."""
 

@@ -1,8 +1,8 @@
 """What `evaluate` alone executes: counts, which are the same at every run on one Python, however busy the machine is.
 
 Opcodes of Python are counted by the interpreter itself, in seconds, on any machine; they don't see what C and C++ do.
-The full run also counts the processor's instructions, in all libraries, by callgrind where valgrind is installed:
-the difference between a process that judges and one that only gets ready for it. That takes some minutes.
+Instructions of the processor, in all libraries, are counted by callgrind, where valgrind is installed: the difference
+between a process that judges and one that only gets ready for it. That takes some minutes.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ from webhook.packs.rule import Ruleset
 Run = Callable[[], Any]
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-TIMES = 20
 WARM = 3
+ENOUGH = 2_000_000
+"""Opcodes, about, that a process executes for its count: starting differs by some 0.1 % from process to process."""
 PARSED = ("parse/small", "parse/update")
 JUDGED = ("core/small", "core/broken", "core/large", "core/update", "twenty/small")
 SLOW = ("shipped/small", "many/small")
@@ -59,10 +60,14 @@ def _rules(name: str) -> Ruleset:
     return compiler.ruleset([(name, yaml.safe_dump(pack, sort_keys=False))])
 
 
-def figures(bench: Bench) -> Iterator[Figure]:
-    """Yield the counts of one call each."""
+def figures(_: Bench) -> Iterator[Figure]:
+    """Yield the opcodes of one call each."""
     for name in (*PARSED, *JUDGED, *SLOW):
         yield Figure(f"opcodes/{name}", opcodes(subject(name)), "ops", text="opcodes of Python", relative=True)
+
+
+def processor(bench: Bench) -> Iterator[Figure]:
+    """Yield the instructions of one call each; without valgrind, and in a quick run, nothing."""
     if bench.quick or shutil.which("valgrind") is None:
         return
     with ThreadPoolExecutor(2) as pool:
@@ -95,7 +100,8 @@ def opcodes(run: Run) -> int:
 
 def instructions(name: str) -> float:
     """Return how many instructions one call executes, once it is warm."""
-    return (_collected(name, TIMES) - _collected(name, 0)) / TIMES
+    times = max(1, ENOUGH // opcodes(subject(name)))
+    return (_collected(name, times) - _collected(name, 0)) / times
 
 
 def _collected(name: str, times: int) -> int:
