@@ -36,7 +36,7 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WARM = 3
 ENOUGH = 2_000_000
 """Opcodes, about, that a process executes for its count: starting differs by some 0.1 % from process to process."""
-PARSED = ("parse/small", "parse/update")
+PARSED = ("parse/small", "parse/large", "parse/update")
 JUDGED = ("core/small", "core/broken", "core/large", "core/update", "twenty/small")
 SLOW = ("shipped/small", "many/small")
 """These packs take minutes to compile under callgrind, so only opcodes are counted."""
