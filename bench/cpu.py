@@ -127,7 +127,7 @@ def _figures(case: Case, connections: int, rounds: list[dict[Stream, Burst]]) ->
     cpu, yard = calm(burst.cpu for burst in mine), calm(burst.cpu for burst in other)
     yield Figure(f"{name}/ratio", cpu / yard, "x", case.aim, case.text, relative=True)
     yield Figure(f"{name}/cpu", cpu, "µs", None, "CPU a review")
-    yield Figure(f"{name}/yardstick", yard, "µs", None, f"the same of {case.yardstick.server}")
+    yield Figure(f"{name}/yardstick", yard, "µs", None, f"the same of {case.yardstick.server}", steady=False)
     for part in ("p50", "p99"):
         value = median(getattr(burst, part) for burst in mine)
         yield Figure(f"{name}/{part}", value, "µs", None, "latency", steady=False)
