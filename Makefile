@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
-.PHONY: run check test deps unit server package e2e lint types layers lock golden generated clean
+.PHONY: run check test deps unit server package e2e bench lint types layers lock golden generated clean
 
 run: $(RUNTIME)
 	$(BIN)/plimsoll certs certs
@@ -43,6 +43,10 @@ e2e: $(TOOLS) deps
 # the control plane of the end-to-end tests, built once from Go modules and cached outside of the tree
 deps: $(TOOLS)
 	$(BIN)/python tests/controlplane/build.py
+
+# what a review costs: `make bench BENCH="--quick --only core,denied"` takes a minute (bench/README.md)
+bench: $(TOOLS)
+	$(BIN)/python -m bench $(BENCH)
 
 # read the difference before you commit it
 golden: $(TOOLS) deps

@@ -1,0 +1,107 @@
+"""What a server takes beside CPU a review: memory after many reviews, and time until it is ready; and the commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+import yaml
+from lab import plimsoll
+
+from bench import bodies, servers
+from bench.cpu import DENIED, Bench
+from bench.load import Load
+from bench.results import Figure
+
+SAMPLES = 20
+MIXED = (("small", '"allowed":true'), ("broken", DENIED), ("managed", '"allowed":true'), ("update", '"allowed":true'))
+
+
+def memory(bench: Bench) -> Iterator[Figure]:
+    """Yield PSS of all processes with two workers and all packs in force, after many reviews of four kinds."""
+    total = 2_000 if bench.quick else 100_000
+    with ExitStack() as stack:
+        server = servers.ours("memory", bench.certs, workers=2, mode="enforce")
+        stack.callback(server.process.stop)
+        yield Figure("memory/ready", server.pss(), "MiB", None, "PSS, two workers, all packs, before the first review")
+        loads = []
+        for body, answer in MIXED:
+            loads.append(Load(bench.programs["load"], server, bench.bodies[body], 8, answer))
+            stack.callback(loads[-1].close)
+        seen = []
+        for _ in range(SAMPLES):
+            for load in loads:
+                load.burst(total // SAMPLES // len(loads))
+            seen.append(server.pss())
+        yield Figure("memory/after", seen[-1], "MiB", 90.0, f"the same after {total:,} reviews")
+        half = seen[SAMPLES // 2 :]
+        text = "slope in the second half, KiB for 1,000 reviews"
+        yield Figure("memory/slope", _slope(half) * 1024 / (total / SAMPLES / 1000), "KiB", 1.0, text, steady=False)
+
+
+def _slope(values: list[float]) -> float:
+    """Return by how much values grow from one to the next: least squares."""
+    count = len(values)
+    x, y = (count - 1) / 2, sum(values) / count
+    return sum((i - x) * (value - y) for i, value in enumerate(values)) / sum((i - x) ** 2 for i in range(count))
+
+
+def begin(bench: Bench) -> Iterator[Figure]:
+    """Yield how long a server with two workers and all packs takes from its start until it is ready."""
+    seconds, cpu = [], []
+    for _ in range(2 if bench.quick else 5):
+        server = servers.ours("start", bench.certs, workers=2)
+        cpu.append(server.cpu())
+        seconds.append(server.seconds)
+        server.process.stop()
+    yield Figure("start/ready", median(seconds), "s", 1.5, "start to ready, two workers, all packs", steady=False)
+    yield Figure("start/cpu", median(cpu), "s", None, "CPU until then, all processes")
+
+
+def commands(bench: Bench) -> Iterator[Figure]:
+    """Yield how long commands take, as a person waits for them, and their CPU."""
+    count = 500 if bench.quick else 10_000
+    one, many = bench.certs.parent / "one.yaml", bench.certs.parent / "manifests"
+    one.write_text(yaml.safe_dump(bodies.bare()), encoding="utf-8")
+    many.mkdir(exist_ok=True)
+    for number in range(count):
+        found = bodies.bare()
+        found["metadata"] = {**found["metadata"], "name": f"web-{number}"}
+        (many / f"{number:05}.yaml").write_text(_text(found), encoding="utf-8")
+    yield from _command("help", ["--help"], 0.3, "plimsoll --help", 5)
+    yield from _command("check-one", ["check", str(one)], 0.3, "plimsoll check of one file", 3)
+    aim = 20.0 * count / 10_000
+    yield from _command(f"check-{count}", ["check", str(many)], aim, f"plimsoll check of {count:,} manifests", 1)
+
+
+def _text(obj: bodies.Object) -> str:
+    # as people write them, in blocks; the generator's own time is not measured
+    return yaml.dump(obj, Dumper=yaml.CSafeDumper, sort_keys=False)
+
+
+def _command(name: str, arguments: list[str], aim: float, text: str, times: int) -> Iterator[Figure]:
+    wall, cpu = zip(*(_timed(arguments) for _ in range(times)), strict=True)
+    yield Figure(f"commands/{name}", median(wall), "s", aim, text, steady=False)
+    yield Figure(f"commands/{name}/cpu", median(cpu), "s", None, "CPU of that")
+
+
+def _timed(arguments: list[str]) -> tuple[float, float]:
+    """Return the seconds and the CPU seconds of a command; its children count once they have ended."""
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        [*plimsoll.COMMAND, *arguments],
+        env=plimsoll.environment(),
+        cwd=Path(__file__).parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):
+        raise SystemExit(f"bench: `plimsoll {arguments[0]}` ended with {process.returncode}")
+    return time.monotonic() - begun, usage.ru_utime + usage.ru_stime

@@ -1,0 +1,148 @@
+// load sends admission reviews as an API server does: Go's own client, HTTP/1.1 over TLS, connections that are kept.
+//
+//	load -url https://127.0.0.1:8443/validate -ca ca.crt -body review.json -connections 8 -answer '"allowed":true'
+//
+// It opens the connections by one review each and then takes orders from stdin, `<reviews> <rate>`: how many to
+// send, and how many a second over all connections (0: as fast as answers come). Each order is answered by a line
+// of JSON. It ends with stdin. Each review has a uid of its own, in the place of the one that the body has.
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const uidLength = 36
+
+type client struct {
+	http   *http.Client
+	url    string
+	answer []byte
+	number atomic.Int64
+}
+
+type result struct {
+	Reviews int     `json:"reviews"`
+	Wrong   int     `json:"wrong"`
+	Example string  `json:"example,omitempty"`
+	Seconds float64 `json:"seconds"`
+	P50     float64 `json:"p50_us"`
+	P99     float64 `json:"p99_us"`
+}
+
+func main() {
+	url := flag.String("url", "", "where reviews go")
+	ca := flag.String("ca", "", "PEM file with the authority")
+	file := flag.String("body", "", "file with a review")
+	uid := flag.String("uid", "", "the uid in it, 36 characters")
+	connections := flag.Int("connections", 1, "how many")
+	answer := flag.String("answer", `"allowed":true`, "what a right answer contains")
+	flag.Parse()
+	body, err := os.ReadFile(*file)
+	check(err)
+	pem, err := os.ReadFile(*ca)
+	check(err)
+	at := bytes.Index(body, []byte(*uid))
+	if len(*uid) != uidLength || at < 0 {
+		log.Fatal("the body has no such uid")
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	one := &client{url: *url, answer: []byte(*answer), http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		TLSClientConfig:     &tls.Config{RootCAs: pool, NextProtos: []string{"http/1.1"}},
+		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
+		MaxIdleConnsPerHost: 25, // as webhook clients of an API server have it
+		MaxConnsPerHost:     *connections,
+		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true,
+	}}}
+	bodies := make([][]byte, *connections)
+	for i := range bodies {
+		bodies[i] = slices.Clone(body)
+	}
+	one.run(bodies, at, *connections*2, 0)
+	fmt.Println("connected")
+	for {
+		var reviews int
+		var rate float64
+		if _, err := fmt.Scanln(&reviews, &rate); err != nil {
+			return
+		}
+		check(json.NewEncoder(os.Stdout).Encode(one.run(bodies, at, reviews, rate)))
+	}
+}
+
+// run sends reviews over all connections. With a rate each has a time at which it is due, and what it waits for a
+// free connection counts: a server that stalls delays all that are due meanwhile.
+func (c *client) run(bodies [][]byte, at int, reviews int, rate float64) result {
+	var next, wrong atomic.Int64
+	var example atomic.Value
+	var group sync.WaitGroup
+	times := make([]time.Duration, reviews)
+	started := time.Now()
+	for _, body := range bodies {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for i := next.Add(1) - 1; i < int64(reviews); i = next.Add(1) - 1 {
+				due := time.Now()
+				if rate > 0 {
+					due = started.Add(time.Duration(float64(i) / rate * float64(time.Second)))
+					time.Sleep(time.Until(due))
+				}
+				if said, ok := c.send(body, at); !ok {
+					wrong.Add(1)
+					example.CompareAndSwap(nil, said)
+				}
+				times[i] = time.Since(due)
+			}
+		}()
+	}
+	group.Wait()
+	took := time.Since(started)
+	slices.Sort(times)
+	said, _ := example.Load().(string)
+	return result{reviews, int(wrong.Load()), said, took.Seconds(), microseconds(times, 0.5), microseconds(times, 0.99)}
+}
+
+func (c *client) send(body []byte, at int) (string, bool) {
+	copy(body[at:], fmt.Sprintf("%0*d", uidLength, c.number.Add(1)))
+	response, err := c.http.Post(c.url, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return err.Error(), false
+	}
+	defer response.Body.Close()
+	got, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err.Error(), false
+	}
+	if response.StatusCode != http.StatusOK || !bytes.Contains(got, c.answer) {
+		return fmt.Sprintf("%d %s", response.StatusCode, got[:min(len(got), 600)]), false
+	}
+	return "", true
+}
+
+func microseconds(sorted []time.Duration, share float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return float64(sorted[min(len(sorted)-1, int(share*float64(len(sorted))))].Nanoseconds()) / 1000
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
