@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -229,3 +230,14 @@ def test_a_body_that_stalls_behind_a_known_head_is_cut(server: Any, review: Call
         sock.sendall(HEAD + b"Content-Length: 1000\r\n\r\n{")
         sock.settimeout(5)
         assert sock.recv(100) == b"", "closed without an answer: its deadline is a second"
+
+
+def test_every_answer_of_a_connection_has_the_date(server: Any, review: Callable[[str], bytes]) -> None:
+    with server.secure() as sock:
+        for _ in range(3):
+            before = int(time.time())
+            sock.sendall(asked(review("a")))
+            date = answer(sock).split(b"\r\nDate: ")[1].split(b"\r\n")[0].decode()
+            assert date.endswith(" GMT")
+            assert before <= parsedate_to_datetime(date).timestamp() <= time.time()
+            time.sleep(0.6)

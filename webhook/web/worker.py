@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from email.utils import formatdate
+from functools import lru_cache
 from types import FrameType
 from typing import Any, Protocol
 
@@ -103,6 +105,20 @@ class Line:
     """The address that the peer called."""
     parser: Any
     heads: Heads
+
+
+class Response(wsgi.Response):  # type: ignore[misc]
+    """gunicorn's response; its date is written out once a second instead of once an answer."""
+
+    def default_headers(self) -> list[str]:
+        """Return the lines that every answer begins with."""
+        headers = [
+            f"HTTP/{self.req.version[0]}.{self.req.version[1]} {self.status}\r\n",
+            f"Server: {self.version}\r\n",
+            f"Date: {_date(int(time.time()))}\r\n",
+            f"Connection: {'close' if self.should_close() else 'keep-alive'}\r\n",
+        ]
+        return [*headers, "Transfer-Encoding: chunked\r\n"] if self.chunked else headers
 
 
 class Worker(GunicornWorker):  # type: ignore[misc]
@@ -226,7 +242,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         guest.reads()
         channel.writing(limits.write)
         if known is not None:
-            response, environ = wsgi.Response(known.request, channel, self.cfg), known.environ
+            response, environ = Response(known.request, channel, self.cfg), known.environ
             environ[STARTED] = started
             return self._answer(guest, response, environ, lambda: _rest(channel, parser.unreader, known))
         parser.unreader.unread(first)
@@ -236,11 +252,13 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         except ParseException as error:
             self._refuse(channel, error)
             return False
-        response, environ = wsgi.create(request, channel, line.address, line.server, self.cfg)
+        environ = wsgi.create(request, channel, line.address, line.server, self.cfg)[1]
+        environ.pop("wsgi.early_hints", None)  # would hint at the response that gunicorn made, and we use another
         environ["wsgi.multithread"] = True
         line.heads.learn(first, request, environ)
         environ[STARTED] = started
         channel.writing(limits.write)
+        response = Response(request, channel, self.cfg)
         return self._answer(guest, response, environ, lambda: request.body.read(limits.body_limit + 1))
 
     def _answer(self, guest: Guest, response: Any, environ: dict[str, Any], read: Callable[[], bytes]) -> bool:
@@ -336,6 +354,12 @@ def respond(app: Callable[..., Iterable[bytes]], environ: dict[str, Any], respon
         close = getattr(parts, "close", None)
         if close is not None:
             close()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """Return a time (seconds since 1970) as HTTP writes it (RFC 9110, section 5.6.7)."""
+    return formatdate(second, usegmt=True)
 
 
 def _rest(channel: Channel, unreader: Any, known: Known) -> bytes:
