@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -161,3 +163,81 @@ def test_a_bug_of_the_server_is_an_answer_and_no_trace(server: Any, post: Callab
     server.wait(lambda: any("ZeroDivisionError at" in str(line.get("error")) for line in server.lines))
     assert "secret of" not in denied.text + str(server.lines)
     client.close()
+
+
+def asked(body: bytes) -> bytes:
+    return HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def test_requests_of_one_connection_are_each_read_as_they_are(server: Any, review: Callable[[str], bytes]) -> None:
+    # From the second one on a head is known, and must not be taken for another.
+    other = asked(review("x")).replace(b"/validate", b"/nowhere")
+    chunked = HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(review("d")), review("d"))
+    with server.secure() as sock:
+        for sent, wanted in [
+            (asked(review("a")), b"uid-a"),
+            (asked(review("longer")), b"uid-longer"),
+            (b"GET /validate HTTP/1.1\r\nHost: x\r\n\r\n", b" 405 "),
+            (asked(review("b" * 300)), b"uid-bbb"),
+            (asked(review("c" * 50_000)), b"uid-ccc"),
+            (other, b" 404 "),
+            (chunked, b"uid-d"),
+            (asked(b"{"), b" 400 "),
+            (asked(b""), b" 400 "),
+            (asked(review("e")), b"uid-e"),
+        ]:
+            sock.sendall(sent)
+            assert wanted in answer(sock)
+
+
+def test_a_known_head_may_come_in_parts(server: Any, review: Callable[[str], bytes]) -> None:
+    with server.secure() as sock:
+        for name in ("a", "b", "c"):
+            data = asked(review(name))
+            for part in (data[:70], data[70:150], data[150:]) if name == "b" else (data[:-5], data[-5:]):
+                sock.sendall(part)
+                time.sleep(0.05)
+            assert b"uid-" + name.encode() in answer(sock)
+
+
+def test_requests_sent_at_once_are_answered_one_after_another(server: Any, review: Callable[[str], bytes]) -> None:
+    with server.secure() as sock:
+        sock.sendall(asked(review("a")))
+        assert b"uid-a" in answer(sock)
+        sock.sendall(b"".join(asked(review(name)) for name in ("b", "c", "d")))
+        sock.settimeout(3)
+        found = b""
+        while found.count(b"HTTP/1.1 200") < 3 or not found.endswith(b"}"):
+            found += sock.recv(65536)
+    assert [found.index(b"uid-" + name) for name in (b"b", b"c", b"d")] == sorted(
+        found.index(b"uid-" + name) for name in (b"b", b"c", b"d")
+    )
+
+
+def test_a_known_head_is_held_to_the_limit(server: Any, review: Callable[[str], bytes]) -> None:
+    with server.secure() as sock:
+        sock.sendall(asked(review("a")))
+        assert status(answer(sock)) == 200
+        sock.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % (LIMIT + 1))
+        found = answer(sock)
+    assert status(found) == 413 and b"Connection: close" in found
+
+
+def test_a_body_that_stalls_behind_a_known_head_is_cut(server: Any, review: Callable[[str], bytes]) -> None:
+    with server.secure() as sock:
+        sock.sendall(asked(review("a")))
+        assert status(answer(sock)) == 200
+        sock.sendall(HEAD + b"Content-Length: 1000\r\n\r\n{")
+        sock.settimeout(5)
+        assert sock.recv(100) == b"", "closed without an answer: its deadline is a second"
+
+
+def test_every_answer_of_a_connection_has_the_date(server: Any, review: Callable[[str], bytes]) -> None:
+    with server.secure() as sock:
+        for _ in range(3):
+            before = int(time.time())
+            sock.sendall(asked(review("a")))
+            date = answer(sock).split(b"\r\nDate: ")[1].split(b"\r\n")[0].decode()
+            assert date.endswith(" GMT")
+            assert before <= parsedate_to_datetime(date).timestamp() <= time.time()
+            time.sleep(0.6)

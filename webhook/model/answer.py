@@ -30,6 +30,10 @@ def encode(review: Review, decision: Decision, endpoint: str) -> bytes:
 def document(review: Review, decision: Decision, endpoint: str) -> dict[str, Any]:
     """Return the answer as plain values."""
     response: dict[str, Any] = {"uid": review.uid, "allowed": decision.allowed}
+    if _quiet(decision):  # most answers; what follows would come to the same
+        if decision.packs:
+            response["auditAnnotations"] = {"enforced-pack": _enforced(decision)}
+        return _envelope(response)
     if not decision.allowed:
         response["status"] = _status(review, decision)
     if endpoint == "mutate" and decision.patch:
@@ -199,8 +203,24 @@ def audit(decision: Decision) -> dict[str, str]:
     }
     result = {key: _list(items) for key, items in lists.items() if items}
     if decision.packs:
-        result["enforced-pack"] = _cut(",".join(decision.packs), ANNOTATION_BYTES)
+        result["enforced-pack"] = _enforced(decision)
     return result
+
+
+def _quiet(decision: Decision) -> bool:
+    """Say whether an object is allowed and nothing is said of it, but which packs judged it."""
+    return decision.allowed and not (
+        decision.findings
+        or decision.errors
+        or decision.unknown
+        or decision.patch
+        or decision.patched
+        or decision.conflicts
+    )
+
+
+def _enforced(decision: Decision) -> str:
+    return _cut(",".join(decision.packs), ANNOTATION_BYTES)
 
 
 def _noted(finding: Finding) -> dict[str, Any]:

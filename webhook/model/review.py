@@ -17,6 +17,8 @@ MIRROR = "kubernetes.io/config.mirror"
 DEPTH = 200
 """Levels of nesting that a review may have: Kubernetes' deepest (schemas of CRDs) have some 60. Python's own
 comparisons and copies, and the CEL binding, go one frame down a level, and end between 400 and 1,000."""
+SMALL = 16 * 1024
+"""Bytes of a body up to which its brackets are counted: more of them than `DEPTH` stand in every larger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,11 @@ def decode(body: bytes) -> dict[str, Any]:
         raise ReviewError(f"the body is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ReviewError(f"the body is a JSON {_json_type(document)}, wanted an AdmissionReview object")
-    cleaned: dict[str, Any] = clean(document)
-    return cleaned
+    if b"\\u0000" in body:  # JSON knows no other way to write NUL
+        cleaned: dict[str, Any] = clean(document)
+        return cleaned
+    _settle(document, body)
+    return document
 
 
 def parse(document: Mapping[str, Any]) -> Review:
@@ -121,6 +126,38 @@ def parse(document: Mapping[str, Any]) -> Review:
         dry_run=request.get("dryRun") is True,
         request=request,
     )
+
+
+def _settle(document: dict[str, Any], body: bytes) -> None:
+    """Do to a decoded body without NUL what `clean` does, in place and for a fifth of the time.
+
+    Goes down level by level, no further than there can be something to find: each null of a document stands in
+    its body as the text `null`, and each level of it as a bracket.
+    """
+    nulls = body.count(b"null")
+    shallow = len(body) <= SMALL and body.count(b"{") + body.count(b"[") <= DEPTH
+    level: list[Any] = [document]
+    for _ in range(DEPTH):
+        if nulls:
+            nulls -= sum(_drop_nulls(node) for node in level if type(node) is dict and None in node.values())
+        if shallow and not nulls:
+            return
+        level = [
+            item
+            for node in level
+            for item in (node.values() if type(node) is dict else node)
+            if type(item) is dict or type(item) is list
+        ]
+        if not level:
+            return
+    raise ReviewError(f"the body is nested more than {DEPTH} levels deep, which no object of Kubernetes is")
+
+
+def _drop_nulls(node: dict[str, Any]) -> int:
+    keys = [key for key, value in node.items() if value is None]
+    for key in keys:
+        del node[key]
+    return len(keys)
 
 
 def clean(value: Any, levels: int = DEPTH) -> Any:

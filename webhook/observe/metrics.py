@@ -117,8 +117,10 @@ class Metrics:
     def record(self, endpoint: str, review: Review, decision: Decision, seconds: float) -> None:
         """Count one decided review and write its log line; `seconds` is how long it took."""
         endpoint = endpoint if endpoint in _ENDPOINTS else "other"
-        with _kept():
+        try:
             self._count(endpoint, review, decision, seconds)
+        except OSError as error:
+            _lost(error)
         _log(endpoint, review, decision, seconds)
 
     def _count(self, endpoint: str, review: Review, decision: Decision, seconds: float) -> None:
@@ -183,7 +185,11 @@ def _kept() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        LOG.error("figures can't be kept: %s", error.strerror)
+        _lost(error)
+
+
+def _lost(error: OSError) -> None:
+    LOG.error("figures can't be kept: %s", error.strerror)
 
 
 def _log(endpoint: str, review: Review, decision: Decision, seconds: float) -> None:

@@ -6,9 +6,9 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
-
-from flask import Request, Response
+from urllib.parse import parse_qsl
 
 from webhook.errors import ReviewError
 from webhook.model import answer
@@ -34,6 +34,15 @@ class Limits:
     body: int = 7 * 2**20
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back: HTTP status, body, content type."""
+
+    status: int
+    body: bytes
+    type: str = "application/json"
+
+
 class Decider(Protocol):
     """The service, as far as the endpoints need it."""
 
@@ -42,8 +51,8 @@ class Decider(Protocol):
         ...
 
 
-def admit(service: Decider, endpoint: str, request: Request, limits: Limits) -> Response:
-    """Answer one request to `endpoint`.
+def admit(service: Decider, endpoint: str, environ: Mapping[str, Any], limits: Limits) -> Answer:
+    """Answer one request (its WSGI environ, PEP 3333) to `endpoint`.
 
     What is wrong with the request is said with a 4xx and a sentence. This is the outermost handler, one of
     the two broad excepts: whatever a bug of ours raises outside a rule (rules have their own net in the
@@ -53,34 +62,33 @@ def admit(service: Decider, endpoint: str, request: Request, limits: Limits) -> 
     answers in its place. /mutate and /advise allow with a warning: they are registered as Ignore, and no bug
     of ours may take deployments down there.
     """
-    started = float(request.environ.get(STARTED) or time.monotonic())
     uid = ""
     try:
-        if request.mimetype != "application/json":
-            return refuse(415, f"content type is {request.mimetype or 'missing'!r}, wanted application/json")
-        document = decode(_body(request, limits.body))
+        started = float(environ.get(STARTED) or time.monotonic())
+        kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            return refuse(415, f"content type is {kind or 'missing'!r}, wanted application/json")
+        document = decode(_body(environ, limits.body))
         uid = _uid(document)
         review = parse(document)
-        decision = service.decide(endpoint, review, deadline(started, request.args.get("timeout"), limits.deadline))
-        body = answer.encode(review, decision, endpoint)
+        until = deadline(started, _timeout(environ.get("QUERY_STRING", "")), limits.deadline)
+        decision = service.decide(endpoint, review, until)
+        return Answer(200, answer.encode(review, decision, endpoint))
     except ReviewError as error:
         return refuse(error.status, error.message)
     except Exception:
         LOG.exception("a bug of the server itself", extra={"fields": {"endpoint": endpoint, "uid": uid}})
-        body = answer.failure(uid, FAILED, allowed=endpoint != "validate")
-    return Response(body, mimetype="application/json")
+        return Answer(200, answer.failure(uid, FAILED, allowed=endpoint != "validate"))
 
 
-def _body(request: Request, most: int) -> bytes:
-    """Return the body. Raises ReviewError (413) where it is over `most` bytes; a length is believed unread.
-
-    Not request.get_data: of a chunked body over MAX_CONTENT_LENGTH that returns the beginning (Werkzeug 3.1).
-    """
-    length = request.content_length
-    if length is None and not request.environ.get("wsgi.input_terminated"):
+def _body(environ: Mapping[str, Any], most: int) -> bytes:
+    """Return the body. Raises ReviewError (413) where it is over `most` bytes; a length is believed unread."""
+    said = environ.get("CONTENT_LENGTH") or ""
+    length = int(said) if said.isdecimal() and "HTTP_TRANSFER_ENCODING" not in environ else None
+    if length is None and not environ.get("wsgi.input_terminated"):
         return b""  # nobody says where it ends
     if length is None or length <= most:
-        body: bytes = request.environ["wsgi.input"].read(most + 1 if length is None else length)
+        body: bytes = environ["wsgi.input"].read(most + 1 if length is None else length)
         if len(body) <= most:
             return body
     raise ReviewError(f"the body is over {most} bytes, more than an AdmissionReview can have", 413)
@@ -93,13 +101,18 @@ def _uid(document: Mapping[str, Any]) -> str:
     return uid if isinstance(uid, str) else ""
 
 
-def deadline(started: float, timeout: str | None, most: float) -> float:
-    """Return when a decision must be there, in the unit of `started` (monotonic seconds).
+@lru_cache(maxsize=64)  # an API server sends the same again and again
+def _timeout(query: str) -> float | None:
+    """Return the seconds that the API server puts into the URL as `timeout`, None where it doesn't.
 
-    `timeout` is what the API server puts into the URL: a duration as Go prints it, `3s`, `1.5s`, `500ms`,
-    `1m0s`. What can't be read counts as not given.
+    A duration as Go prints it: `3s`, `1.5s`, `500ms`, `1m0s`. What can't be read counts as not given.
     """
-    seconds = duration(timeout or "")
+    found = (value for key, value in parse_qsl(query) if key == "timeout")
+    return duration(next(found, ""))
+
+
+def deadline(started: float, seconds: float | None, most: float) -> float:
+    """Return when a decision must be there, in the unit of `started` (monotonic seconds)."""
     return started + (most if seconds is None else min(most, max(0.0, seconds - MARGIN)))
 
 
@@ -120,6 +133,6 @@ def duration(text: str) -> float | None:
     return total if text else None
 
 
-def refuse(status: int, sentence: str) -> Response:
+def refuse(status: int, sentence: str) -> Answer:
     """Return an answer that says in one sentence what is wrong with the request."""
-    return Response(sentence + "\n", status=status, mimetype="text/plain")
+    return Answer(status, f"{sentence}\n".encode(), "text/plain; charset=utf-8")

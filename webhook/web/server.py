@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -20,6 +21,10 @@ from webhook.web.worker import Duties, Worker
 LOG = logging.getLogger(__name__)
 PATIENCE = 12.0
 """Seconds that the master waits for workers beyond their drain: what is in work ends, connections linger."""
+
+YOUNG = 20_000
+"""New objects at which the garbage collector looks for cycles. A review makes some hundred, and no cycles; Python's
+own 700 has nearly each review pay for a collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,11 @@ class Master(Arbiter):  # type: ignore[misc]
         """Listen, and put the probes' process beside us before there are workers."""
         super().start()
         self.app.plan.board.open(os.getpid())
+        # Packs and modules live as long as the processes. Out of the collector's sight they cost no review a walk
+        # over them, and their pages stay shared after the fork, since a collection writes to all that it looks at.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(YOUNG)
         self._watch_health()
 
     def manage_workers(self) -> None:

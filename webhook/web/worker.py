@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from email.utils import formatdate
+from functools import lru_cache
 from types import FrameType
 from typing import Any, Protocol
 
@@ -33,6 +35,7 @@ from gunicorn.workers.base import Worker as GunicornWorker
 from webhook.web import parent
 from webhook.web.channel import Channel, Late
 from webhook.web.crowd import Crowd, Guest
+from webhook.web.heads import Heads, Known
 
 LOG = logging.getLogger(__name__)
 BEAT = 0.5
@@ -43,6 +46,9 @@ LARGE = MIB
 LARGE_PLACES = 8
 LARGE_WAIT = 1.0
 """Bodies over `LARGE` bytes are taken `LARGE_PLACES` at a time; others wait so long, then are shed."""
+
+RECORD = 16 * 1024
+"""Bytes that one read of a TLS connection can give at most (RFC 8446, section 5.1)."""
 
 STARTED = "plimsoll.started"
 """The key in a request's environ under which its arrival stands (monotonic seconds)."""
@@ -86,6 +92,33 @@ class Duties:
     """Called with the worker's age and process id, every half second."""
     reload: Callable[[], None]
     """Called on SIGHUP; must come back at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One connection with what its requests share."""
+
+    guest: Guest
+    address: tuple[Any, ...]
+    """The peer's."""
+    server: tuple[str, int]
+    """The address that the peer called."""
+    parser: Any
+    heads: Heads
+
+
+class Response(wsgi.Response):  # type: ignore[misc]
+    """gunicorn's response; its date is written out once a second instead of once an answer."""
+
+    def default_headers(self) -> list[str]:
+        """Return the lines that every answer begins with."""
+        headers = [
+            f"HTTP/{self.req.version[0]}.{self.req.version[1]} {self.status}\r\n",
+            f"Server: {self.version}\r\n",
+            f"Date: {_date(int(time.time()))}\r\n",
+            f"Connection: {'close' if self.should_close() else 'keep-alive'}\r\n",
+        ]
+        return [*headers, "Transfer-Encoding: chunked\r\n"] if self.chunked else headers
 
 
 class Worker(GunicornWorker):  # type: ignore[misc]
@@ -181,9 +214,10 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         try:
             channel.secure(self.duties.context(), self.limits.handshake)
             parser = RequestParser(self.cfg, channel, address)
+            line = Line(guest, address, channel.getsockname(), parser, Heads())
             guest.idle()
             # Asked after `idle`, so that a connection can't begin to wait unseen while all are told to go.
-            while not self.crowd.closed and self._exchange(guest, parser, address):
+            while not self.crowd.closed and self._exchange(line):
                 guest.idle()
         except (Late, NoMoreData) as error:
             LOG.debug("connection cut: %s", error)
@@ -192,55 +226,67 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         finally:
             self.crowd.leave(guest)
 
-    def _exchange(self, guest: Guest, parser: Any, address: tuple[Any, ...]) -> bool:
+    def _exchange(self, line: Line) -> bool:
         """Wait for a request and answer it; return whether the connection may have another."""
-        channel, limits = guest.channel, self.limits
+        guest, parser, limits = line.guest, line.parser, self.limits
+        channel, first, known = guest.channel, b"", None
         if not parser.unreader.buf.getvalue():
             # A new connection may be as idle as a used one: Go's client dials one more than it then needs,
             # and keeps it for the next call.
             channel.reading(limits.keep_alive)
-            first = channel.recv(8192)
+            first = channel.recv(RECORD)
             if not first:
                 return False
-            parser.unreader.unread(first)
+            known = line.heads.match(first)
         started = time.monotonic()
         guest.reads()
-        channel.reading(limits.head)
         channel.writing(limits.write)
+        if known is not None:
+            response, environ = Response(known.request, channel, self.cfg), known.environ
+            environ[STARTED] = started
+            return self._answer(guest, response, environ, lambda: _rest(channel, parser.unreader, known))
+        parser.unreader.unread(first)
+        channel.reading(limits.head)
         try:
             request = next(parser)
         except ParseException as error:
             self._refuse(channel, error)
             return False
-        return self._answer(guest, request, address, started)
-
-    def _answer(self, guest: Guest, request: Any, address: tuple[Any, ...], started: float) -> bool:
-        channel, limits = guest.channel, self.limits
-        response, environ = wsgi.create(request, channel, address, channel.getsockname(), self.cfg)
+        environ = wsgi.create(request, channel, line.address, line.server, self.cfg)[1]
+        environ.pop("wsgi.early_hints", None)  # would hint at the response that gunicorn made, and we use another
         environ["wsgi.multithread"] = True
+        line.heads.learn(first, request, environ)
         environ[STARTED] = started
         channel.writing(limits.write)
+        response = Response(request, channel, self.cfg)
+        return self._answer(guest, response, environ, lambda: request.body.read(limits.body_limit + 1))
+
+    def _answer(self, guest: Guest, response: Any, environ: dict[str, Any], read: Callable[[], bytes]) -> bool:
+        """Let large bodies in a few at a time; `read` reads the body. Return whether another request may follow."""
+        channel = guest.channel
         if guest.extra:
             return self._shed(channel, response, "connections")
         length = _length(environ)
         if length is not None and length <= LARGE:
-            return self._judge(guest, request, response, environ, length)
+            return self._judge(guest, response, environ, length, read)
         # A review in memory takes some ten times its bytes, so few large ones are let in at once.
         if not self.large.acquire(timeout=LARGE_WAIT):
             return self._shed(channel, response, "large")
         try:
-            return self._judge(guest, request, response, environ, length)
+            return self._judge(guest, response, environ, length, read)
         finally:
             self.large.release()
 
-    def _judge(self, guest: Guest, request: Any, response: Any, environ: dict[str, Any], length: int | None) -> bool:
+    def _judge(
+        self, guest: Guest, response: Any, environ: dict[str, Any], length: int | None, read: Callable[[], bytes]
+    ) -> bool:
         """Read the body, have the application answer; return whether another request may follow."""
         channel, limits = guest.channel, self.limits
         whole = length is None or length <= limits.body_limit
         if whole:
             channel.reading(limits.body + (limits.body_limit if length is None else length) // MIB)
             try:
-                body = request.body.read(limits.body_limit + 1)
+                body = read()
             except (ParseException, InvalidChunkSize, ChunkMissingTerminator) as error:
                 self._refuse(channel, error)
                 return False
@@ -308,6 +354,28 @@ def respond(app: Callable[..., Iterable[bytes]], environ: dict[str, Any], respon
         close = getattr(parts, "close", None)
         if close is not None:
             close()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """Return a time (seconds since 1970) as HTTP writes it (RFC 9110, section 5.6.7)."""
+    return formatdate(second, usegmt=True)
+
+
+def _rest(channel: Channel, unreader: Any, known: Known) -> bytes:
+    """Return the body of a known request; what came behind it waits for the parser. Too short where the peer goes."""
+    missing = known.length - len(known.body)
+    if missing < 0:
+        unreader.unread(known.body[known.length :])
+        return known.body[: known.length]
+    parts = [known.body]
+    while missing > 0:
+        part = channel.recv(min(missing, RECORD))
+        if not part:
+            break
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
 
 
 def _length(environ: dict[str, Any]) -> int | None:

@@ -57,6 +57,17 @@ def test_an_answer_carries_version_kind_and_uid():
     }
 
 
+def test_where_there_is_nothing_to_say_the_packs_that_judged_are_named_all_the_same():
+    many = tuple(f"pack-{number}:1" for number in range(2000))
+    assert response(Decision(packs=("a:1", "b:2"))) == {
+        "uid": "u-1",
+        "allowed": True,
+        "auditAnnotations": {"enforced-pack": "a:1,b:2"},
+    }
+    assert response(Decision(packs=many))["auditAnnotations"] == answer.audit(Decision(packs=many))
+    assert "status" in response(Decision(allowed=False))
+
+
 def test_a_denial_is_403_forbidden_with_one_cause_for_each_finding():
     status = response(denied(finding(number=0), finding(number=1, container="b")))["status"]
     assert (status["code"], status["reason"], status["status"]) == (403, "Forbidden", "Failure")

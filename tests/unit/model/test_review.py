@@ -129,3 +129,31 @@ def test_null_members_are_absent_and_lists_keep_their_length():
 def test_a_nul_is_replaced_in_keys_and_values():
     assert decode(b'{"a\\u0000b": ["ok\\u0000evil"]}') == {"a\ufffdb": ["ok\ufffdevil"]}
     assert clean("a\0b") == "a\ufffdb"
+
+
+@pytest.mark.parametrize("pad", [0, 20_000])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"a": None},
+        {"a": None, "b": {"c": {"d": None, "e": [None, {"f": None}]}}},
+        {"text": "null", "b": {"c": None}},
+        {"null": None, "b": [[], {}, [{"null": "null", "c": None}]]},
+        {"b": "{[{[", "c": [1, 2.5, True, "x", [None]]},
+        {"a": "x\0null", "b\0": None, "c": {"\0": {"d": None}}},
+    ],
+)
+def test_a_body_is_cleaned_as_its_values_are(document, pad):
+    document["pad"] = "x" * pad
+    assert decode(orjson.dumps(document)) == clean(document)
+
+
+def test_a_null_that_a_later_key_replaces_hides_no_other():
+    assert decode(b'{"a": null, "a": {"b": {"c": null}}}') == {"a": {"b": {}}}
+
+
+def test_brackets_in_texts_hide_no_depth():
+    body = b'{"b":' + b'["]}",' * DEPTH + b"1" + b"]" * DEPTH + b"}"
+    with pytest.raises(ReviewError, match="nested more than 200 levels"):
+        decode(body)

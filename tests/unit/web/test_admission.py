@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from flask import Response
 from flask.testing import FlaskClient
 
 from webhook.model.decision import Decision
@@ -187,6 +188,30 @@ def test_the_deadline_counts_from_the_requests_first_byte(client: FlaskClient, s
     begun = time.monotonic() - 1
     client.post("/validate?timeout=3s", json=review(), environ_overrides={"plimsoll.started": begun})
     assert service.asked[0][2] == pytest.approx(begun + 2.8)
+
+
+def test_of_a_query_the_first_timeout_counts_and_the_rest_says_nothing(client: FlaskClient, service: Service) -> None:
+    client.post("/validate?x=1&timeout=2s&timeout=9s&=", json=review())
+    deadline = service.asked[0][2]
+    assert deadline is not None
+    assert deadline - time.monotonic() == pytest.approx(1.8, abs=0.1)
+
+
+@pytest.mark.parametrize("body", [review(), review(name="bug"), {"kind": "Pod"}], ids=["review", "bug", "no review"])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+def test_the_short_way_and_flasks_own_answer_alike(service: Service, body: dict[str, Any], kind: str) -> None:
+    short, own = create_app(service), create_app(service)
+    seen: list[int] = []
+
+    @own.after_request
+    def look(response: Response) -> Response:
+        seen.append(response.status_code)
+        return response
+
+    sent = {"data": orjson.dumps(body), "content_type": kind}
+    one, other = (app.test_client().post("/validate", **sent) for app in (short, own))
+    assert (one.status_code, one.data, dict(one.headers)) == (other.status_code, other.data, dict(other.headers))
+    assert seen == [other.status_code], "a hook sees every request"
 
 
 @pytest.mark.parametrize(
