@@ -85,7 +85,7 @@ from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.patch import Draft
-from webhook.model.pods import Container, Pod, subjects
+from webhook.model.pods import Container, Pod
 
 ID = "log-format"
 COLLECTORS = ("datadog", "filebeat", "fluent-bit", "plimsoll", "promtail")
@@ -272,8 +272,7 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
         return
     collector, form = standard.default
     lacking = [one for one in pod.containers if one.role == "container" and not _any(standard, pod, one.name)]
-    (whole,) = subjects({"spec": pod.spec}, "", "Pod", "", "")
-    everyone = {one.name for one in whole.pods[0].containers}
+    everyone = {one.name for one in pod.everyone}
     # one annotation for the pod says something of all its containers, also of those outside of the rule
     alone = {one.name for one in lacking} == everyone and _key(standard, collector, None) is not None
     for name in [None] if alone else [one.name for one in lacking]:

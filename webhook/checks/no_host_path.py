@@ -90,7 +90,7 @@ from typing import Any
 from webhook.checks.check import Check, ParamError
 from webhook.model.decision import Violation
 from webhook.model.path import Segments, inside, segments, text
-from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping, subjects
+from webhook.model.pods import Pod, Subject, Volume, listing, mapping
 
 ID = "no-host-path"
 PARAMS: dict[str, Any] = {
@@ -165,22 +165,16 @@ def _pod(allowed: tuple[Allowed, ...], pod: Pod) -> Iterator[Violation]:
 
 
 def _written(pod: Pod, volume: Volume, path: str) -> Iterator[Violation]:
-    for container in _everyone(pod):
+    for container in pod.everyone:
         for number, mount in enumerate(listing(container.spec.get("volumeMounts"))):
             if mapping(mount).get("name") == volume.name and mount.get("readOnly") is not True:
                 yield Violation(
-                    pointer=f"{pod.pointer}{container.pointer}/volumeMounts/{number}",
+                    pointer=f"{container.pointer}/volumeMounts/{number}",
                     reason=WRITABLE,
                     found=f"{path} at {mount.get('mountPath')} in {container.name}, without readOnly: true",
                     wanted=f"readOnly: true in every container that mounts {volume.name}",
                     container=volume.name,
                 )
-
-
-def _everyone(pod: Pod) -> tuple[Container, ...]:
-    """Return all containers of a pod, also those outside the scope of the rule; pointers start at the pod."""
-    (whole,) = subjects({"spec": pod.spec}, "", "Pod", "", "")
-    return whole.pods[0].containers
 
 
 def _persistent_volume(allowed: tuple[Allowed, ...], subject: Subject) -> Iterator[Violation]:

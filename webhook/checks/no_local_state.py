@@ -112,7 +112,7 @@ from webhook.model import quantity
 from webhook.model.decision import Unsure, Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.neighbours import Ref
-from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping, subjects
+from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
 
 ID = "no-local-state"
 
@@ -240,7 +240,7 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
 def _empty_dir(standard: Standard, pod: Pod, volume: Volume) -> Iterator[Violation]:
     source, at = mapping(volume.spec["emptyDir"]), f"{volume.pointer}/emptyDir"
     size, memory = _amount(source.get("sizeLimit")), source.get("medium") == "Memory"
-    everyone = _everyone(pod)
+    everyone = pod.everyone
     if size is None:
         if standard.sized and (memory or not _has_storage_limit(everyone)):
             written = source.get("sizeLimit")
@@ -253,12 +253,6 @@ def _empty_dir(standard: Standard, pod: Pod, volume: Volume) -> Iterator[Violati
             found = f"sizeLimit {source['sizeLimit']}, memory limit {quantity.show(limit)}"
             wanted = f"sizeLimit up to {quantity.show(limit * standard.share)}, or more memory"
             yield Violation(f"{at}/sizeLimit", TOO_LARGE, found, wanted, volume.name)
-
-
-def _everyone(pod: Pod) -> tuple[Container, ...]:
-    """Return all containers of a pod, also those outside the scope of the rule."""
-    (whole,) = subjects({"spec": pod.spec}, "", "Pod", "", "")
-    return whole.pods[0].containers
 
 
 def _has_storage_limit(containers: tuple[Container, ...]) -> bool:
@@ -391,7 +385,7 @@ def _only_read(pod: Pod, volume: Volume) -> bool:
     """Say whether containers mount a volume, and all of them read-only."""
     mounts = [
         mapping(mount)
-        for container in _everyone(pod)
+        for container in pod.everyone
         for mount in listing(container.spec.get("volumeMounts"))
         if mapping(mount).get("name") == volume.name
     ]

@@ -172,6 +172,9 @@ class Bounds:
     step: Fraction | None
 
 
+_UNBOUND = Bounds(None, None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Standard:
     """What holds for containers, or for pods. `shapes` and `start` are (cpu, memory); `start` is `from`."""
@@ -181,6 +184,12 @@ class Standard:
     shapes: tuple[tuple[Fraction, Fraction], ...]
     start: tuple[Fraction, Fraction]
     bounds: Mapping[str, Bounds]
+
+    @property
+    def asks(self) -> bool:
+        """Say whether it asks anything at all."""
+        ratio = self.least is not None or self.most is not None
+        return ratio or bool(self.shapes) or any(bounds != _UNBOUND for bounds in self.bounds.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +253,9 @@ def _pod(container: Standard, whole: Standard, storage: bool, pod: Pod) -> Itera
     for one in asking:
         at = f"{one.pointer}/resources"
         resources = mapping(one.spec.get("resources"))
-        asked = Asked(_amounts(resources), passing=one.role == "init")
-        yield from _judge(container, asked, at, one.name)
+        if container.asks:
+            asked = Asked(_amounts(resources), passing=one.role == "init")
+            yield from _judge(container, asked, at, one.name)
         if storage and mapping(resources.get("limits")).get("ephemeral-storage") is None:
             requests = mapping(resources.get("requests")).get("ephemeral-storage")
             found = "no requests and limits" if requests is None else f"requests {str(requests)[:40]}, no limits"
@@ -253,13 +263,14 @@ def _pod(container: Standard, whole: Standard, storage: bool, pod: Pod) -> Itera
             yield Violation(at, "ephemeral-storage without a limit", f"ephemeral-storage: {found}", wanted, one.name)
     own = mapping(pod.spec.get("resources"))
     at = f"{pod.pointer}/spec/{'resources' if own else 'containers'}"
-    yield from _judge(whole, _together(own, asking), at, None)
+    if whole.asks:
+        yield from _judge(whole, _together(own, asking), at, None)
 
 
 def _judge(standard: Standard, asked: Asked, at: str, name: str | None) -> Iterator[Violation]:
     for resource, amount in asked.amounts.items():
         bounds = standard.bounds[resource]
-        if not bounds:
+        if bounds == _UNBOUND:
             continue
         found, whole = f"{resource} {quantity.show(amount)}", resource not in asked.partly
         if bounds.most is not None and amount > bounds.most:
@@ -277,8 +288,7 @@ def _judge(standard: Standard, asked: Asked, at: str, name: str | None) -> Itera
 
 
 def _shape(standard: Standard, cpu: Fraction, memory: Fraction, at: str, name: str | None) -> Iterator[Violation]:
-    ratio = memory / _GIB / cpu
-    found = f"cpu {quantity.show(cpu)}, memory {quantity.show(memory)}"
+    ratio, found = memory / _GIB / cpu, f"cpu {quantity.show(cpu)}, memory {quantity.show(memory)}"
     low = standard.least is not None and ratio < standard.least
     if low or (standard.most is not None and ratio > standard.most):
         reason = f"too {'little' if low else 'much'} memory for its cores"

@@ -66,6 +66,8 @@ def expand(template: str, lookup: Lookup, keep: bool = False) -> Value:
 
     A value that is not known makes the whole unknown, or, with `keep`, stays as written too.
     """
+    if "$" not in template:
+        return Value(template)
     text, known, unique = "", True, False
     for literal, name in _parts(template):
         value = Value(literal) if name is None else lookup(name)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from webhook.model.glob import Globs, compile_globs
 
 Segments = tuple[str, ...]
 
 
+# the same few paths are mounted everywhere
+@lru_cache(maxsize=4096)
 def segments(path: str, base: Segments = ()) -> Segments:
     """Return the segments of a path, without `//`, `.` and a trailing `/`, with `..` resolved (never above `/`).
 

@@ -159,8 +159,8 @@ class Volume:
 class Pod:
     """A pod template found in a workload (or the pod itself): `pointer` is where it stands in the object.
 
-    `containers` are those in the scope of the rule that looks, all roles, in the order init and
-    sidecars, normal, ephemeral. `image_volumes` likewise; `volumes` are always all of them. `unreadable` is a
+    `containers` are those in the scope of the rule that looks, all roles, in the order init and sidecars, normal,
+    ephemeral; `everyone` are all of them. `image_volumes` likewise; `volumes` are always all. `unreadable` is a
     sentence where a list of the pod is none, so that Kubernetes would refuse it. `neighbours` are those of the
     object that the pod stands in.
     """
@@ -172,6 +172,7 @@ class Pod:
     volumes: tuple[Volume, ...]
     image_volumes: tuple[Volume, ...]
     unreadable: str = ""
+    everyone: tuple[Container, ...] = ()
     neighbours: Neighbours = alone
 
     @property
@@ -304,14 +305,16 @@ def _pods(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Pod]:
             spec = template.get("spec")
             if isinstance(spec, dict):
                 volumes = tuple(_volumes(spec, where + "/spec"))
+                containers = tuple(_containers(spec, where + "/spec"))
                 yield Pod(
                     mapping(template.get("metadata")),
                     spec,
                     where,
-                    tuple(_containers(spec, where + "/spec")),
+                    containers,
                     volumes,
-                    tuple(volume for volume in volumes if volume.image is not None),
+                    tuple(volume for volume in volumes if "image" in volume.spec and volume.image is not None),
                     _unreadable(spec),
+                    containers,
                 )
 
 

@@ -43,9 +43,11 @@ def read(value: object) -> Fraction:
 
     Raises ValueError with a sentence; also where the value is neither text nor a number.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, str):
+        return _trimmed(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"a {type(value).__name__} is no quantity; wanted text such as 500m or 1Gi")
-    return parse(value.strip(_SPACE) if isinstance(value, str) else value)
+    return parse(value)
 
 
 @lru_cache(maxsize=2048)
@@ -68,6 +70,11 @@ def _written(text: str | int | float) -> str:
 
 
 # the same few texts come again and again; what is refused is not kept
+@lru_cache(maxsize=2048)
+def _trimmed(written: str) -> Fraction:
+    return _value(written.strip(_SPACE))
+
+
 @lru_cache(maxsize=2048)
 def _value(written: str) -> Fraction:
     found = _SPLIT.fullmatch(written) if len(written) <= _LONGEST else None
