@@ -20,12 +20,17 @@ ALONE: Neighbours = MappingProxyType({})
 LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
+Fields = tuple[tuple[tuple[str, ...], frozenset[str]], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One workload kind: where its pod templates stand, or where the manifests stand that it wraps.
 
     `paths` are tuples of keys; `*` stands for every element of a list. `resource` is the plural name
-    in the API. `owners` are the kinds (`group/Kind`) whose controllers make objects of this kind.
+    in the API. `owners` are the kinds (`group/Kind`) whose controllers make objects of this kind. `daemons` are those
+    of the paths whose pods run on every node. `fields` are the only ones that the kind's own webhook takes, by the
+    path of keys above them in a template; empty where it takes all.
     """
 
     group: str
@@ -34,9 +39,66 @@ class Row:
     paths: tuple[tuple[str, ...], ...]
     wraps: bool = False
     owners: tuple[str, ...] = ()
+    daemons: tuple[tuple[str, ...], ...] = ()
+    fields: Fields = ()
+
+    def takes(self, path: tuple[str, ...]) -> bool:
+        """Say whether the kind's own webhook takes a field, by its keys from the template on (`spec`, `affinity`)."""
+        for above, fields in self.fields:
+            below = path[len(above) :]
+            same = all(wanted in ("*", key) for wanted, key in zip(above, path, strict=False))
+            if below and same and below[0] not in fields:
+                return False
+        return True
 
 
 _TEMPLATE = (("spec", "template"),)
+_BROADCAST = ("spec", "template", "broadcastJobTemplate", "spec", "template")
+# what Knative takes without a flag in its ConfigMap config-features: PodSpecMask and ContainerMask in
+# pkg/apis/serving/fieldmask.go of knative/serving, with what RevisionSpec adds
+_KNATIVE: Fields = (
+    (
+        ("spec",),
+        frozenset(
+            {
+                "automountServiceAccountToken",
+                "containerConcurrency",
+                "containers",
+                "enableServiceLinks",
+                "idleTimeoutSeconds",
+                "imagePullSecrets",
+                "responseStartTimeoutSeconds",
+                "serviceAccountName",
+                "timeoutSeconds",
+                "volumes",
+            }
+        ),
+    ),
+    (
+        ("spec", "containers", "*"),
+        frozenset(
+            {
+                "args",
+                "command",
+                "env",
+                "envFrom",
+                "image",
+                "imagePullPolicy",
+                "livenessProbe",
+                "name",
+                "ports",
+                "readinessProbe",
+                "resources",
+                "securityContext",
+                "startupProbe",
+                "terminationMessagePath",
+                "terminationMessagePolicy",
+                "volumeMounts",
+                "workingDir",
+            }
+        ),
+    ),
+)
 TABLE: tuple[Row, ...] = (
     Row("", "Pod", "pods", ((),)),
     Row("", "PodTemplate", "podtemplates", (("template",),)),
@@ -44,7 +106,7 @@ TABLE: tuple[Row, ...] = (
     Row("apps", "ReplicaSet", "replicasets", _TEMPLATE, owners=("apps/Deployment", "argoproj.io/Rollout")),
     Row("apps", "Deployment", "deployments", _TEMPLATE),
     Row("apps", "StatefulSet", "statefulsets", _TEMPLATE),
-    Row("apps", "DaemonSet", "daemonsets", _TEMPLATE),
+    Row("apps", "DaemonSet", "daemonsets", _TEMPLATE, daemons=_TEMPLATE),
     Row(
         "batch",
         "Job",
@@ -56,24 +118,23 @@ TABLE: tuple[Row, ...] = (
     Row("argoproj.io", "Rollout", "rollouts", _TEMPLATE),
     Row("apps.kruise.io", "CloneSet", "clonesets", _TEMPLATE),
     Row("apps.kruise.io", "StatefulSet", "statefulsets", _TEMPLATE),
-    Row("apps.kruise.io", "DaemonSet", "daemonsets", _TEMPLATE),
+    Row("apps.kruise.io", "DaemonSet", "daemonsets", _TEMPLATE, daemons=_TEMPLATE),
     Row(
         "apps.kruise.io",
         "BroadcastJob",
         "broadcastjobs",
         _TEMPLATE,
         owners=("apps.kruise.io/AdvancedCronJob",),
+        daemons=_TEMPLATE,
     ),
     Row(
         "apps.kruise.io",
         "AdvancedCronJob",
         "advancedcronjobs",
-        (
-            ("spec", "template", "jobTemplate", "spec", "template"),
-            ("spec", "template", "broadcastJobTemplate", "spec", "template"),
-        ),
+        (("spec", "template", "jobTemplate", "spec", "template"), _BROADCAST),
+        daemons=(_BROADCAST,),
     ),
-    Row("serving.knative.dev", "Service", "services", _TEMPLATE),
+    Row("serving.knative.dev", "Service", "services", _TEMPLATE, fields=_KNATIVE),
     Row("jobset.x-k8s.io", "JobSet", "jobsets", (("spec", "replicatedJobs", "*", "template", "spec", "template"),)),
     Row("batch.volcano.sh", "Job", "jobs", (("spec", "tasks", "*", "template"),)),
     Row(
@@ -163,7 +224,7 @@ class Pod:
     `containers` are those in the scope of the rule that looks, all roles, in the order init and
     sidecars, normal, ephemeral. `image_volumes` likewise; `volumes` are always all of them. `unreadable` is a
     sentence where a list of the pod is none, so that Kubernetes would refuse it. `neighbours` are those of the
-    object that the pod stands in.
+    object that the pod stands in. `daemon`: such a pod runs on every node.
     """
 
     metadata: Mapping[str, Any]
@@ -174,6 +235,7 @@ class Pod:
     image_volumes: tuple[Volume, ...]
     unreadable: str = ""
     neighbours: Neighbours = field(default_factory=lambda: ALONE)
+    daemon: bool = False
 
     @property
     def annotations(self) -> Mapping[str, Any]:
@@ -302,6 +364,7 @@ def _pods(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Pod]:
                     volumes,
                     tuple(volume for volume in volumes if volume.image is not None),
                     _unreadable(spec),
+                    daemon=path in row.daemons,
                 )
 
 
