@@ -3,12 +3,13 @@
 ## What it does
 Refuses what ties a service to the disk or the memory of one node, or lets it fill them:
 
-- an `emptyDir` without `sizeLimit`. On disk, a limit of `ephemeral-storage` in the pod is a bound too: the kubelet
-  counts its emptyDirs against it;
+- an `emptyDir` without `sizeLimit`, which a volume without a source is too. On disk, a limit of `ephemeral-storage` in
+  the pod is a bound as well: the kubelet counts its emptyDirs against it;
 - an `emptyDir` of `medium: Memory` larger than the memory that the containers which mount it may use together (or the
   pod, where it has limits of its own): what is written there counts as theirs, and they are killed before it is full;
-- storage classes whose volumes lie on a node, in PersistentVolumeClaims and in `volumeClaimTemplates`. Generic
-  ephemeral volumes may lie there: they go with their pod. A claim without a class, and one with the class `""`, pass:
+- storage classes whose volumes lie on a node, in PersistentVolumeClaims and in what workloads claim for their pods
+  (`volumeClaimTemplates`, the `volumeClaimPolicies` of a JobSet, the `volumes` of a Volcano Job). Generic ephemeral
+  volumes may lie there: they go with their pod. A claim without a class, and one with the class `""`, pass:
   what the cluster makes of them is not in the manifest;
 - PersistentVolumes of CSI drivers that keep their data on a node, or are not among `drivers`;
 - a disk, which one node at a time can write, in the template of several replicas: `awsElasticBlockStore`, `azureDisk`,
@@ -226,8 +227,9 @@ def build(params: Mapping[str, Any]) -> Check:
 
 
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+    claimed = {claim.name for claim in pod.claims}  # of one name, the claim is what the controllers put there
     for volume in pod.volumes:
-        if "emptyDir" in volume.spec:
+        if _is_empty_dir(volume) and volume.name not in claimed:
             yield from _empty_dir(standard, pod, volume)
     if standard.read_only_root and mapping(pod.spec.get("os")).get("name") != "windows":
         for container in pod.containers:
@@ -237,8 +239,13 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
                                 "volume where the container writes", container.name)  # fmt: skip
 
 
+def _is_empty_dir(volume: Volume) -> bool:
+    """Say whether a volume is an emptyDir, which it is without a source too (SetDefaults_Volume, pkg/apis/core/v1)."""
+    return not any(source is not None for key, source in volume.spec.items() if key not in ("name", "emptyDir"))
+
+
 def _empty_dir(standard: Standard, pod: Pod, volume: Volume) -> Iterator[Violation]:
-    source, at = mapping(volume.spec["emptyDir"]), f"{volume.pointer}/emptyDir"
+    source, at = mapping(volume.spec.get("emptyDir")), f"{volume.pointer}/emptyDir"
     size, memory = _amount(source.get("sizeLimit")), source.get("medium") == "Memory"
     everyone = _everyone(pod)
     if size is None:
@@ -303,14 +310,12 @@ def _root_is_read_only(container: Container) -> bool:
 def _subject(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
     spec, at = mapping(subject.object.get("spec")), f"{subject.pointer}/spec"
     if (subject.group, subject.kind) == ("", "PersistentVolumeClaim"):
-        yield from _claim(standard, subject.object, subject.pointer, None)
+        yield from _class(standard, mapping(subject.object.get("metadata")), spec, at, None)
     elif (subject.group, subject.kind) == ("", "PersistentVolume"):
         yield from _driver(standard, spec, at)
     elif subject.pods:
-        for number, claim in enumerate(listing(spec.get("volumeClaimTemplates"))):
-            name = mapping(mapping(claim).get("metadata")).get("name")
-            shown = name if isinstance(name, str) else None
-            yield from _claim(standard, mapping(claim), f"{at}/volumeClaimTemplates/{number}", shown)
+        for claim in subject.claims:
+            yield from _class(standard, claim.metadata, claim.spec, claim.pointer, claim.name or None)
         replicas = _replicas(subject)
         if replicas > 1:
             for pod in subject.pods:
@@ -318,13 +323,15 @@ def _subject(standard: Standard, subject: Subject) -> Iterator[Violation | Unsur
                     yield from _shared(standard, pod, volume, replicas)
 
 
-def _claim(standard: Standard, claim: Mapping[str, Any], at: str, name: str | None) -> Iterator[Violation]:
+def _class(
+    standard: Standard, metadata: Mapping[str, Any], spec: Mapping[str, Any], at: str, name: str | None
+) -> Iterator[Violation]:
     # the annotation counts before the field: GetPersistentVolumeClaimClass, pkg/apis/core/v1/helper
-    old = mapping(mapping(claim.get("metadata")).get("annotations")).get(_CLASS_ANNOTATION)
-    chosen = old if isinstance(old, str) else mapping(claim.get("spec")).get("storageClassName")
+    old = mapping(metadata.get("annotations")).get(_CLASS_ANNOTATION)
+    chosen = old if isinstance(old, str) else spec.get("storageClassName")
     if isinstance(chosen, str) and chosen and standard.local_classes(chosen):
         wanted = "a class of distributed storage"
-        yield Violation(f"{at}/spec/storageClassName", CLASS, f"storage class {chosen}", wanted, name)
+        yield Violation(f"{at}/storageClassName", CLASS, f"storage class {chosen}", wanted, name)
 
 
 def _driver(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[Violation]:

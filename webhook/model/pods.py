@@ -218,13 +218,28 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A PersistentVolumeClaim that a workload's controller makes for its pods: its name, metadata, spec, and pointer.
+
+    The pointer is that of the spec. `path` is where the controller mounts it into every container by itself; empty
+    where the containers mount it by its name.
+    """
+
+    name: str
+    metadata: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    pointer: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """A pod template found in a workload (or the pod itself): `pointer` is where it stands in the object.
 
     `containers` are those in the scope of the rule that looks, all roles, in the order init and
     sidecars, normal, ephemeral. `image_volumes` likewise; `volumes` are always all of them. `unreadable` is a
     sentence where a list of the pod is none, so that Kubernetes would refuse it. `neighbours` are those of the
-    object that the pod stands in. `daemon`: such a pod runs on every node.
+    object that the pod stands in. `claims` are those that its workload makes. `daemon`: such a pod runs on every node.
     """
 
     metadata: Mapping[str, Any]
@@ -235,6 +250,7 @@ class Pod:
     image_volumes: tuple[Volume, ...]
     unreadable: str = ""
     neighbours: Neighbours = field(default_factory=lambda: ALONE)
+    claims: tuple[Claim, ...] = ()
     daemon: bool = False
 
     @property
@@ -260,8 +276,8 @@ class Pod:
 class Subject:
     """One object to judge: the object of the review, or one manifest inside a wrapper.
 
-    `pointer` is where it stands in the object of the review ('' when it is that object). `neighbours` is what
-    the rules' checks look for beside it, as far as it is known.
+    `pointer` is where it stands in the object of the review ('' when it is that object). `claims` are those that a
+    workload makes for its pods. `neighbours` is what the rules' checks look for beside it, as far as it is known.
     """
 
     object: Mapping[str, Any]
@@ -271,6 +287,7 @@ class Subject:
     name: str
     pointer: str
     pods: tuple[Pod, ...]
+    claims: tuple[Claim, ...] = ()
     neighbours: Neighbours = field(default_factory=lambda: ALONE)
 
     @property
@@ -313,7 +330,9 @@ def subjects(
         subject = waiting.pop()
         row = kinds.get((subject.group, subject.kind))
         if row is not None and not row.wraps:
-            subject = replace(subject, pods=tuple(_pods(subject.object, row, subject.pointer)))
+            claims = tuple(_claims(subject.object, row, subject.pointer))
+            pods = tuple(_pods(subject.object, row, subject.pointer, claims))
+            subject = replace(subject, pods=pods, claims=claims)
         elif row is not None:
             waiting += reversed(list(_carried(subject, row)))
         found.append(subject)
@@ -348,7 +367,32 @@ def _walk(value: Any, path: tuple[str, ...], at: str) -> Iterator[tuple[str, Map
         yield from _walk(value[path[0]], path[1:], pointers.join(at, path[0]))
 
 
-def _pods(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Pod]:
+def _claims(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Claim]:
+    spec = mapping(obj.get("spec"))
+    if (row.group, row.kind) == ("batch.volcano.sh", "Job"):
+        # its controller mounts them into every container of every task: createJobPod, pkg/controllers/job of volcano
+        for number, volume in enumerate(map(mapping, listing(spec.get("volumes")))):
+            name, path = volume.get("volumeClaimName"), volume.get("mountPath")
+            claimed, where = mapping(volume.get("volumeClaim")), f"{at}/spec/volumes/{number}/volumeClaim"
+            yield Claim(_text(name), NOTHING, claimed, where, _text(path))
+        return
+    templates = [(f"{at}/spec/volumeClaimTemplates", spec.get("volumeClaimTemplates"))]
+    if (row.group, row.kind) == ("jobset.x-k8s.io", "JobSet"):
+        policies = enumerate(map(mapping, listing(spec.get("volumeClaimPolicies"))))
+        templates = [
+            (f"{at}/spec/volumeClaimPolicies/{n}/templates", policy.get("templates")) for n, policy in policies
+        ]
+    for where, listed in templates:
+        for number, template in enumerate(map(mapping, listing(listed))):
+            metadata = mapping(template.get("metadata"))
+            yield Claim(_text(metadata.get("name")), metadata, mapping(template.get("spec")), f"{where}/{number}/spec")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _pods(obj: Mapping[str, Any], row: Row, at: str, claims: tuple[Claim, ...]) -> Iterator[Pod]:
     if row.group == "argoproj.io" and mapping(obj.get("spec")).get("workloadRef"):
         return  # the template is the referenced Deployment's, which is judged by itself
     for path in row.paths:
@@ -364,6 +408,7 @@ def _pods(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Pod]:
                     volumes,
                     tuple(volume for volume in volumes if volume.image is not None),
                     _unreadable(spec),
+                    claims=claims,
                     daemon=path in row.daemons,
                 )
 
