@@ -11,7 +11,8 @@ and that the variables that name the log directory (`LOG_PATH`, ...), where they
   `parents`) above it. Paths are compared by whole segments, after `//`, `.`, `..` and a trailing `/` are resolved. A
   mount with `readOnly` or `recursiveReadOnly` is not writable. `subPath` and `subPathExpr` are free to use.
 - **Which volumes count**: those in `volumeTypes`. A volume that only a StatefulSet's or CloneSet's
-  `volumeClaimTemplates` name is a `persistentVolumeClaim`. An `emptyDir` needs a `sizeLimit` above 0.
+  `volumeClaimTemplates` name, or the `volumeClaimPolicies` of a JobSet, is a `persistentVolumeClaim`; so is what a
+  Volcano Job mounts by its `volumes`. An `emptyDir` needs a `sizeLimit` above 0.
 - **On the node**: a `hostPath` counts only inside `hostLogDirectories`, and only where `subPathExpr` gives each pod a
   directory of its own: by `$(NAME)` of a variable of this container that holds `metadata.name` or `metadata.uid`.
   Names are unique in their namespace only: use the uid, or put `$(POD_NAMESPACE)` before the name.
@@ -293,7 +294,7 @@ def _asked(standard: Standard, pod: Pod) -> Iterator[Asked]:
     volumes = {volume.name: volume for volume in pod.volumes}
     for container in pod.containers:
         if container.role == "container":
-            mounts = tuple(_mounts(volumes, container))
+            mounts = (*_mounts(volumes, container), *_claimed(pod))
             yield Asked(standard, container, env.read(container.spec), mounts, _held(standard, mounts))
 
 
@@ -306,6 +307,13 @@ def _mounts(volumes: Mapping[str, Volume], container: Container) -> Iterable[Mou
             # of two mounts at one place the runtime puts the later one on top
             result[segments(path)] = Mount(spec, at, segments(path), name, volumes.get(name))
     return result.values()
+
+
+def _claimed(pod: Pod) -> Iterator[Mount]:
+    """Yield what the controller of a workload mounts into every container by itself, as that of a Volcano Job does."""
+    for claim in pod.claims:
+        if claim.path:
+            yield Mount({}, claim.pointer, segments(claim.path), claim.name, None)
 
 
 def _held(standard: Standard, mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
@@ -436,8 +444,7 @@ def _elsewhere(asked: Asked, value: str, good: list[Mount]) -> str | None:
 
 def _dangling(standard: Standard, subject: Subject) -> Iterator[Violation]:
     """Give mounts of volumes that neither the pod nor the claim templates of its workload have."""
-    claims = listing(mapping(subject.object.get("spec")).get("volumeClaimTemplates"))
-    names = {_name(mapping(claim).get("metadata")) for claim in claims}
+    names = {claim.name for claim in subject.claims}
     for pod in subject.pods:
         for asked in _asked(standard, pod):
             for mount in asked.held:
