@@ -8,9 +8,9 @@ Looks at HorizontalPodAutoscalers, and at the workloads that they scale.
 - **A target that can be reached**: utilization is counted in percent of the requests. Where requests equal limits, no
   pod uses more than 100 %, so that a target near it or above never adds a replica.
 - **Requests**: an autoscaler that counts percent of requests needs requests of that resource, of every container and
-  sidecar, or of the pod where it has its own (`spec.resources`). With one container that has none, Kubernetes has no
-  figure, and the autoscaler does nothing. A limit counts, since it becomes the request. A metric of one container
-  (`ContainerResource`) needs that container, with its requests.
+  sidecar. With one container that has none, Kubernetes has no figure, and the autoscaler does nothing. In a pod with
+  resources of its own (`spec.resources`) theirs count, or those of whichever containers have some. A limit counts: it
+  becomes the request. A metric of one container (`ContainerResource`) needs that container, with its requests.
 - **One hand on the number**: no `replicas` in the manifest of a workload that an autoscaler scales: each apply would
   set it back, in the middle of the day's peak. `replicas: 0` is an autoscaler at rest, and passes. What comes from an
   API server has its replicas filled in; there the manifest that `kubectl apply` keeps is looked at, and the fields that
@@ -229,8 +229,8 @@ def _workload(subject: Subject) -> Iterator[Violation | Unsure]:
     if not scalers:
         return  # none is asked for; where only the files are looked at, most have none
     count, at = fixed(subject.object), f"{subject.pointer}/spec/replicas"
-    if len(scalers) > 1:
-        names = ", ".join(sorted(scaler.name for scaler in scalers))
+    if len({scaler.name for scaler in scalers}) > 1:  # the overlays of one manifest are one object
+        names = ", ".join(sorted({scaler.name for scaler in scalers}))
         yield Violation(at, "several autoscalers", f"autoscalers {names}", "one autoscaler for a workload")
     if count:
         wanted = "no replicas in the manifest; the autoscaler sets the number"
@@ -262,9 +262,9 @@ def _without(workload: Subject, metric: Metric) -> Iterator[_Place]:
                 yield _Place(at, "no such container", f"no container {metric.container}", "the name of a container")
             yield from (_missing(metric, c) for c in named if not _asks(c.spec, metric.resource))
         elif _of_pod(pod):
-            if not _asks(pod.spec, metric.resource):
+            if not _asks(pod.spec, metric.resource) and not any(_asks(c.spec, metric.resource) for c in pod.containers):
                 at = f"{pod.pointer}/spec/resources/requests"
-                what = f"no requests of {metric.resource} in the pod's own resources"
+                what = f"no requests of {metric.resource} in the pod's own resources, nor in a container"
                 yield _Place(at, "requests are missing", what, f"requests of {metric.resource}")
         else:
             counted = (container for container in pod.containers if container.role in _COUNTED)
@@ -278,9 +278,14 @@ def _missing(metric: Metric, container: Container) -> _Place:
 
 
 def _of_pod(pod: Pod) -> bool:
-    """Say whether a pod has requests of its own, which then count alone (KEP-2837)."""
-    asked = mapping(mapping(pod.spec.get("resources")).get("requests"))
-    return any(name in _OF_PODS or name.startswith("hugepages-") for name in asked)
+    """Say whether a pod has requests of its own: they count then, and of what they leave out the sum of the containers.
+
+    Its limits give it requests (defaultPodRequests, pkg/apis/core/v1), and PodRequests of component-helpers/resource
+    adds up those containers that have some.
+    """
+    resources = mapping(pod.spec.get("resources"))
+    asked = (name for part in ("requests", "limits") for name in mapping(resources.get(part)))
+    return any(name in _OF_PODS or str(name).startswith("hugepages-") for name in asked)
 
 
 def _asks(spec: Mapping[str, Any], resource: str) -> bool:
