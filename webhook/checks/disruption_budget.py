@@ -13,7 +13,8 @@ and not all.
 
 It counts as Kubernetes does: percentages are rounded up, of replicas that must be there as of those that may be
 missing. `minAvailable: 90%` of three replicas are three. Where an autoscaler sets the number of replicas, its
-`minReplicas` counts, for the nodes are drained at night too.
+`minReplicas` counts, for the nodes are drained at night too. Of a budget that selects the pods of several workloads,
+such as a release and its canary, all their replicas count together, and the budget is judged where they are seen.
 
 Judged are workloads with `spec.replicas` that no controller made, and PodDisruptionBudgets, with the workloads that
 they select. What belongs together is looked for among the files (or in the wrapper), and in a cluster in the namespace.
@@ -198,21 +199,34 @@ def _judge(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]
 
 def _workload(subject: Subject, pod: Pod, count: int) -> Iterator[Violation | Unsure]:
     known = subject.neighbours.get(BUDGETS, Found(lacking="not looked for"))
-    selecting = [b for b in map(_budget, known.objects) if matches(b.spec.get("selector"), pod.labels)]
+    found = [b for b in map(_budget, known.objects) if matches(b.spec.get("selector"), pod.labels)]
+    selecting = list({budget.name: budget for budget in found}.values())  # the overlays of one manifest are one object
     at = f"{pod.pointer}/metadata/labels"
     if not selecting and known.lacking:
         yield Unsure(f"a PodDisruptionBudget for its {count} replicas: none is known; {known.lacking}")
     elif not selecting:
         labels = ", ".join(f"{key}={value}" for key, value in sorted(pod.labels.items())) or "no labels"
-        found = f"{count} replicas with {_short(labels)}, which no budget selects"
-        yield Violation(at, "no disruption budget", found, "a PodDisruptionBudget that selects the pods, and allows 1")
+        what = f"{count} replicas with {_short(labels)}, which no budget selects"
+        yield Violation(at, "no disruption budget", what, "a PodDisruptionBudget that selects the pods, and allows 1")
     elif len(selecting) > 1:
-        found = "budgets " + ", ".join(sorted(budget.name for budget in selecting))
-        yield Violation(at, "several disruption budgets", found, "one PodDisruptionBudget for a pod")
-    else:
+        what = "budgets " + ", ".join(sorted(budget.name for budget in selecting))
+        yield Violation(at, "several disruption budgets", what, "one PodDisruptionBudget for a pod")
+    elif _only(selecting[0], subject) or _always(selecting[0]) is not None:
         (budget,) = selecting
-        found = f"budget {budget.name}, {budget.text}, for {count} replicas"
-        yield from _verdict(budget.allowed(count), count, at, found)
+        what = f"budget {budget.name}, {budget.text}, for {count} replicas"
+        yield from _verdict(budget.allowed(count), count, at, what)
+
+
+def _only(budget: Budget, subject: Subject) -> bool:
+    """Say whether a budget selects nobody else's pods: it asks for all the labels that the workload selects its own by.
+
+    The pods of all workloads that it selects are counted together, so that a wider one is judged where they are seen.
+    """
+    selector = mapping(mapping(subject.object.get("spec")).get("selector"))
+    expressions = "matchExpressions" in selector
+    own = mapping(selector.get("matchLabels")) if expressions or "matchLabels" in selector else selector
+    asked = mapping(mapping(budget.spec.get("selector")).get("matchLabels"))
+    return not expressions and own.items() <= asked.items()
 
 
 def _verdict(allowed: int | None, count: int, at: str, found: str) -> Iterator[Violation]:
@@ -241,23 +255,26 @@ def _itself(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure
 
 
 def _selected(standard: Standard, subject: Subject, budget: Budget, at: str) -> Iterator[Violation | Unsure]:
-    """Judge a budget by the workloads that it selects: it may come after them."""
+    """Judge a budget by the workloads that it selects, all together: it may come after them."""
     scalers = subject.neighbours.get(AUTOSCALERS, Found())
-    known, lacking = 0, scalers.lacking
+    counts: dict[str, int] = {}
+    lacking = scalers.lacking
     for ref in _SELECTED:
         found = subject.neighbours.get(ref, Found())
         lacking = lacking or found.lacking
         for obj in found.objects:
             name = str(mapping(obj.get("metadata")).get("name") or "")
             (workload, *_) = subjects(obj, ref.group, ref.kind, subject.namespace, name)
-            if not any(matches(budget.spec["selector"], pod.labels) for pod in workload.pods):
-                continue
-            known += 1
-            count = replicas(workload, scaled_by(workload, scalers), standard.missing)
-            if count is not None and count >= standard.replicas:
-                text = f"{budget.text}, and {ref.kind} {name} has {count} replicas"
-                yield from _verdict(budget.allowed(count), count, at, text)
-    if not known and lacking:
+            if any(matches(budget.spec["selector"], pod.labels) for pod in workload.pods):
+                count = replicas(workload, scaled_by(workload, scalers), standard.missing) or 0
+                title = f"{ref.kind} {name}"
+                counts[title] = max(count, counts.get(title, 0))
+    total = sum(counts.values())
+    if total >= standard.replicas:
+        verb = "has" if len(counts) == 1 else "have"
+        text = f"{budget.text}, and {_short(', '.join(sorted(counts)))} {verb} {total} replicas"
+        yield from _verdict(budget.allowed(total), total, at, text)
+    if not counts and lacking:
         yield Unsure(f"the replicas of the pods that it selects: {lacking}")
 
 
