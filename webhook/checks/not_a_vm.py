@@ -8,7 +8,7 @@ through `tini`, `dumb-init`, `exec`, `env`, `gosu` and their like, and into scri
 - init systems (`/sbin/init`, `systemd`) and supervisors of processes (`supervisord`, `runsvdir`),
 - containers that are kept alive without doing anything: `sleep infinity`, `tail -f /dev/null`,
   `while true; do sleep 60; done`, a `sleep` of a day or more, or of an hour where it is all that runs, a shell or `cat`
-  with `stdin` or `tty` that waits for somebody to type,
+  with a `tty` that waits for somebody to type,
 - ports for logging in (22), and pods in the node's own namespaces.
 
 `tini` and `dumb-init` are fine: they hand on signals, and start one program. A pause before the service starts, a loop
@@ -319,10 +319,10 @@ def _does_nothing(start: Start) -> bool:
 
 
 def _listens_to_nobody(container: Container, start: Start) -> bool:
-    """Say whether a shell or `cat` reads what somebody may type one day: without `stdin` or `tty` it ends at once."""
-    open_ended = container.spec.get("stdin") is True or container.spec.get("tty") is True
+    """Say whether a shell or `cat` waits for somebody to type: without a `tty` it ends, or is fed by a program."""
     typed = start.program == "cat" or start.program in SHELLS
-    return open_ended and start.alone and typed and all(word.startswith("-") for word in start.words[1:])
+    waits = container.spec.get("tty") is True and start.alone and typed
+    return waits and all(word.startswith("-") for word in start.words[1:])
 
 
 def _seconds(words: Words) -> float:
