@@ -136,6 +136,7 @@ DEFAULTS: dict[str, Any] = {"minReplicas": 2, "mostUtilization": 90, "businessMe
 KINDS: tuple[str, ...] = ("HorizontalPodAutoscaler",)
 READS: tuple[str, ...] = ("object",)
 
+_SEVERAL = "several autoscalers"
 _BUSINESS = frozenset({"Pods", "Object", "External"})
 # what the sum of a pod's requests is made from: calculatePodRequestsFromContainers,
 # pkg/controller/podautoscaler/replica_calculator.go
@@ -164,6 +165,7 @@ def _is_autoscaler(subject: Subject) -> bool:
 
 def _seeks(subject: Subject) -> Iterator[Ref]:
     if _is_autoscaler(subject):
+        yield AUTOSCALERS
         sought = target(autoscaler(subject.object))
         if sought is not None:
             yield sought
@@ -175,6 +177,7 @@ def _judge(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]
     if _is_autoscaler(subject):
         scaler = autoscaler(subject.object)
         yield from _range(standard, subject, scaler)
+        yield from _rivals(subject, scaler)
         yield from _aims(standard, subject, scaler)
         yield from _target(subject, scaler)
     elif (subject.group, subject.kind) in WITH_REPLICAS:
@@ -189,6 +192,16 @@ def _range(standard: Standard, subject: Subject, scaler: Autoscaler) -> Iterator
     if scaler.high is not None and scaler.high <= scaler.low:
         found = f"minReplicas: {scaler.low}, maxReplicas: {scaler.high}"
         yield Violation(f"{at}/maxReplicas", "nothing to scale", found, f"maxReplicas above {scaler.low}")
+
+
+def _rivals(subject: Subject, scaler: Autoscaler) -> Iterator[Violation]:
+    """Judge the other autoscalers of a workload, which nobody reviews when another one comes."""
+    every = map(autoscaler, subject.neighbours.get(AUTOSCALERS, Found()).objects)
+    aim = scaler.target
+    names = {one.name for one in every if aim.name and one.target.fits(aim.group, aim.kind, aim.name)}
+    if names - {subject.name}:
+        found = f"autoscalers {', '.join(sorted(names | {subject.name}))} of {aim}"
+        yield Violation(f"{subject.pointer}/spec/scaleTargetRef", _SEVERAL, found, "one autoscaler for a workload")
 
 
 def _aims(standard: Standard, subject: Subject, scaler: Autoscaler) -> Iterator[Violation]:
@@ -231,7 +244,7 @@ def _workload(subject: Subject) -> Iterator[Violation | Unsure]:
     count, at = fixed(subject.object), f"{subject.pointer}/spec/replicas"
     if len({scaler.name for scaler in scalers}) > 1:  # the overlays of one manifest are one object
         names = ", ".join(sorted({scaler.name for scaler in scalers}))
-        yield Violation(at, "several autoscalers", f"autoscalers {names}", "one autoscaler for a workload")
+        yield Violation(at, _SEVERAL, f"autoscalers {names}", "one autoscaler for a workload")
     if count:
         wanted = "no replicas in the manifest; the autoscaler sets the number"
         yield Violation(at, "fixed replicas beside an autoscaler", f"replicas: {count}, {scalers[0].title}", wanted)

@@ -125,6 +125,7 @@ _SELECTED = tuple(
     if kind not in ("ReplicaSet", "ReplicationController")
 )
 _NONE, _ALL = "budget allows no disruption", "budget protects nothing"
+_SEVERAL, _ONE = "several disruption budgets", "one PodDisruptionBudget for a pod"
 _SOME = "maxUnavailable of at least 1, and below the number of replicas"
 
 
@@ -175,6 +176,7 @@ def _is_budget(subject: Subject) -> bool:
 
 def _seeks(standard: Standard, subject: Subject) -> Iterator[Ref]:
     if _is_budget(subject):
+        yield BUDGETS
         if _hangs(_budget(subject.object), standard.replicas):
             yield from (*_SELECTED, AUTOSCALERS)
     elif _judged(subject):
@@ -210,7 +212,7 @@ def _workload(subject: Subject, pod: Pod, count: int) -> Iterator[Violation | Un
         yield Violation(at, "no disruption budget", what, "a PodDisruptionBudget that selects the pods, and allows 1")
     elif len(selecting) > 1:
         what = "budgets " + ", ".join(sorted(budget.name for budget in selecting))
-        yield Violation(at, "several disruption budgets", what, "one PodDisruptionBudget for a pod")
+        yield Violation(at, _SEVERAL, what, _ONE)
     elif _only(selecting[0], subject) or _always(selecting[0]) is not None:
         (budget,) = selecting
         what = f"budget {budget.name}, {budget.text}, for {count} replicas"
@@ -247,11 +249,21 @@ def _itself(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure
         found = f"unhealthyPodEvictionPolicy: {budget.spec.get('unhealthyPodEvictionPolicy', 'IfHealthyBudget')}"
         wanted = "unhealthyPodEvictionPolicy: AlwaysAllow"
         yield Violation(f"{at}/unhealthyPodEvictionPolicy", "unhealthy pods hold up a drain", found, wanted)
+    yield from _rivals(subject, selector, at)
     always = _always(budget)
     if always is not None:
         yield Violation(where, always, budget.text, _SOME)
     elif isinstance(selector, dict) and _hangs(budget, standard.replicas):
         yield from _selected(standard, subject, budget, where)
+
+
+def _rivals(subject: Subject, selector: object, at: str) -> Iterator[Violation]:
+    """Judge the budgets with the same selector: of the workload, nobody reviews it when another one comes."""
+    others = map(_budget, subject.neighbours.get(BUDGETS, Found()).objects)
+    names = {one.name for one in others if selector and one.spec.get("selector") == selector} - {subject.name}
+    if names:
+        found = f"budgets {', '.join(sorted({*names, subject.name}))} with the same selector"
+        yield Violation(f"{at}/selector", _SEVERAL, found, _ONE)
 
 
 def _selected(standard: Standard, subject: Subject, budget: Budget, at: str) -> Iterator[Violation | Unsure]:
