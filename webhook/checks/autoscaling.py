@@ -11,6 +11,7 @@ Looks at HorizontalPodAutoscalers, and at the workloads that they scale.
   sidecar. With one container that has none, Kubernetes has no figure, and the autoscaler does nothing. In a pod with
   resources of its own (`spec.resources`) theirs count, or those of whichever containers have some. A limit counts: it
   becomes the request. A metric of one container (`ContainerResource`) needs that container, with its requests.
+  Requests that a LimitRange of the namespace gives to containers count, too.
 - **One hand on the number**: no `replicas` in the manifest of a workload that an autoscaler scales: each apply would
   set it back, in the middle of the day's peak. `replicas: 0` is an autoscaler at rest, and passes. What comes from an
   API server has its replicas filled in; there the manifest that `kubectl apply` keeps is looked at, and the fields that
@@ -109,7 +110,18 @@ from webhook.checks.check import Check
 from webhook.model.decision import Unsure, Violation
 from webhook.model.neighbours import Found, Ref
 from webhook.model.pods import Container, Pod, Subject, mapping, subjects
-from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, Autoscaler, Metric, autoscaler, fixed, scaled_by, target
+from webhook.model.scaling import (
+    AUTOSCALERS,
+    LIMITS,
+    WITH_REPLICAS,
+    Autoscaler,
+    Metric,
+    autoscaler,
+    fixed,
+    given,
+    scaled_by,
+    target,
+)
 
 ID = "autoscaling"
 PARAMS: dict[str, Any] = {
@@ -136,6 +148,7 @@ DEFAULTS: dict[str, Any] = {"minReplicas": 2, "mostUtilization": 90, "businessMe
 KINDS: tuple[str, ...] = ("HorizontalPodAutoscaler",)
 READS: tuple[str, ...] = ("object",)
 
+_MISSING = "requests are missing"
 _SEVERAL = "several autoscalers"
 _BUSINESS = frozenset({"Pods", "Object", "External"})
 # what the sum of a pod's requests is made from: calculatePodRequestsFromContainers,
@@ -168,9 +181,11 @@ def _seeks(subject: Subject) -> Iterator[Ref]:
         yield AUTOSCALERS
         sought = target(autoscaler(subject.object))
         if sought is not None:
-            yield sought
+            yield from (sought, LIMITS)
     elif (subject.group, subject.kind) in WITH_REPLICAS:
         yield AUTOSCALERS
+        if any(True for resource in _OF_PODS for _ in _without(subject, Metric("Resource", "", resource))):
+            yield LIMITS
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
@@ -229,7 +244,7 @@ def _target(subject: Subject, scaler: Autoscaler) -> Iterator[Violation | Unsure
     for obj in found.objects:
         (workload, *_) = subjects(obj, sought.group, sought.kind, subject.namespace, sought.name)
         for metric in counting:
-            for place in _without(workload, metric):
+            for place in _lacking(workload, metric, subject):
                 found_there = f"{sought}: {place.what}"
                 yield Violation(subject.pointer + metric.path, place.reason, found_there, place.wanted)
 
@@ -250,7 +265,7 @@ def _workload(subject: Subject) -> Iterator[Violation | Unsure]:
         yield Violation(at, "fixed replicas beside an autoscaler", f"replicas: {count}, {scalers[0].title}", wanted)
     for scaler in scalers:
         for metric in scaler.metrics:
-            for place in _without(subject, metric) if metric.utilization is not None else ():
+            for place in _lacking(subject, metric, subject) if metric.utilization is not None else ():
                 what = f"{place.what}; {scaler.title} scales by it"
                 yield Violation(place.pointer, place.reason, what, place.wanted, place.container)
 
@@ -266,6 +281,12 @@ class _Place:
     container: str | None = None
 
 
+def _lacking(workload: Subject, metric: Metric, at: Subject) -> Iterator[_Place]:
+    """Yield where requests are missing that no LimitRange gives; `at` is the subject beside which they stand."""
+    limits = given(at.neighbours.get(LIMITS, Found()))
+    return (place for place in _without(workload, metric) if place.reason != _MISSING or metric.resource not in limits)
+
+
 def _without(workload: Subject, metric: Metric) -> Iterator[_Place]:
     for pod in workload.pods:
         if metric.container:
@@ -278,7 +299,7 @@ def _without(workload: Subject, metric: Metric) -> Iterator[_Place]:
             if not _asks(pod.spec, metric.resource) and not any(_asks(c.spec, metric.resource) for c in pod.containers):
                 at = f"{pod.pointer}/spec/resources/requests"
                 what = f"no requests of {metric.resource} in the pod's own resources, nor in a container"
-                yield _Place(at, "requests are missing", what, f"requests of {metric.resource}")
+                yield _Place(at, _MISSING, what, f"requests of {metric.resource}")
         else:
             counted = (container for container in pod.containers if container.role in _COUNTED)
             yield from (_missing(metric, c) for c in counted if not _asks(c.spec, metric.resource))
@@ -287,7 +308,7 @@ def _without(workload: Subject, metric: Metric) -> Iterator[_Place]:
 def _missing(metric: Metric, container: Container) -> _Place:
     at = f"{container.pointer}/resources/requests"
     what = f"no requests of {metric.resource} in container {container.name}"
-    return _Place(at, "requests are missing", what, f"requests of {metric.resource}", container.name)
+    return _Place(at, _MISSING, what, f"requests of {metric.resource}", container.name)
 
 
 def _of_pod(pod: Pod) -> bool:
