@@ -17,7 +17,7 @@ Refuses what ties a service to the disk or the memory of one node, or lets it fi
   The claim is looked for among the files (or in the wrapper), and in a cluster in the namespace; where it cannot be
   seen, and `sharedClaims` does not vouch for its name, the rule is *unknown*, and its `onUnknown` decides. Both are
   judged in every kind with `spec.replicas` but ReplicaSets, which have theirs from a Deployment, and not when a
-  workload is scaled;
+  workload is scaled. Where an autoscaler sets the number, its `maxReplicas` count;
 - with `readOnlyRoot`, containers whose root file system can be written.
 
 PersistentVolumes of the types `hostPath` and `local` and hostPath volumes are the matter of `no-host-path`.
@@ -114,6 +114,7 @@ from webhook.model.decision import Unsure, Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.neighbours import Found, Ref
 from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping, subjects
+from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, scaled_by, whole
 
 ID = "no-local-state"
 
@@ -343,9 +344,15 @@ def _driver(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[Vi
 
 
 def _replicas(subject: Subject) -> int:
-    """Return how many replicas share the template of a workload; 0 where it is not judged by them."""
-    replicas = mapping(subject.object.get("spec")).get("replicas")
-    return replicas if (subject.group, subject.kind) != _REPEATING and isinstance(replicas, int) else 0
+    """Return how many replicas may share the template of a workload; 0 where it is not judged by them.
+
+    An autoscaler may go up to its most, and rests at 0.
+    """
+    if (subject.group, subject.kind) == _REPEATING:
+        return 0
+    written = whole(mapping(subject.object.get("spec")).get("replicas"))
+    scalers = scaled_by(subject, subject.neighbours.get(AUTOSCALERS, Found())) if written != 0 else ()
+    return max([written or 0, *(one.high or 0 for one in scalers)])
 
 
 def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iterator[Violation | Unsure]:
@@ -386,12 +393,16 @@ def _ref(claim: str) -> Ref:
 
 
 def _seeks(subject: Subject) -> Iterator[Ref]:
-    if _replicas(subject) > 1:
-        for pod in subject.pods:
-            for volume in pod.volumes:
-                claim = _claimed(volume)
-                if claim and not _only_read(pod, volume):
-                    yield _ref(claim)
+    kind = (subject.group, subject.kind)
+    written = whole(mapping(subject.object.get("spec")).get("replicas"))
+    scaled = kind in WITH_REPLICAS and kind != _REPEATING and (written is None or written == 1)
+    if not scaled and _replicas(subject) < 2:
+        return
+    writing = [(pod, volume) for pod in subject.pods for volume in pod.volumes if not _only_read(pod, volume)]
+    claims = [claim for claim in (_claimed(volume) for _, volume in writing) if claim]
+    if scaled and (claims or any(disk in volume.spec for _, volume in writing for disk in _DISKS)):
+        yield AUTOSCALERS
+    yield from map(_ref, claims)
 
 
 def _only_read(pod: Pod, volume: Volume) -> bool:

@@ -302,9 +302,12 @@ def alike(module: Module, case: Case, kind: Kind) -> bool:
     spec = case["object"].get("spec", {})
     if module.ID == "lossless-release":  # the pods of a DaemonSet drain like others, however many there are
         return kind in ROLLED
-    if module.ID == "spread-replicas" and kind == (COMPANY.group, COMPANY.kind):
-        # nobody knows whether a company's kind has replicas until it says so, nor whether it has a scale
-        return spec.get("replicas") is not None and "neighbours" not in case
+    if kind == (COMPANY.group, COMPANY.kind):
+        # nobody knows whether a company's kind has a scale, nor whether it has replicas until it says so
+        if any(other["kind"] == "HorizontalPodAutoscaler" for other in case.get("neighbours", ())):
+            return False
+        if module.ID == "spread-replicas" and spec.get("replicas") is None:
+            return False
     return kind in ALIKE[module.ID][0] and all(kind in kinds for field, kinds in FIELDS.items() if spec.get(field))
 
 
