@@ -14,6 +14,8 @@ A pool is a set of nodes with a taint and labels, and the namespaces whose work 
   pods that it may be interrupted, and for DaemonSets and OpenKruise's BroadcastJobs, which go down with the node
   anyway. Such work may run elsewhere too, so it does not have to select the pool.
 
+A `nodeName` is a finding in any workload: the scheduler is not asked, and no `NoSchedule` keeps the pod off.
+
 Workloads are judged where they are declared; what their controllers make is not judged again. Namespaces under
 `everywhere` are not asked: agents of the platform run on all nodes.
 
@@ -229,8 +231,18 @@ def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
     if standard.everywhere(subject.namespace):
         return
     for pod in subject.pods:
+        yield from _named(standard, subject, pod)
         yield from _strangers(standard, subject, pod)
         yield from _at_home(standard, subject, pod)
+
+
+def _named(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:
+    """Judge a pod whose author named its node; of a Pod with the condition PodScheduled, the scheduler did."""
+    conditions = map(mapping, listing(mapping(subject.object.get("status")).get("conditions")))
+    name, placed = pod.spec.get("nodeName"), any(one.get("type") == "PodScheduled" for one in conditions)
+    if standard.pools and isinstance(name, str) and name and not placed:
+        at, wanted = f"{pod.pointer}/spec/nodeName", "a nodeSelector, by which the scheduler finds a node"
+        yield Violation(at, "names a node, past its taints", f"nodeName: {name[:60]}", wanted)
 
 
 def _strangers(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:

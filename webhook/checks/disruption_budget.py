@@ -6,6 +6,7 @@ and not all.
 
 - **None**: nothing keeps those who drain nodes, or shrink the cluster, from taking all replicas at once.
 - **Several**: a pod that two budgets select cannot be evicted at all; the API server answers every try with an error.
+  A budget with the selector of another one is found as well.
 - **No disruption allowed**: the node of such a pod can never be drained, until somebody forces it, at night. So it is
   with `maxUnavailable: 0`, with `minAvailable: 100%`, with a `minAvailable` of as many replicas as there are, and with
   a budget that says neither.
