@@ -13,7 +13,8 @@ CloneSet, StatefulSet and DaemonSet. Where their pods serve, it asks for five th
   the drain (or the longest known sleep) and `marginSeconds` on top.
 - **New pods before old ones go**: no more than `maxUnavailable` pods are missing during the rollout. Percentages are
   counted as the controllers do: with the default 25 % a Deployment of three loses none, one of four loses one, and
-  with `maxSurge` at 0 it is never less than one. `Recreate` stops every pod before the first new one starts.
+  with `maxSurge` at 0 it is never less than one. Where an autoscaler sets the number of replicas, its `minReplicas`
+  count. `Recreate` stops every pod before the first new one starts.
 - **`minReadySeconds`**, where the parameter asks for it.
 
 A container serves if it is a normal container with `ports`, of which at least one is not under `ignorePorts`. So
@@ -124,8 +125,10 @@ from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.image import Pattern
+from webhook.model.neighbours import Found, Ref
 from webhook.model.patch import Draft
 from webhook.model.pods import Container, Pod, Subject, listing, mapping
+from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, scaled_by, whole
 
 ID = "lossless-release"
 _SECONDS = {"type": "integer", "minimum": 0}
@@ -294,7 +297,17 @@ def build(params: Mapping[str, Any]) -> Check:
         subject=lambda subject: _judge(standard, subject),
         fix=lambda pod, draft: _fix_pod(standard, pod, draft),
         fix_subject=lambda subject, draft: _fix_strategy(standard, subject, draft),
+        seeks=_seeks,
     )
+
+
+def _seeks(subject: Subject) -> Iterator[Ref]:
+    if (subject.group, subject.kind) in WITH_REPLICAS and subject.pods and _written(subject) in (None, 1):
+        yield AUTOSCALERS
+
+
+def _written(subject: Subject) -> Any:
+    return mapping(subject.object.get("spec")).get("replicas")
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
@@ -473,11 +486,10 @@ def _surge(subject: Subject, rolling: Rolling) -> int:
 
 
 def _replicas(subject: Subject) -> int | None:
-    """Return the number of replicas, as the API server fills it in; None where it is not a number."""
-    written = mapping(subject.object.get("spec")).get("replicas")
-    if written is None:
-        return 1
-    return written if isinstance(written, int) and not isinstance(written, bool) else None
+    """Return the number of replicas, as the API server fills it in or an autoscaler keeps; None for no number."""
+    count = whole(1 if _written(subject) is None else _written(subject))
+    scalers = scaled_by(subject, subject.neighbours.get(AUTOSCALERS, Found())) if count else ()
+    return count if count is None else max([count, *(one.low for one in scalers)])
 
 
 def _at(subject: Subject, path: tuple[str, ...]) -> Mapping[str, Any]:
