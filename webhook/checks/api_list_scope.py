@@ -6,8 +6,9 @@ name or by `*`. With `namespaced`, those of Roles too, which reach as far as the
 
 Let through are: the platform's own, by name (`platform`); ClusterRoles with an `aggregationRule`, whose rules the
 control plane writes (the parts that they are made of are judged); rules with `resourceNames`, which give a list of
-the objects named and no other; subresources such as `pods/log`; and resources of the same name in another group, such
-as `pods` of `metrics.k8s.io`, or `*` in the group of an operator. Verbs and groups are read as Kubernetes reads them.
+the objects named and no other (but not an empty name, which is that of a list of all); subresources such as `pods/log`;
+and resources of the same name in another group, such as `pods` of `metrics.k8s.io`, or `*` in the group of an operator.
+Verbs and groups are read as Kubernetes reads them.
 
 A ClusterRole is judged as if it were bound to the cluster, because it can be. One that is only meant for RoleBindings
 is put under `platform`, by a name that says so.
@@ -196,7 +197,9 @@ def _role(lists: Lists, subject: Subject) -> Iterator[Violation]:
         verbs = [verb for verb in listing(rule.get("verbs")) if verb == "*" or verb in lists.verbs]
         groups = listing(rule.get("apiGroups"))
         resources = [text for text in listing(rule.get("resources")) if _covers(groups, text, meant)]
-        if verbs and resources and not listing(rule.get("resourceNames")):
+        names = listing(rule.get("resourceNames"))
+        # a list of all has no name: ResourceNameMatches, pkg/apis/rbac/v1, lets it through for an empty one
+        if verbs and resources and (not names or "" in names):
             found = f"{_listed(verbs)} on {_listed(resources)}"
             yield Violation(f"{subject.pointer}/rules/{number}", f"lists over the {where}", found, narrower)
 

@@ -8,9 +8,10 @@ Looks at HorizontalPodAutoscalers, and at the workloads that they scale.
 - **A target that can be reached**: utilization is counted in percent of the requests. Where requests equal limits, no
   pod uses more than 100 %, so that a target near it or above never adds a replica.
 - **Requests**: an autoscaler that counts percent of requests needs requests of that resource, of every container and
-  sidecar, or of the pod where it has its own (`spec.resources`). With one container that has none, Kubernetes has no
-  figure, and the autoscaler does nothing. A limit counts, since it becomes the request. A metric of one container
-  (`ContainerResource`) needs that container, with its requests.
+  sidecar. With one container that has none, Kubernetes has no figure, and the autoscaler does nothing. In a pod with
+  resources of its own (`spec.resources`) theirs count, or those of whichever containers have some. A limit counts: it
+  becomes the request. A metric of one container (`ContainerResource`) needs that container, with its requests.
+  Requests that a LimitRange of the namespace gives to containers count, too.
 - **One hand on the number**: no `replicas` in the manifest of a workload that an autoscaler scales: each apply would
   set it back, in the middle of the day's peak. `replicas: 0` is an autoscaler at rest, and passes. What comes from an
   API server has its replicas filled in; there the manifest that `kubectl apply` keeps is looked at, and the fields that
@@ -109,7 +110,18 @@ from webhook.checks.check import Check
 from webhook.model.decision import Unsure, Violation
 from webhook.model.neighbours import Ref
 from webhook.model.pods import Container, Pod, Subject, mapping, subjects
-from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, Autoscaler, Metric, autoscaler, fixed, scaled_by, target
+from webhook.model.scaling import (
+    AUTOSCALERS,
+    LIMITS,
+    WITH_REPLICAS,
+    Autoscaler,
+    Metric,
+    autoscaler,
+    fixed,
+    given,
+    scaled_by,
+    target,
+)
 
 ID = "autoscaling"
 PARAMS: dict[str, Any] = {
@@ -136,6 +148,8 @@ DEFAULTS: dict[str, Any] = {"minReplicas": 2, "mostUtilization": 90, "businessMe
 KINDS: tuple[str, ...] = ("HorizontalPodAutoscaler",)
 READS: tuple[str, ...] = ("object",)
 
+_MISSING = "requests are missing"
+_SEVERAL = "several autoscalers"
 _BUSINESS = frozenset({"Pods", "Object", "External"})
 # what the sum of a pod's requests is made from: calculatePodRequestsFromContainers,
 # pkg/controller/podautoscaler/replica_calculator.go
@@ -164,17 +178,21 @@ def _is_autoscaler(subject: Subject) -> bool:
 
 def _seeks(subject: Subject) -> Iterator[Ref]:
     if _is_autoscaler(subject):
+        yield AUTOSCALERS
         sought = target(autoscaler(subject.object))
         if sought is not None:
-            yield sought
+            yield from (sought, LIMITS)
     elif (subject.group, subject.kind) in WITH_REPLICAS:
         yield AUTOSCALERS
+        if any(True for resource in _OF_PODS for _ in _without(subject, Metric("Resource", "", resource))):
+            yield LIMITS
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
     if _is_autoscaler(subject):
         scaler = autoscaler(subject.object)
         yield from _range(standard, subject, scaler)
+        yield from _rivals(subject, scaler)
         yield from _aims(standard, subject, scaler)
         yield from _target(subject, scaler)
     elif (subject.group, subject.kind) in WITH_REPLICAS:
@@ -189,6 +207,16 @@ def _range(standard: Standard, subject: Subject, scaler: Autoscaler) -> Iterator
     if scaler.high is not None and scaler.high <= scaler.low:
         found = f"minReplicas: {scaler.low}, maxReplicas: {scaler.high}"
         yield Violation(f"{at}/maxReplicas", "nothing to scale", found, f"maxReplicas above {scaler.low}")
+
+
+def _rivals(subject: Subject, scaler: Autoscaler) -> Iterator[Violation]:
+    """Judge the other autoscalers of a workload, which nobody reviews when another one comes."""
+    every = map(autoscaler, subject.neighbours(AUTOSCALERS).objects)
+    aim = scaler.target
+    names = {one.name for one in every if aim.name and one.target.fits(aim.group, aim.kind, aim.name)}
+    if names - {subject.name}:
+        found = f"autoscalers {', '.join(sorted(names | {subject.name}))} of {aim}"
+        yield Violation(f"{subject.pointer}/spec/scaleTargetRef", _SEVERAL, found, "one autoscaler for a workload")
 
 
 def _aims(standard: Standard, subject: Subject, scaler: Autoscaler) -> Iterator[Violation]:
@@ -216,7 +244,7 @@ def _target(subject: Subject, scaler: Autoscaler) -> Iterator[Violation | Unsure
     for obj in found.objects:
         (workload, *_) = subjects(obj, sought.group, sought.kind, subject.namespace, sought.name)
         for metric in counting:
-            for place in _without(workload, metric):
+            for place in _lacking(workload, metric, subject):
                 found_there = f"{sought}: {place.what}"
                 yield Violation(subject.pointer + metric.path, place.reason, found_there, place.wanted)
 
@@ -229,15 +257,15 @@ def _workload(subject: Subject) -> Iterator[Violation | Unsure]:
     if not scalers:
         return  # none is asked for; where only the files are looked at, most have none
     count, at = fixed(subject.object), f"{subject.pointer}/spec/replicas"
-    if len(scalers) > 1:
-        names = ", ".join(sorted(scaler.name for scaler in scalers))
-        yield Violation(at, "several autoscalers", f"autoscalers {names}", "one autoscaler for a workload")
+    if len({scaler.name for scaler in scalers}) > 1:  # the overlays of one manifest are one object
+        names = ", ".join(sorted({scaler.name for scaler in scalers}))
+        yield Violation(at, _SEVERAL, f"autoscalers {names}", "one autoscaler for a workload")
     if count:
         wanted = "no replicas in the manifest; the autoscaler sets the number"
         yield Violation(at, "fixed replicas beside an autoscaler", f"replicas: {count}, {scalers[0].title}", wanted)
     for scaler in scalers:
         for metric in scaler.metrics:
-            for place in _without(subject, metric) if metric.utilization is not None else ():
+            for place in _lacking(subject, metric, subject) if metric.utilization is not None else ():
                 what = f"{place.what}; {scaler.title} scales by it"
                 yield Violation(place.pointer, place.reason, what, place.wanted, place.container)
 
@@ -253,6 +281,12 @@ class _Place:
     container: str | None = None
 
 
+def _lacking(workload: Subject, metric: Metric, at: Subject) -> Iterator[_Place]:
+    """Yield where requests are missing that no LimitRange gives; `at` is the subject beside which they stand."""
+    limits = given(at.neighbours(LIMITS))
+    return (place for place in _without(workload, metric) if place.reason != _MISSING or metric.resource not in limits)
+
+
 def _without(workload: Subject, metric: Metric) -> Iterator[_Place]:
     for pod in workload.pods:
         if metric.container:
@@ -262,10 +296,10 @@ def _without(workload: Subject, metric: Metric) -> Iterator[_Place]:
                 yield _Place(at, "no such container", f"no container {metric.container}", "the name of a container")
             yield from (_missing(metric, c) for c in named if not _asks(c.spec, metric.resource))
         elif _of_pod(pod):
-            if not _asks(pod.spec, metric.resource):
+            if not _asks(pod.spec, metric.resource) and not any(_asks(c.spec, metric.resource) for c in pod.containers):
                 at = f"{pod.pointer}/spec/resources/requests"
-                what = f"no requests of {metric.resource} in the pod's own resources"
-                yield _Place(at, "requests are missing", what, f"requests of {metric.resource}")
+                what = f"no requests of {metric.resource} in the pod's own resources, nor in a container"
+                yield _Place(at, _MISSING, what, f"requests of {metric.resource}")
         else:
             counted = (container for container in pod.containers if container.role in _COUNTED)
             yield from (_missing(metric, c) for c in counted if not _asks(c.spec, metric.resource))
@@ -274,13 +308,18 @@ def _without(workload: Subject, metric: Metric) -> Iterator[_Place]:
 def _missing(metric: Metric, container: Container) -> _Place:
     at = f"{container.pointer}/resources/requests"
     what = f"no requests of {metric.resource} in container {container.name}"
-    return _Place(at, "requests are missing", what, f"requests of {metric.resource}", container.name)
+    return _Place(at, _MISSING, what, f"requests of {metric.resource}", container.name)
 
 
 def _of_pod(pod: Pod) -> bool:
-    """Say whether a pod has requests of its own, which then count alone (KEP-2837)."""
-    asked = mapping(mapping(pod.spec.get("resources")).get("requests"))
-    return any(name in _OF_PODS or name.startswith("hugepages-") for name in asked)
+    """Say whether a pod has requests of its own: they count then, and of what they leave out the sum of the containers.
+
+    Its limits give it requests (defaultPodRequests, pkg/apis/core/v1), and PodRequests of component-helpers/resource
+    adds up those containers that have some.
+    """
+    resources = mapping(pod.spec.get("resources"))
+    asked = (name for part in ("requests", "limits") for name in mapping(resources.get(part)))
+    return any(name in _OF_PODS or str(name).startswith("hugepages-") for name in asked)
 
 
 def _asks(spec: Mapping[str, Any], resource: str) -> bool:

@@ -11,8 +11,10 @@ A pool is a set of nodes with a taint and labels, and the namespaces whose work 
   every taint there is, one with the key alone every value of it. A workload whose node selector or affinity keeps it
   off the pool (another value of one of its labels, or another pool) cannot get there, and passes.
 - **Interruptible** pools (spot, preemptible) are open to all their namespaces for work that says by a label of its
-  pods that it may be interrupted, and for DaemonSets, which go down with the node anyway. Such work may run elsewhere
-  too, so it does not have to select the pool.
+  pods that it may be interrupted, and for DaemonSets and OpenKruise's BroadcastJobs, which go down with the node
+  anyway. Such work may run elsewhere too, so it does not have to select the pool.
+
+A `nodeName` is a finding in any workload: the scheduler is not asked, and no `NoSchedule` keeps the pod off.
 
 Workloads are judged where they are declared; what their controllers make is not judged again. Namespaces under
 `everywhere` are not asked: agents of the platform run on all nodes.
@@ -229,8 +231,18 @@ def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
     if standard.everywhere(subject.namespace):
         return
     for pod in subject.pods:
+        yield from _named(standard, subject, pod)
         yield from _strangers(standard, subject, pod)
         yield from _at_home(standard, subject, pod)
+
+
+def _named(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:
+    """Judge a pod whose author named its node; of a Pod with the condition PodScheduled, the scheduler did."""
+    conditions = map(mapping, listing(mapping(subject.object.get("status")).get("conditions")))
+    name, placed = pod.spec.get("nodeName"), any(one.get("type") == "PodScheduled" for one in conditions)
+    if standard.pools and isinstance(name, str) and name and not placed:
+        at, wanted = f"{pod.pointer}/spec/nodeName", "a nodeSelector, by which the scheduler finds a node"
+        yield Violation(at, "names a node, past its taints", f"nodeName: {name[:60]}", wanted)
 
 
 def _strangers(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:
@@ -247,7 +259,7 @@ def _strangers(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Viola
             homes = " or ".join(pool.namespaces.texts) or "no namespace"
             wanted = f"the pool {pool.name} left to {homes}, or a selector of other nodes"
             yield Violation(at, "tolerates the taint of a pool of others", found, wanted)
-        elif pool.interruptible and not _may_stop(standard, subject, pod):
+        elif pool.interruptible and not _may_stop(standard, pod):
             wanted = f"{standard.interruptible}: true on pods that may be interrupted, or no toleration"
             yield Violation(at, "may not be interrupted", f"{found}, the pool {pool.name}", wanted)
 
@@ -278,7 +290,7 @@ def _homes(standard: Standard, subject: Subject, pod: Pod) -> list[Pool]:
     return [
         pool
         for pool in standard.pools
-        if pool.namespaces(subject.namespace) and (not pool.interruptible or _may_stop(standard, subject, pod))
+        if pool.namespaces(subject.namespace) and (not pool.interruptible or _may_stop(standard, pod))
     ]
 
 
@@ -296,8 +308,8 @@ def _half(pool: Pool, pod: Pod) -> bool:
     return pool.required and _reaches(places, pool) and not _inside(places, [pool])
 
 
-def _may_stop(standard: Standard, subject: Subject, pod: Pod) -> bool:
-    return subject.kind == "DaemonSet" or pod.labels.get(standard.interruptible) == "true"
+def _may_stop(standard: Standard, pod: Pod) -> bool:
+    return pod.daemon or pod.labels.get(standard.interruptible) == "true"
 
 
 def _tolerating(pool: Pool, pod: Pod) -> int | None:

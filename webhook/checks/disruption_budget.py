@@ -6,6 +6,7 @@ and not all.
 
 - **None**: nothing keeps those who drain nodes, or shrink the cluster, from taking all replicas at once.
 - **Several**: a pod that two budgets select cannot be evicted at all; the API server answers every try with an error.
+  A budget with the selector of another one is found as well.
 - **No disruption allowed**: the node of such a pod can never be drained, until somebody forces it, at night. So it is
   with `maxUnavailable: 0`, with `minAvailable: 100%`, with a `minAvailable` of as many replicas as there are, and with
   a budget that says neither.
@@ -13,7 +14,8 @@ and not all.
 
 It counts as Kubernetes does: percentages are rounded up, of replicas that must be there as of those that may be
 missing. `minAvailable: 90%` of three replicas are three. Where an autoscaler sets the number of replicas, its
-`minReplicas` counts, for the nodes are drained at night too.
+`minReplicas` counts, for the nodes are drained at night too. Of a budget that selects the pods of several workloads,
+such as a release and its canary, all their replicas count together, and the budget is judged where they are seen.
 
 Judged are workloads with `spec.replicas` that no controller made, and PodDisruptionBudgets, with the workloads that
 they select. What belongs together is looked for among the files (or in the wrapper), and in a cluster in the namespace.
@@ -124,6 +126,7 @@ _SELECTED = tuple(
     if kind not in ("ReplicaSet", "ReplicationController")
 )
 _NONE, _ALL = "budget allows no disruption", "budget protects nothing"
+_SEVERAL, _ONE = "several disruption budgets", "one PodDisruptionBudget for a pod"
 _SOME = "maxUnavailable of at least 1, and below the number of replicas"
 
 
@@ -174,6 +177,7 @@ def _is_budget(subject: Subject) -> bool:
 
 def _seeks(standard: Standard, subject: Subject) -> Iterator[Ref]:
     if _is_budget(subject):
+        yield BUDGETS
         if _hangs(_budget(subject.object), standard.replicas):
             yield from (*_SELECTED, AUTOSCALERS)
     elif _judged(subject):
@@ -198,21 +202,34 @@ def _judge(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]
 
 def _workload(subject: Subject, pod: Pod, count: int) -> Iterator[Violation | Unsure]:
     known = subject.neighbours(BUDGETS)
-    selecting = [b for b in map(_budget, known.objects) if matches(b.spec.get("selector"), pod.labels)]
+    found = [b for b in map(_budget, known.objects) if matches(b.spec.get("selector"), pod.labels)]
+    selecting = list({budget.name: budget for budget in found}.values())  # the overlays of one manifest are one object
     at = f"{pod.pointer}/metadata/labels"
     if not selecting and known.lacking:
         yield Unsure(f"a PodDisruptionBudget for its {count} replicas: none is known; {known.lacking}")
     elif not selecting:
         labels = ", ".join(f"{key}={value}" for key, value in sorted(pod.labels.items())) or "no labels"
-        found = f"{count} replicas with {_short(labels)}, which no budget selects"
-        yield Violation(at, "no disruption budget", found, "a PodDisruptionBudget that selects the pods, and allows 1")
+        what = f"{count} replicas with {_short(labels)}, which no budget selects"
+        yield Violation(at, "no disruption budget", what, "a PodDisruptionBudget that selects the pods, and allows 1")
     elif len(selecting) > 1:
-        found = "budgets " + ", ".join(sorted(budget.name for budget in selecting))
-        yield Violation(at, "several disruption budgets", found, "one PodDisruptionBudget for a pod")
-    else:
+        what = "budgets " + ", ".join(sorted(budget.name for budget in selecting))
+        yield Violation(at, _SEVERAL, what, _ONE)
+    elif _only(selecting[0], subject) or _always(selecting[0]) is not None:
         (budget,) = selecting
-        found = f"budget {budget.name}, {budget.text}, for {count} replicas"
-        yield from _verdict(budget.allowed(count), count, at, found)
+        what = f"budget {budget.name}, {budget.text}, for {count} replicas"
+        yield from _verdict(budget.allowed(count), count, at, what)
+
+
+def _only(budget: Budget, subject: Subject) -> bool:
+    """Say whether a budget selects nobody else's pods: it asks for all the labels that the workload selects its own by.
+
+    The pods of all workloads that it selects are counted together, so that a wider one is judged where they are seen.
+    """
+    selector = mapping(mapping(subject.object.get("spec")).get("selector"))
+    expressions = "matchExpressions" in selector
+    own = mapping(selector.get("matchLabels")) if expressions or "matchLabels" in selector else selector
+    asked = mapping(mapping(budget.spec.get("selector")).get("matchLabels"))
+    return not expressions and own.items() <= asked.items()
 
 
 def _verdict(allowed: int | None, count: int, at: str, found: str) -> Iterator[Violation]:
@@ -233,6 +250,7 @@ def _itself(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure
         found = f"unhealthyPodEvictionPolicy: {budget.spec.get('unhealthyPodEvictionPolicy', 'IfHealthyBudget')}"
         wanted = "unhealthyPodEvictionPolicy: AlwaysAllow"
         yield Violation(f"{at}/unhealthyPodEvictionPolicy", "unhealthy pods hold up a drain", found, wanted)
+    yield from _rivals(subject, selector, at)
     always = _always(budget)
     if always is not None:
         yield Violation(where, always, budget.text, _SOME)
@@ -240,24 +258,36 @@ def _itself(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure
         yield from _selected(standard, subject, budget, where)
 
 
+def _rivals(subject: Subject, selector: object, at: str) -> Iterator[Violation]:
+    """Judge the budgets with the same selector: of the workload, nobody reviews it when another one comes."""
+    others = map(_budget, subject.neighbours(BUDGETS).objects)
+    names = {one.name for one in others if selector and one.spec.get("selector") == selector} - {subject.name}
+    if names:
+        found = f"budgets {', '.join(sorted({*names, subject.name}))} with the same selector"
+        yield Violation(f"{at}/selector", _SEVERAL, found, _ONE)
+
+
 def _selected(standard: Standard, subject: Subject, budget: Budget, at: str) -> Iterator[Violation | Unsure]:
-    """Judge a budget by the workloads that it selects: it may come after them."""
+    """Judge a budget by the workloads that it selects, all together: it may come after them."""
     scalers = subject.neighbours(AUTOSCALERS)
-    known, lacking = 0, scalers.lacking
+    counts: dict[str, int] = {}
+    lacking = scalers.lacking
     for ref in _SELECTED:
         found = subject.neighbours(ref)
         lacking = lacking or found.lacking
         for obj in found.objects:
             name = str(mapping(obj.get("metadata")).get("name") or "")
             (workload, *_) = subjects(obj, ref.group, ref.kind, subject.namespace, name)
-            if not any(matches(budget.spec["selector"], pod.labels) for pod in workload.pods):
-                continue
-            known += 1
-            count = replicas(workload, scaled_by(workload, scalers), standard.missing)
-            if count is not None and count >= standard.replicas:
-                text = f"{budget.text}, and {ref.kind} {name} has {count} replicas"
-                yield from _verdict(budget.allowed(count), count, at, text)
-    if not known and lacking:
+            if any(matches(budget.spec["selector"], pod.labels) for pod in workload.pods):
+                count = replicas(workload, scaled_by(workload, scalers), standard.missing) or 0
+                title = f"{ref.kind} {name}"
+                counts[title] = max(count, counts.get(title, 0))
+    total = sum(counts.values())
+    if total >= standard.replicas:
+        verb = "has" if len(counts) == 1 else "have"
+        text = f"{budget.text}, and {_short(', '.join(sorted(counts)))} {verb} {total} replicas"
+        yield from _verdict(budget.allowed(total), total, at, text)
+    if not counts and lacking:
         yield Unsure(f"the replicas of the pods that it selects: {lacking}")
 
 

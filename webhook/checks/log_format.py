@@ -10,7 +10,7 @@ containers that have none of their own.
 | `plimsoll` | `plimsoll.dev/log-format`, `plimsoll.dev/log-format-<container>` | the value |
 | `fluent-bit` | `fluentbit.io/parser`, with `_stdout` or `_stderr`, and `-<container>` | the parser |
 | `filebeat` | `co.elastic.logs/module`, `co.elastic.logs.<container>/module` | the module |
-| `filebeat` | `co.elastic.logs/json.*`, `co.elastic.logs.<container>/json.*` | `json` |
+| `filebeat` | `co.elastic.logs/json.*`, `co.elastic.logs.<container>/json.*`, numbered or not | `json` |
 | `datadog` | `ad.datadoghq.com/<container>.logs` | each `source` that it names |
 | `promtail` | the one of `promtailAnnotation`, and with `-<container>` | the value |
 
@@ -80,6 +80,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import re2
+
 from webhook.checks.check import Check, ParamError
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
@@ -140,6 +142,7 @@ _ANNOTATION = "plimsoll.dev/log-format"
 _PARSER = "fluentbit.io/parser"
 _ELASTIC = "co.elastic.logs"
 _DATADOG = "ad.datadoghq.com/"
+_NUMBER = re2.compile(r"^[0-9]+\.")
 _LONGEST = 63  # of the name in the key of an annotation: IsQualifiedName, k8s.io/apimachinery pkg/util/validation
 
 
@@ -238,9 +241,11 @@ def _fluent_bit(annotations: Mapping[str, Any], container: str) -> list[Declared
 
 
 def _filebeat(annotations: Mapping[str, Any], prefix: str) -> list[Declared]:
-    modules = _first(annotations, f"{prefix}module")
-    hints = sorted(key for key in annotations if key.startswith(f"{prefix}json."))
-    return modules or [Declared(key, "json") for key in hints[:1]]
+    # of several inputs each has a number: co.elastic.logs/1.module (Filebeat, "Hints based autodiscover")
+    hints = {key: key.removeprefix(prefix) for key in sorted(annotations) if key.startswith(prefix)}
+    plain = {key: _NUMBER.sub("", hint) for key, hint in hints.items()}
+    modules = [Declared(key, str(annotations[key])) for key, hint in plain.items() if hint == "module"]
+    return modules or [Declared(key, "json") for key, hint in plain.items() if hint.startswith("json.")][:1]
 
 
 def _datadog(annotations: Mapping[str, Any], key: str) -> list[Declared]:

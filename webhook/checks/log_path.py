@@ -11,7 +11,8 @@ and that the variables that name the log directory (`LOG_PATH`, ...), where they
   `parents`) above it. Paths are compared by whole segments, after `//`, `.`, `..` and a trailing `/` are resolved. A
   mount with `readOnly` or `recursiveReadOnly` is not writable. `subPath` and `subPathExpr` are free to use.
 - **Which volumes count**: those in `volumeTypes`. A volume that only a StatefulSet's or CloneSet's
-  `volumeClaimTemplates` name is a `persistentVolumeClaim`. An `emptyDir` needs a `sizeLimit` above 0.
+  `volumeClaimTemplates` name, or the `volumeClaimPolicies` of a JobSet, is a `persistentVolumeClaim`; so is what a
+  Volcano Job mounts by its `volumes`. An `emptyDir` needs a `sizeLimit` above 0.
 - **On the node**: a `hostPath` counts only inside `hostLogDirectories`, and only where `subPathExpr` gives each pod a
   directory of its own: by `$(NAME)` of a variable of this container that holds `metadata.name` or `metadata.uid`.
   Names are unique in their namespace only: use the uid, or put `$(POD_NAMESPACE)` before the name.
@@ -242,7 +243,7 @@ def _asked(standard: Standard, pod: Pod) -> Iterator[Asked]:
         return
     for container in pod.containers:
         if container.role == "container":
-            found = mounts(pod, container)
+            found = (*mounts(pod, container), *_claimed(pod))
             held = {
                 mount.pointer: mount
                 for pattern in standard.patterns
@@ -250,6 +251,13 @@ def _asked(standard: Standard, pod: Pod) -> Iterator[Asked]:
                 if standard.parents or pattern.at(mount.path)
             }
             yield Asked(standard, container, env.read(container.spec), found, tuple(held.values()))
+
+
+def _claimed(pod: Pod) -> Iterator[Mount]:
+    """Yield what the controller of a workload mounts into every container by itself, as that of a Volcano Job does."""
+    for claim in pod.claims:
+        if claim.path:
+            yield Mount({}, claim.pointer, segments(claim.path), claim.name, None)
 
 
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
@@ -349,8 +357,7 @@ def _elsewhere(asked: Asked, value: str, good: list[Mount]) -> str | None:
 
 def _dangling(standard: Standard, subject: Subject) -> Iterator[Violation]:
     """Give mounts of volumes that neither the pod nor the claim templates of its workload have."""
-    claims = listing(mapping(subject.object.get("spec")).get("volumeClaimTemplates"))
-    names = {_name(mapping(claim).get("metadata")) for claim in claims}
+    names = {claim.name for claim in subject.claims}
     for pod in subject.pods:
         for asked in _asked(standard, pod):
             for mount in asked.held:

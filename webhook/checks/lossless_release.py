@@ -13,7 +13,8 @@ CloneSet, StatefulSet and DaemonSet. Where their pods serve, it asks for five th
   the drain (or the longest known sleep) and `marginSeconds` on top.
 - **New pods before old ones go**: no more than `maxUnavailable` pods are missing during the rollout. Percentages are
   counted as the controllers do: with the default 25 % a Deployment of three loses none, one of four loses one, and
-  with `maxSurge` at 0 it is never less than one. `Recreate` stops every pod before the first new one starts.
+  with `maxSurge` at 0 it is never less than one. Where an autoscaler sets the number of replicas, its `minReplicas`
+  count. `Recreate` stops every pod before the first new one starts.
 - **`minReadySeconds`**, where the parameter asks for it.
 
 A container serves if it is a normal container with `ports`, of which at least one is not under `ignorePorts`. So
@@ -125,9 +126,11 @@ from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.image import Pattern
+from webhook.model.neighbours import Ref
 from webhook.model.patch import Draft
 from webhook.model.pods import Container, Pod, Subject, listing, mapping
 from webhook.model.rollout import Count, Rollout, count, rollout
+from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS
 
 ID = "lossless-release"
 _SECONDS = {"type": "integer", "minimum": 0}
@@ -243,7 +246,14 @@ def build(params: Mapping[str, Any]) -> Check:
         subject=lambda subject: _judge(standard, subject),
         fix=lambda pod, draft: _fix_pod(standard, pod, draft),
         fix_subject=lambda subject, draft: _fix_strategy(standard, subject, draft),
+        seeks=_seeks,
     )
+
+
+def _seeks(subject: Subject) -> Iterator[Ref]:
+    written = mapping(subject.object.get("spec")).get("replicas")
+    if (subject.group, subject.kind) in WITH_REPLICAS and subject.pods and written in (None, 1):
+        yield AUTOSCALERS
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:

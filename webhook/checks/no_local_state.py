@@ -3,12 +3,13 @@
 ## What it does
 Refuses what ties a service to the disk or the memory of one node, or lets it fill them:
 
-- an `emptyDir` without `sizeLimit`. On disk, a limit of `ephemeral-storage` in the pod is a bound too: the kubelet
-  counts its emptyDirs against it;
+- an `emptyDir` without `sizeLimit`, which a volume without a source is too. On disk, a limit of `ephemeral-storage` in
+  the pod is a bound as well: the kubelet counts its emptyDirs against it;
 - an `emptyDir` of `medium: Memory` larger than the memory that the containers which mount it may use together (or the
   pod, where it has limits of its own): what is written there counts as theirs, and they are killed before it is full;
-- storage classes whose volumes lie on a node, in PersistentVolumeClaims and in `volumeClaimTemplates`. Generic
-  ephemeral volumes may lie there: they go with their pod. A claim without a class, and one with the class `""`, pass:
+- storage classes whose volumes lie on a node, in PersistentVolumeClaims and in what workloads claim for their pods
+  (`volumeClaimTemplates`, the `volumeClaimPolicies` of a JobSet, the `volumes` of a Volcano Job). Generic ephemeral
+  volumes may lie there: they go with their pod. A claim without a class, and one with the class `""`, pass:
   what the cluster makes of them is not in the manifest;
 - PersistentVolumes of CSI drivers that keep their data on a node, or are not among `drivers`;
 - a disk, which one node at a time can write, in the template of several replicas: `awsElasticBlockStore`, `azureDisk`,
@@ -16,7 +17,7 @@ Refuses what ties a service to the disk or the memory of one node, or lets it fi
   The claim is looked for among the files (or in the wrapper), and in a cluster in the namespace; where it cannot be
   seen, and `sharedClaims` does not vouch for its name, the rule is *unknown*, and its `onUnknown` decides. Both are
   judged in every kind with `spec.replicas` but ReplicaSets, which have theirs from a Deployment, and not when a
-  workload is scaled;
+  workload is scaled. Where an autoscaler sets the number, its `maxReplicas` count;
 - with `readOnlyRoot`, containers whose root file system can be written.
 
 PersistentVolumes of the types `hostPath` and `local` and hostPath volumes are the matter of `no-host-path`.
@@ -113,6 +114,7 @@ from webhook.model.decision import Unsure, Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.neighbours import Ref
 from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
+from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, scaled_by, whole
 
 ID = "no-local-state"
 
@@ -226,8 +228,9 @@ def build(params: Mapping[str, Any]) -> Check:
 
 
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+    claimed = {claim.name for claim in pod.claims}  # of one name, the claim is what the controllers put there
     for volume in pod.volumes:
-        if "emptyDir" in volume.spec:
+        if _is_empty_dir(volume) and volume.name not in claimed:
             yield from _empty_dir(standard, pod, volume)
     if standard.read_only_root and mapping(pod.spec.get("os")).get("name") != "windows":
         for container in pod.containers:
@@ -237,8 +240,13 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
                                 "volume where the container writes", container.name)  # fmt: skip
 
 
+def _is_empty_dir(volume: Volume) -> bool:
+    """Say whether a volume is an emptyDir, which it is without a source too (SetDefaults_Volume, pkg/apis/core/v1)."""
+    return not any(source is not None for key, source in volume.spec.items() if key not in ("name", "emptyDir"))
+
+
 def _empty_dir(standard: Standard, pod: Pod, volume: Volume) -> Iterator[Violation]:
-    source, at = mapping(volume.spec["emptyDir"]), f"{volume.pointer}/emptyDir"
+    source, at = mapping(volume.spec.get("emptyDir")), f"{volume.pointer}/emptyDir"
     size, memory = _amount(source.get("sizeLimit")), source.get("medium") == "Memory"
     everyone = pod.everyone
     if size is None:
@@ -297,14 +305,12 @@ def _root_is_read_only(container: Container) -> bool:
 def _subject(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
     spec, at = mapping(subject.object.get("spec")), f"{subject.pointer}/spec"
     if (subject.group, subject.kind) == ("", "PersistentVolumeClaim"):
-        yield from _claim(standard, subject.object, subject.pointer, None)
+        yield from _class(standard, mapping(subject.object.get("metadata")), spec, at, None)
     elif (subject.group, subject.kind) == ("", "PersistentVolume"):
         yield from _driver(standard, spec, at)
     elif subject.pods:
-        for number, claim in enumerate(listing(spec.get("volumeClaimTemplates"))):
-            name = mapping(mapping(claim).get("metadata")).get("name")
-            shown = name if isinstance(name, str) else None
-            yield from _claim(standard, mapping(claim), f"{at}/volumeClaimTemplates/{number}", shown)
+        for claim in subject.claims:
+            yield from _class(standard, claim.metadata, claim.spec, claim.pointer, claim.name or None)
         replicas = _replicas(subject)
         if replicas > 1:
             for pod in subject.pods:
@@ -312,13 +318,15 @@ def _subject(standard: Standard, subject: Subject) -> Iterator[Violation | Unsur
                     yield from _shared(standard, pod, volume, replicas)
 
 
-def _claim(standard: Standard, claim: Mapping[str, Any], at: str, name: str | None) -> Iterator[Violation]:
+def _class(
+    standard: Standard, metadata: Mapping[str, Any], spec: Mapping[str, Any], at: str, name: str | None
+) -> Iterator[Violation]:
     # the annotation counts before the field: GetPersistentVolumeClaimClass, pkg/apis/core/v1/helper
-    old = mapping(mapping(claim.get("metadata")).get("annotations")).get(_CLASS_ANNOTATION)
-    chosen = old if isinstance(old, str) else mapping(claim.get("spec")).get("storageClassName")
+    old = mapping(metadata.get("annotations")).get(_CLASS_ANNOTATION)
+    chosen = old if isinstance(old, str) else spec.get("storageClassName")
     if isinstance(chosen, str) and chosen and standard.local_classes(chosen):
         wanted = "a class of distributed storage"
-        yield Violation(f"{at}/spec/storageClassName", CLASS, f"storage class {chosen}", wanted, name)
+        yield Violation(f"{at}/storageClassName", CLASS, f"storage class {chosen}", wanted, name)
 
 
 def _driver(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[Violation]:
@@ -330,9 +338,15 @@ def _driver(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[Vi
 
 
 def _replicas(subject: Subject) -> int:
-    """Return how many replicas share the template of a workload; 0 where it is not judged by them."""
-    replicas = mapping(subject.object.get("spec")).get("replicas")
-    return replicas if (subject.group, subject.kind) != _REPEATING and isinstance(replicas, int) else 0
+    """Return how many replicas may share the template of a workload; 0 where it is not judged by them.
+
+    An autoscaler may go up to its most, and rests at 0.
+    """
+    if (subject.group, subject.kind) == _REPEATING:
+        return 0
+    written = whole(mapping(subject.object.get("spec")).get("replicas"))
+    scalers = scaled_by(subject, subject.neighbours(AUTOSCALERS)) if written != 0 else ()
+    return max([written or 0, *(one.high or 0 for one in scalers)])
 
 
 def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iterator[Violation | Unsure]:
@@ -373,12 +387,16 @@ def _ref(claim: str) -> Ref:
 
 
 def _seeks(subject: Subject) -> Iterator[Ref]:
-    if _replicas(subject) > 1:
-        for pod in subject.pods:
-            for volume in pod.volumes:
-                claim = _claimed(volume)
-                if claim and not _only_read(pod, volume):
-                    yield _ref(claim)
+    kind = (subject.group, subject.kind)
+    written = whole(mapping(subject.object.get("spec")).get("replicas"))
+    scaled = kind in WITH_REPLICAS and kind != _REPEATING and (written is None or written == 1)
+    if not scaled and _replicas(subject) < 2:
+        return
+    writing = [(pod, volume) for pod in subject.pods for volume in pod.volumes if not _only_read(pod, volume)]
+    claims = [claim for claim in (_claimed(volume) for _, volume in writing) if claim]
+    if scaled and (claims or any(disk in volume.spec for _, volume in writing for disk in _DISKS)):
+        yield AUTOSCALERS
+    yield from map(_ref, claims)
 
 
 def _only_read(pod: Pod, volume: Volume) -> bool:

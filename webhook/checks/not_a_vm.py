@@ -7,7 +7,8 @@ through `tini`, `dumb-init`, `exec`, `env`, `gosu` and their like, and into scri
 - servers to log in by (`sshd`), cron (`crond`), also as `service cron start` and `/etc/init.d/ssh start`,
 - init systems (`/sbin/init`, `systemd`) and supervisors of processes (`supervisord`, `runsvdir`),
 - containers that are kept alive without doing anything: `sleep infinity`, `tail -f /dev/null`,
-  `while true; do sleep 60; done`, a `sleep` of a day or more, or of an hour where it is all that runs,
+  `while true; do sleep 60; done`, a `sleep` of a day or more, or of an hour where it is all that runs, a shell or `cat`
+  with a `tty` that waits for somebody to type,
 - ports for logging in (22), and pods in the node's own namespaces.
 
 `tini` and `dumb-init` are fine: they hand on signals, and start one program. A pause before the service starts, a loop
@@ -108,7 +109,7 @@ from webhook.model import env
 from webhook.model.decision import Violation
 from webhook.model.glob import compile_globs
 from webhook.model.pods import Container, Pod, listing, mapping
-from webhook.model.shell import Start, Words, starts
+from webhook.model.shell import SHELLS, Start, Words, starts
 
 ID = "not-a-vm"
 _HOST = ("hostPID", "hostIPC", "hostNetwork")
@@ -276,7 +277,7 @@ def _lines(container: Container) -> Iterator[tuple[str, Words, bool]]:
 def _reasons(
     standard: Standard, container: Container, start: Start, bare: bool, pointer: str
 ) -> Iterator[tuple[str, str]]:
-    if start.idle or _does_nothing(start):
+    if start.idle or _does_nothing(start) or _listens_to_nobody(container, start):
         if not standard.keep_alive and container.role != "init" and "/lifecycle/" not in pointer:
             yield _KEPT_ALIVE, "the service's own program, or no container"
         return
@@ -315,6 +316,13 @@ def _does_nothing(start: Start) -> bool:
         follows = any(word.startswith("--follow") or (word[1:2] != "-" and "f" in word.lower()) for word in options)
         return follows and "/dev/null" in words and not any(w[0] == "/" and w != "/dev/null" for w in words[1:] if w)
     return False
+
+
+def _listens_to_nobody(container: Container, start: Start) -> bool:
+    """Say whether a shell or `cat` waits for somebody to type: without a `tty` it ends, or is fed by a program."""
+    typed = start.program == "cat" or start.program in SHELLS
+    waits = container.spec.get("tty") is True and start.alone and typed
+    return waits and all(word.startswith("-") for word in start.words[1:])
 
 
 def _seconds(words: Words) -> float:

@@ -7,8 +7,8 @@ Asks for labels and annotations, with values that fit a pattern, on
 - `template`: the metadata of its pod template, which its Pods get; of a Pod, its own,
 - `namespace`: the metadata of Namespaces.
 
-An empty value counts as missing. What the controller of a workload made (ReplicaSets, a CronJob's Jobs, Pods) is not
-judged again. Pods made by a controller that Plimsoll does not know count as workloads of their own.
+An empty value, or one of blanks, counts as missing. What the controller of a workload made (ReplicaSets, a CronJob's
+Jobs, Pods) is not judged again. Pods made by a controller that Plimsoll does not know count as workloads of their own.
 
 ## Why
 At three in the morning, a Pod that is killed over and over says which image it runs, and not who can be called. Costs,
@@ -168,7 +168,7 @@ class Asked:
 
     def takes(self, value: object) -> bool:
         """Say whether a value of the namespace's can be written here."""
-        if not isinstance(value, str) or not value or not self.fits(value):
+        if not isinstance(value, str) or not value.strip() or not self.fits(value):
             return False
         return self.field == "annotations" or bool(_LABEL.fullmatch(value))
 
@@ -273,7 +273,7 @@ def _judge(entry: Asked, metadata: Mapping[str, Any], at: str) -> Iterator[Viola
     what = entry.field.removesuffix("s")
     place = pointers.join(at, entry.field, entry.name)
     wanted = f"{what} {entry.name}: {entry.wanted}"
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value.strip()):
         found = f"no {what} {entry.name}" if value is None else f"an empty {what} {entry.name}"
         yield Violation(place, f"{what} is missing", found, wanted)
     elif not isinstance(value, str) or not entry.fits(value):
@@ -304,6 +304,7 @@ def _write(
         there = metadata.get(entry.field)
         if not entry.places & places or not (there is None or isinstance(there, dict)):
             continue
-        value = entry.value(neighbours) if mapping(there).get(entry.name) in (None, "") else None
+        held = mapping(there).get(entry.name)
+        value = entry.value(neighbours) if held is None or (isinstance(held, str) and not held.strip()) else None
         if value is not None:
             draft.put(pointers.join(at, entry.field, entry.name), value)

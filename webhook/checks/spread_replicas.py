@@ -5,7 +5,8 @@ Asks of every workload with several replicas that it says how they are spread: b
 `podAntiAffinity`, over nodes, and over whatever else is named in `topologies`. Judged are kinds with `spec.replicas`
 (Deployment, StatefulSet, ReplicaSet and ReplicationController, Argo Rollout, OpenKruise's CloneSet and StatefulSet, and
 a company's own kinds where they say it), wherever they stand; what such a workload's controller makes is not judged
-again.
+again. Where an autoscaler sets the number, its `minReplicas` count; it is looked for among the files (or in the
+wrapper), and in a cluster in the namespace.
 
 - **Its own pods**: a constraint counts only where its selector (`matchLabels` and `matchExpressions`) selects the
   labels of the very pod it stands in. `matchLabelKeys` and `mismatchLabelKeys` are taken into account:
@@ -64,7 +65,7 @@ spec:
 ## Parameters
 - `replicas` (default: 2): from how many replicas on a workload has to be spread.
 - `missing` (default: 1): how many replicas a manifest is taken to have that does not say it. Kubernetes' own value is
-  1; where autoscalers set the number and manifests leave it out, give what they have at least.
+  1; where something else sets the number and manifests leave it out, give what they have at least.
 - `topologies` (default: kubernetes.io/hostname): the labels of nodes to spread by, all of them. Add
   `topology.kubernetes.io/zone` where every node carries it: for a pod with a soft constraint by a label, the scheduler
   gives no score to nodes that lack it.
@@ -95,8 +96,10 @@ from webhook.checks.check import Check
 from webhook.model import pointer as pointers
 from webhook.model.affinity import Rule, matches, rules, selects
 from webhook.model.decision import Violation
+from webhook.model.neighbours import Ref
 from webhook.model.patch import Draft
-from webhook.model.pods import Pod, Subject, listing, mapping
+from webhook.model.pods import Pod, Subject, group_of, listing, mapping
+from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, scaled_by, whole
 
 ID = "spread-replicas"
 PARAMS: dict[str, Any] = {
@@ -133,17 +136,6 @@ READS: tuple[str, ...] = ("object",)
 # each lies within the next: pods in different zones are on different nodes
 _NESTED = (HOSTNAME, "topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 _ELSEWHERE = "-"  # no namespace has this name
-_WITH_REPLICAS = frozenset(
-    {
-        ("", "ReplicationController"),
-        ("apps", "Deployment"),
-        ("apps", "ReplicaSet"),
-        ("apps", "StatefulSet"),
-        ("apps.kruise.io", "CloneSet"),
-        ("apps.kruise.io", "StatefulSet"),
-        ("argoproj.io", "Rollout"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +156,7 @@ def build(params: Mapping[str, Any]) -> Check:
         tuple(dict.fromkeys(params["topologies"])),
         params["strength"] == "hard",
     )
-    return Check(subject=partial(_judge, standard), fix=partial(_fix, standard))
+    return Check(subject=partial(_judge, standard), fix=partial(_fix, standard), seeks=partial(_seeks, standard))
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
@@ -176,14 +168,26 @@ def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
             yield from _violations(standard, pod, topology, subject.namespace, count)
 
 
+def _seeks(standard: Standard, subject: Subject) -> Iterator[Ref]:
+    written = _written(subject)
+    if (subject.group, subject.kind) in WITH_REPLICAS and (written is None or 0 < written < standard.replicas):
+        yield AUTOSCALERS
+
+
+def _written(subject: Subject) -> int | None:
+    return whole(mapping(subject.object.get("spec")).get("replicas"))
+
+
 def _replicas(standard: Standard, subject: Subject) -> int | None:
-    """Return how many replicas a workload has; None for a kind that has none, such as a DaemonSet."""
-    spec = mapping(subject.object.get("spec"))
-    count = spec.get("replicas")
-    if isinstance(count, int) and not isinstance(count, bool):
-        return count
-    known = (subject.group, subject.kind) in _WITH_REPLICAS
-    return standard.missing if known and count is None else None
+    """Return how many replicas a workload has; None for a kind that has none, such as a DaemonSet.
+
+    An autoscaler keeps its least, whatever the manifest says, but rests at 0.
+    """
+    written = _written(subject)
+    if (subject.group, subject.kind) not in WITH_REPLICAS or written == 0:
+        return written
+    kept = [one.low for one in scaled_by(subject, subject.neighbours(AUTOSCALERS))]
+    return max([standard.missing if written is None else written, *kept])
 
 
 def _violations(standard: Standard, pod: Pod, topology: str, namespace: str, count: int) -> Iterator[Violation]:
@@ -217,10 +221,10 @@ def _spreads_by(rule: Rule, topology: str) -> bool:
     return rule.anti and rule.hard and rule.topology in wider
 
 
-def _loose(rule: Rule, count: int) -> bool:
+def _loose(rule: Rule, count: int | None) -> bool:
     """Say whether a hard constraint lets all replicas into one place; the scheduler does not score it either."""
     skew = rule.term.get("maxSkew")
-    return rule.hard and not rule.anti and isinstance(skew, int) and skew >= count
+    return rule.hard and not rule.anti and isinstance(skew, int) and count is not None and skew >= count
 
 
 def _holds_a_port(pod: Pod) -> bool:
@@ -259,8 +263,8 @@ def _short(text: str) -> str:
 
 def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     """Add a soft constraint for each topology without any; the selector stands in the workload around the pod."""
-    spec = mapping(pointers.get(draft.document, pointers.split(pod.pointer)[:-1]))
-    selector = spec.get("selector")
+    workload = _around(pod, draft)
+    selector = mapping(workload.object.get("spec")).get("selector")
     if isinstance(selector, dict) and not {"matchLabels", "matchExpressions"} & set(selector):
         selector = {"matchLabels": selector}  # a ReplicationController's is a plain map
     if not selector or not pod.labels or not matches(selector, pod.labels):
@@ -268,8 +272,7 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     constraints = pod.spec.get("topologySpreadConstraints")
     if constraints is not None and not isinstance(constraints, list):
         return
-    written = spec.get("replicas")
-    count = standard.missing if written is None else written
+    count = _replicas(standard, workload)
     for topology in standard.topologies:
         if topology == HOSTNAME and _holds_a_port(pod):
             continue
@@ -284,7 +287,17 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
         draft.put(f"{pod.pointer}/spec/topologySpreadConstraints/-", constraint)
 
 
-def _in_the_way(rule: Rule, topology: str, pod: Pod, count: int) -> bool:
+def _around(pod: Pod, draft: Draft) -> Subject:
+    """Return the workload that a pod template stands in, as it is by now, with what stands beside it."""
+    at = pointers.split(pod.pointer)[:-2]
+    obj = mapping(pointers.get(draft.document, at))
+    name, kind = str(mapping(obj.get("metadata")).get("name") or ""), str(obj.get("kind") or "")
+    return Subject(
+        obj, group_of(obj.get("apiVersion")), kind, "", name, pointers.join("", *at), (), neighbours=pod.neighbours
+    )
+
+
+def _in_the_way(rule: Rule, topology: str, pod: Pod, count: int | None) -> bool:
     """Say whether the pods are spread already, or a soft constraint by this label has taken the place."""
     if not rule.anti and not rule.hard:
         return rule.topology == topology

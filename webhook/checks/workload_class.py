@@ -6,7 +6,8 @@ sharing a node with its like: a `podAntiAffinity`, preferred or required, or a t
 selector selects pods by that label alone. A selector that also names the app keeps it from its own replicas only, and
 does not count; nor does one that leaves the own class or the own namespace out.
 
-Workloads are judged by their pod template. DaemonSets are not: they have a pod on every node, whatever the class.
+Workloads are judged by their pod template. DaemonSets and OpenKruise's BroadcastJobs are not: they have a pod on every
+node, whatever the class.
 
 ## Why
 A node is full when one of its resources is. Two services that wait for the disk slow each other down while the node's
@@ -144,10 +145,9 @@ def build(params: Mapping[str, Any]) -> Check:
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
-    if subject.kind == "DaemonSet":
-        return
     for pod in subject.pods:
-        yield from _violations(standard, pod, subject.namespace)
+        if not pod.daemon:
+            yield from _violations(standard, pod, subject.namespace)
 
 
 def _violations(standard: Standard, pod: Pod, namespace: str) -> Iterator[Violation]:
@@ -177,6 +177,8 @@ def _keeps_away(standard: Standard, rule: Rule, name: str, namespace: str) -> bo
 
 
 def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
+    if pod.daemon:
+        return
     name = pod.labels.get(standard.label)
     affinity = pod.spec.get("affinity")
     anti = mapping(affinity).get("podAntiAffinity")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from webhook.engine import writes
 from webhook.engine.sitting import Sitting
@@ -13,7 +14,7 @@ from webhook.model import patch as patches
 from webhook.model import pointer as pointers
 from webhook.model.decision import NOTHING_TO_SAY, Decision, Finding, Fixed
 from webhook.model.patch import Draft
-from webhook.model.pods import Pod, Subject, mapping
+from webhook.model.pods import LISTS, Pod, Subject, mapping
 from webhook.model.review import MIRROR, Review
 from webhook.packs.rule import Rule
 
@@ -126,7 +127,7 @@ def _fix(
                 writes.write(rule.mutation, view, number, index, open_pod, draft)
         return True
 
-    if not sitting.guarded(rule, view, number, write):
+    if not sitting.guarded(rule, view, number, write) or not _taken(sitting, view.subjects[number], draft, done):
         draft.rewind(done)
     elif len(draft.operations) > done:
         first = made.get(rule.label)
@@ -154,6 +155,27 @@ def _asked_for(review: Review, draft: Draft, done: int) -> bool:
     return all(
         pointers.get(review.object, path, missing) != pointers.get(review.old_object, path, missing) for path in paths
     )
+
+
+def _taken(sitting: Sitting, subject: Subject, draft: Draft, done: int) -> bool:
+    """Say whether the kind's own webhook takes every field that the operations after the first `done` write.
+
+    A field that the author wrote is taken: somebody allowed it there, and what is refused is refused without us.
+    """
+    row = sitting.ruleset.kinds.get((subject.group, subject.kind))
+    paths = [pointers.split(str(operation["path"])) for operation in draft.operations[done:]]
+    return row is None or all(
+        row.takes(tuple(path[len(base) :])) or _written(draft.original, path, len(base))
+        for path in paths
+        for base in (pointers.split(pod.pointer) for pod in subject.pods)
+        if path[: len(base)] == base
+    )
+
+
+def _written(original: Mapping[str, Any], path: list[str], base: int) -> bool:
+    """Say whether the field of a pod's spec, or of one of its containers, stands in the object as it came."""
+    depth = base + (4 if path[base + 1] in LISTS else 2)
+    return pointers.get(original, path[:depth], None) is not None
 
 
 def _open(findings: list[Finding]) -> bool:

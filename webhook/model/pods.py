@@ -19,12 +19,17 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
+Fields = tuple[tuple[tuple[str, ...], frozenset[str]], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One workload kind: where its pod templates stand, or where the manifests stand that it wraps.
 
     `paths` are tuples of keys; `*` stands for every element of a list. `resource` is the plural name
-    in the API. `owners` are the kinds (`group/Kind`) whose controllers make objects of this kind.
+    in the API. `owners` are the kinds (`group/Kind`) whose controllers make objects of this kind. `daemons` are those
+    of the paths whose pods run on every node. `fields` are the only ones that the kind's own webhook takes, by the
+    path of keys above them in a template; empty where it takes all.
     """
 
     group: str
@@ -33,9 +38,66 @@ class Row:
     paths: tuple[tuple[str, ...], ...]
     wraps: bool = False
     owners: tuple[str, ...] = ()
+    daemons: tuple[tuple[str, ...], ...] = ()
+    fields: Fields = ()
+
+    def takes(self, path: tuple[str, ...]) -> bool:
+        """Say whether the kind's own webhook takes a field, by its keys from the template on (`spec`, `affinity`)."""
+        for above, fields in self.fields:
+            below = path[len(above) :]
+            same = all(wanted in ("*", key) for wanted, key in zip(above, path, strict=False))
+            if below and same and below[0] not in fields:
+                return False
+        return True
 
 
 _TEMPLATE = (("spec", "template"),)
+_BROADCAST = ("spec", "template", "broadcastJobTemplate", "spec", "template")
+# what Knative takes without a flag in its ConfigMap config-features: PodSpecMask and ContainerMask in
+# pkg/apis/serving/fieldmask.go of knative/serving, with what RevisionSpec adds
+_KNATIVE: Fields = (
+    (
+        ("spec",),
+        frozenset(
+            {
+                "automountServiceAccountToken",
+                "containerConcurrency",
+                "containers",
+                "enableServiceLinks",
+                "idleTimeoutSeconds",
+                "imagePullSecrets",
+                "responseStartTimeoutSeconds",
+                "serviceAccountName",
+                "timeoutSeconds",
+                "volumes",
+            }
+        ),
+    ),
+    (
+        ("spec", "containers", "*"),
+        frozenset(
+            {
+                "args",
+                "command",
+                "env",
+                "envFrom",
+                "image",
+                "imagePullPolicy",
+                "livenessProbe",
+                "name",
+                "ports",
+                "readinessProbe",
+                "resources",
+                "securityContext",
+                "startupProbe",
+                "terminationMessagePath",
+                "terminationMessagePolicy",
+                "volumeMounts",
+                "workingDir",
+            }
+        ),
+    ),
+)
 TABLE: tuple[Row, ...] = (
     Row("", "Pod", "pods", ((),)),
     Row("", "PodTemplate", "podtemplates", (("template",),)),
@@ -43,7 +105,7 @@ TABLE: tuple[Row, ...] = (
     Row("apps", "ReplicaSet", "replicasets", _TEMPLATE, owners=("apps/Deployment", "argoproj.io/Rollout")),
     Row("apps", "Deployment", "deployments", _TEMPLATE),
     Row("apps", "StatefulSet", "statefulsets", _TEMPLATE),
-    Row("apps", "DaemonSet", "daemonsets", _TEMPLATE),
+    Row("apps", "DaemonSet", "daemonsets", _TEMPLATE, daemons=_TEMPLATE),
     Row(
         "batch",
         "Job",
@@ -55,24 +117,23 @@ TABLE: tuple[Row, ...] = (
     Row("argoproj.io", "Rollout", "rollouts", _TEMPLATE),
     Row("apps.kruise.io", "CloneSet", "clonesets", _TEMPLATE),
     Row("apps.kruise.io", "StatefulSet", "statefulsets", _TEMPLATE),
-    Row("apps.kruise.io", "DaemonSet", "daemonsets", _TEMPLATE),
+    Row("apps.kruise.io", "DaemonSet", "daemonsets", _TEMPLATE, daemons=_TEMPLATE),
     Row(
         "apps.kruise.io",
         "BroadcastJob",
         "broadcastjobs",
         _TEMPLATE,
         owners=("apps.kruise.io/AdvancedCronJob",),
+        daemons=_TEMPLATE,
     ),
     Row(
         "apps.kruise.io",
         "AdvancedCronJob",
         "advancedcronjobs",
-        (
-            ("spec", "template", "jobTemplate", "spec", "template"),
-            ("spec", "template", "broadcastJobTemplate", "spec", "template"),
-        ),
+        (("spec", "template", "jobTemplate", "spec", "template"), _BROADCAST),
+        daemons=(_BROADCAST,),
     ),
-    Row("serving.knative.dev", "Service", "services", _TEMPLATE),
+    Row("serving.knative.dev", "Service", "services", _TEMPLATE, fields=_KNATIVE),
     Row("jobset.x-k8s.io", "JobSet", "jobsets", (("spec", "replicatedJobs", "*", "template", "spec", "template"),)),
     Row("batch.volcano.sh", "Job", "jobs", (("spec", "tasks", "*", "template"),)),
     Row(
@@ -156,13 +217,28 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A PersistentVolumeClaim that a workload's controller makes for its pods: its name, metadata, spec, and pointer.
+
+    The pointer is that of the spec. `path` is where the controller mounts it into every container by itself; empty
+    where the containers mount it by its name.
+    """
+
+    name: str
+    metadata: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    pointer: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """A pod template found in a workload (or the pod itself): `pointer` is where it stands in the object.
 
     `containers` are those in the scope of the rule that looks, all roles, in the order init and sidecars, normal,
     ephemeral; `everyone` are all of them. `image_volumes` likewise; `volumes` are always all. `unreadable` is a
     sentence where a list of the pod is none, so that Kubernetes would refuse it. `neighbours` are those of the
-    object that the pod stands in.
+    object that the pod stands in. `claims` are those that its workload makes. `daemon`: such a pod runs on every node.
     """
 
     metadata: Mapping[str, Any]
@@ -174,6 +250,8 @@ class Pod:
     unreadable: str = ""
     everyone: tuple[Container, ...] = ()
     neighbours: Neighbours = alone
+    claims: tuple[Claim, ...] = ()
+    daemon: bool = False
 
     @property
     def annotations(self) -> Mapping[str, Any]:
@@ -209,8 +287,8 @@ class Pod:
 class Subject:
     """One object to judge: the object of the review, or one manifest inside a wrapper.
 
-    `pointer` is where it stands in the object of the review ('' when it is that object). `neighbours` gives
-    what stands beside it, as far as it is known.
+    `pointer` is where it stands in the object of the review ('' when it is that object). `claims` are those that a
+    workload makes for its pods. `neighbours` gives what stands beside it, as far as it is known.
     """
 
     object: Mapping[str, Any]
@@ -220,6 +298,7 @@ class Subject:
     name: str
     pointer: str
     pods: tuple[Pod, ...]
+    claims: tuple[Claim, ...] = ()
     neighbours: Neighbours = alone
 
     @property
@@ -262,7 +341,9 @@ def subjects(
         subject = waiting.pop()
         row = kinds.get((subject.group, subject.kind))
         if row is not None and not row.wraps:
-            subject = replace(subject, pods=tuple(_pods(subject.object, row, subject.pointer)))
+            claims = tuple(_claims(subject.object, row, subject.pointer))
+            pods = tuple(_pods(subject.object, row, subject.pointer, claims))
+            subject = replace(subject, pods=pods, claims=claims)
         elif row is not None:
             waiting += reversed(list(_carried(subject, row)))
         found.append(subject)
@@ -297,7 +378,32 @@ def _walk(value: Any, path: tuple[str, ...], at: str) -> Iterator[tuple[str, Map
         yield from _walk(value[path[0]], path[1:], pointers.join(at, path[0]))
 
 
-def _pods(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Pod]:
+def _claims(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Claim]:
+    spec = mapping(obj.get("spec"))
+    if (row.group, row.kind) == ("batch.volcano.sh", "Job"):
+        # its controller mounts them into every container of every task: createJobPod, pkg/controllers/job of volcano
+        for number, volume in enumerate(map(mapping, listing(spec.get("volumes")))):
+            name, path = volume.get("volumeClaimName"), volume.get("mountPath")
+            claimed, where = mapping(volume.get("volumeClaim")), f"{at}/spec/volumes/{number}/volumeClaim"
+            yield Claim(_text(name), NOTHING, claimed, where, _text(path))
+        return
+    templates = [(f"{at}/spec/volumeClaimTemplates", spec.get("volumeClaimTemplates"))]
+    if (row.group, row.kind) == ("jobset.x-k8s.io", "JobSet"):
+        policies = enumerate(map(mapping, listing(spec.get("volumeClaimPolicies"))))
+        templates = [
+            (f"{at}/spec/volumeClaimPolicies/{n}/templates", policy.get("templates")) for n, policy in policies
+        ]
+    for where, listed in templates:
+        for number, template in enumerate(map(mapping, listing(listed))):
+            metadata = mapping(template.get("metadata"))
+            yield Claim(_text(metadata.get("name")), metadata, mapping(template.get("spec")), f"{where}/{number}/spec")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _pods(obj: Mapping[str, Any], row: Row, at: str, claims: tuple[Claim, ...]) -> Iterator[Pod]:
     if row.group == "argoproj.io" and mapping(obj.get("spec")).get("workloadRef"):
         return  # the template is the referenced Deployment's, which is judged by itself
     for path in row.paths:
@@ -315,6 +421,8 @@ def _pods(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Pod]:
                     tuple(volume for volume in volumes if "image" in volume.spec and volume.image is not None),
                     _unreadable(spec),
                     containers,
+                    claims=claims,
+                    daemon=path in row.daemons,
                 )
 
 

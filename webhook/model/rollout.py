@@ -13,6 +13,7 @@ from typing import Any
 
 from webhook.model import pointer as pointers
 from webhook.model.pods import Subject, mapping
+from webhook.model.scaling import AUTOSCALERS, scaled_by, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,11 @@ class Rollout:
 
     @property
     def replicas(self) -> int | None:
-        """The number of replicas, as the API server fills it in; None where it is not a number."""
+        """The number of replicas, as the API server fills it in or an autoscaler keeps; None where it is no number."""
         written = mapping(self.subject.object.get("spec")).get("replicas")
-        if written is None:
-            return 1
-        return written if isinstance(written, int) and not isinstance(written, bool) else None
+        found = whole(1 if written is None else written)
+        scalers = scaled_by(self.subject, self.subject.neighbours(AUTOSCALERS)) if found else ()
+        return found if found is None else max([found, *(one.low for one in scalers)])
 
     @property
     def unavailable(self) -> Count | None:

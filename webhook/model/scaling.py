@@ -11,6 +11,7 @@ from webhook.model.neighbours import Found, Ref
 from webhook.model.pods import KINDS, Subject, listing, mapping
 
 AUTOSCALERS = Ref("autoscaling/v2", "HorizontalPodAutoscaler")
+LIMITS = Ref("v1", "LimitRange")
 WITH_REPLICAS: Mapping[tuple[str, str], str] = {
     ("", "ReplicationController"): "v1",
     ("apps", "Deployment"): "apps/v1",
@@ -97,9 +98,26 @@ def scaled_by(subject: Subject, found: Found) -> tuple[Autoscaler, ...]:
 
 
 def target(one: Autoscaler) -> Ref | None:
-    """Return where to look for what an autoscaler scales; None for a kind whose pods nobody here can find."""
-    known = (one.target.group, one.target.kind) in KINDS
-    return one.target if known and one.target.name else None
+    """Return where to look for what an autoscaler scales; None for a kind whose pods nobody here can find.
+
+    Of its apiVersion only the group counts for the autoscaler (RESTMappings in pkg/controller/podautoscaler), so that
+    one of a version which is long gone works as well.
+    """
+    kind = (one.target.group, one.target.kind)
+    if kind not in KINDS or not one.target.name:
+        return None
+    return Ref(WITH_REPLICAS.get(kind, one.target.api_version), one.target.kind, one.target.name)
+
+
+def given(found: Found) -> frozenset[str]:
+    """Return the resources of which LimitRanges give requests to each container that has none.
+
+    Their `max` and `min` are defaults where they say no other: SetDefaults_LimitRangeItem, pkg/apis/core/v1.
+    """
+    ranges = (mapping(obj.get("spec")).get("limits") for obj in found.objects)
+    items = [item for limits in ranges for item in map(mapping, listing(limits)) if item.get("type") == "Container"]
+    fields = ("defaultRequest", "default", "max", "min")
+    return frozenset(str(name) for item in items for field in fields for name in mapping(item.get(field)))
 
 
 def replicas(subject: Subject, scalers: tuple[Autoscaler, ...], missing: int) -> int | None:

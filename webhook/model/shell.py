@@ -14,7 +14,7 @@ import re2
 
 Words = tuple[str, ...]
 
-_SHELLS = frozenset({"sh", "bash", "ash", "dash", "ksh", "zsh"})
+SHELLS = frozenset({"sh", "bash", "ash", "dash", "ksh", "zsh"})
 # programs that run the program named behind their options: options with a value of their own, and words in between
 _WRAPPERS: dict[str, tuple[frozenset[str], int]] = {
     "tini": (frozenset({"-p", "-e"}), 0),
@@ -32,10 +32,18 @@ _WRAPPERS: dict[str, tuple[frozenset[str], int]] = {
     "nice": (frozenset({"-n"}), 0),
     "ionice": (frozenset({"-c", "-n"}), 0),
     "stdbuf": (frozenset({"-i", "-o", "-e"}), 0),
+    "setpriv": (
+        frozenset({"--reuid", "--regid", "--groups", "--inh-caps", "--ambient-caps", "--bounding-set", "--securebits"}),
+        0,
+    ),
+    "chroot": (frozenset(), 1),
+    "setuidgid": (frozenset(), 1),
+    "s6-setuidgid": (frozenset(), 1),
     "gosu": (frozenset(), 1),
     "su-exec": (frozenset(), 1),
 }
 _KEYWORDS = frozenset({"if", "then", "elif", "else", "fi", "do", "done", "while", "until", "{", "}", "!", "time"})
+_TALK = frozenset({"date", "echo", "printf"})  # what keeps a log alive is no work
 _DEEPEST = 8
 _LONGEST = 16_384  # characters of a script that are read; what a person writes into a manifest is far shorter
 _ASSIGNMENT = re2.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=(?s:.*)")
@@ -119,7 +127,7 @@ def unwrapped(words: Words) -> Words:
 
 def _script(words: Words) -> str | None:
     """Return the script behind `sh -c`, or None where the command line is something else."""
-    if not words or name(words[0]) not in _SHELLS:
+    if not words or name(words[0]) not in SHELLS:
         return None
     given, at = False, 1
     while at < len(words) and words[at][:1] in ("-", "+") and len(words[at]) > 1:
@@ -132,8 +140,8 @@ def _script(words: Words) -> str | None:
 def read(script: str) -> tuple[list[Words], list[Words]]:
     """Return the simple commands of a shell script, and its loops that only wait, each once.
 
-    Only the beginning of a very long script is read. Commands inside such a loop are not among the commands. Names of
-    functions and patterns of `case` are no commands.
+    Only the beginning of a very long script is read. Commands inside such a loop are not among the commands, nor are
+    the pauses of a loop that does something. Names of functions and patterns of `case` are no commands.
     """
     reader = _Reader()
     for match in _TOKEN.finditer(_without_documents(script[:_LONGEST])):
@@ -254,7 +262,9 @@ class _Reader:
                 pauses = "; ".join(" ".join(command) for command in loop.commands if command[0] == "sleep")
                 self.idle.append(("while", "true;", "do", f"{pauses};", "done"))
             else:
-                (self._loops[-1].commands if self._loops else self.commands).extend(loop.commands)
+                works = not all(_waits(command) or command[0] in _TALK for command in loop.commands)
+                kept = (command for command in loop.commands if not (works and _pauses(command)))
+                (self._loops[-1].commands if self._loops else self.commands).extend(kept)
 
 
 def _constant(command: Words) -> bool:
@@ -264,6 +274,11 @@ def _constant(command: Words) -> bool:
         ("[", "true", "]"),
         ("[[", "1", "]]"),
     )
+
+
+def _pauses(command: Words) -> bool:
+    """Say whether a command is a pause that ends: between two rounds of work it is none of what a script starts."""
+    return command[0].rpartition("/")[2] == "sleep" and not {"infinity", "inf"} & set(command)
 
 
 def _waits(command: Words) -> bool:

@@ -13,7 +13,7 @@ import webhook.checks
 from webhook.checks import CHECKS, Module
 from webhook.checks.check import Check
 from webhook.model.decision import Unsure, Violation
-from webhook.model.neighbours import Found, Ref
+from webhook.model.neighbours import Found, Neighbours, Ref, alone
 from webhook.model.patch import Draft, apply
 from webhook.model.pods import Subject, group_of, subjects
 from webhook.packs.schema import pack_schema
@@ -44,12 +44,16 @@ def seen(check: Check, obj: dict[str, Any], case: dict[str, Any]) -> tuple[Subje
     found = subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", obj["metadata"].get("name", "x"))
     others = case.get("neighbours", ())
 
-    def beside(ref: Ref) -> Found:
+    def known(ref: Ref) -> Found:
         named = ((group_of(other["apiVersion"]), other["kind"], other["metadata"]["name"], other) for other in others)
         objects = tuple(other for *key, other in named if ref.fits(*key))
         return Found(objects, case.get("lacking", ""), case.get("failed", False))
 
-    return tuple(subject.beside(beside) for subject in found)
+    def beside(subject: Subject) -> Neighbours:
+        sought = set(check.seeks(subject)) if check.seeks else set()
+        return lambda ref: known(ref) if ref in sought else alone(ref)  # what is not sought is not gathered
+
+    return tuple(subject.beside(beside(subject)) for subject in found)
 
 
 def judged(check: Check, obj: dict[str, Any], case: dict[str, Any]) -> list[Violation | Unsure]:

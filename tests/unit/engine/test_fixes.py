@@ -54,6 +54,19 @@ def test_a_second_review_of_what_was_fixed_gives_no_patch(mend, deployment):
     assert mend(NDOTS % "warn", stored).patch == ()
 
 
+def test_no_fix_writes_what_knative_takes_with_a_flag_only_unless_the_manifest_has_it(mend, judge, deployment):
+    knative = {"apiVersion": "serving.knative.dev/v1", "kind": "Service"}
+    service = deployment(**knative)
+    decision = mend(NDOTS % "warn", service)
+    assert decision.patch == () and decision.patched == ()
+    assert len(judge(NDOTS % "warn", service).findings) == 1, "the finding stays"
+    value = (
+        "rules: [{name: dns, when: 'true', action: warn, patch: [{op: add, path: /spec/dnsPolicy, value: Default}]}]"
+    )
+    service["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
+    assert [operation["path"] for operation in mend(value, service).patch] == ["/spec/template/spec/dnsPolicy"]
+
+
 def controlled(obj):
     reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "1", "controller": True}
     return {**obj, "metadata": {**obj["metadata"], "ownerReferences": [reference]}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from webhook.model import pointer as pointers
-from webhook.model.pods import TABLE, Row, group_of, listing, mapping, subjects, table
+from webhook.model.pods import KINDS, TABLE, Row, group_of, listing, mapping, subjects, table
 
 SPEC = {
     "initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}],
@@ -114,3 +114,36 @@ def test_a_pod_says_whether_it_is_for_windows() -> None:
     [one] = subjects({"spec": {"os": {"name": "windows"}}}, "", "Pod", "shop", "web")
     [other] = subjects({"spec": {"os": "windows"}}, "", "Pod", "shop", "web")
     assert (one.pods[0].windows, other.pods[0].windows) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        (("spec", "containers", "0", "resources", "limits"), True),
+        (("spec", "containers", "0"), True),
+        (("spec", "volumes", "-"), True),
+        (("metadata", "annotations", "affinity"), True),
+        (("spec",), True),
+        (("spec", "dnsConfig", "options"), False),
+        (("spec", "initContainers", "0", "image"), False),
+        (("spec", "containers", "0", "lifecycle"), False),
+    ],
+)
+def test_of_a_service_of_knative_it_is_known_which_fields_it_takes_without_a_flag(path, taken):
+    assert KINDS["serving.knative.dev", "Service"].takes(path) is taken
+    assert KINDS["apps", "Deployment"].takes(path)
+
+
+def test_pods_on_every_node_are_those_of_daemonsets_and_broadcast_jobs():
+    job = {
+        "jobTemplate": {"spec": {"template": {"spec": {}}}},
+        "broadcastJobTemplate": {"spec": {"template": {"spec": {}}}},
+    }
+    both = subjects({"spec": {"template": job}}, "apps.kruise.io", "AdvancedCronJob", "", "")[0].pods
+    assert [(pod.pointer.split("/")[3], pod.daemon) for pod in both] == [
+        ("jobTemplate", False), ("broadcastJobTemplate", True),
+    ]  # fmt: skip
+    daemons = {(row.group, row.kind) for row in TABLE if set(row.daemons) == set(row.paths)}
+    assert daemons == {
+        ("apps", "DaemonSet"), ("apps.kruise.io", "DaemonSet"), ("apps.kruise.io", "BroadcastJob"),
+    }  # fmt: skip
