@@ -11,6 +11,7 @@ from webhook.checks.check import Check, ParamError
 from webhook.model import pointer
 from webhook.model.kinds import find
 from webhook.model.pods import KINDS
+from webhook.packs.match import Scope
 from webhook.packs.mentions import mentions, on_replicas
 from webhook.packs.notes import Notes, entries
 from webhook.packs.parse import Path
@@ -39,9 +40,13 @@ class Body:
         return "object" in self.words and not self.words & {"pod", "containers"}
 
 
-def containers_key(pack: int, rule: int) -> str:
-    """Return the name under which the CEL of a rule finds its `containers`."""
-    return f"p{pack}r{rule}.containers"
+def containers_key(pack: int, rule: int, scopes: Iterable[Scope]) -> str:
+    """Return the name under which the CEL of a rule finds its `containers`.
+
+    Rules whose scopes leave out no container share one: the binding then converts that list once for all of them,
+    and their texts are compiled in one environment.
+    """
+    return f"p{pack}r{rule}.containers" if any(scope.restricts_containers for scope in scopes) else "containers"
 
 
 def together(roots: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
@@ -64,11 +69,18 @@ def scope_names(pack: int) -> dict[str, str]:
     return {**{word: word for word in SHARED}, "values": values_key(pack)}
 
 
-def body(notes: Notes, path: Path, entry: Mapping[str, Any], pack: int, checks: Mapping[str, Module]) -> Body | None:
-    """Return what a rule does; None where it has problems, which are noted."""
+def body(
+    notes: Notes,
+    path: Path,
+    entry: Mapping[str, Any],
+    pack: int,
+    scopes: Iterable[Scope],
+    checks: Mapping[str, Module],
+) -> Body | None:
+    """Return what a rule does in its scopes; None where it has problems, which are noted."""
     if "check" in entry:
         return _check(notes, path, entry, checks[entry["check"]])
-    names = {**scope_names(pack), "pod": "pod", "containers": containers_key(pack, int(path[-1]))}
+    names = {**scope_names(pack), "pod": "pod", "containers": containers_key(pack, int(path[-1]), scopes)}
     variables = [(variable["name"], variable["expression"]) for _, variable in entries(entry, "variables")]
     make = _expression if "expression" in entry else _mutation
     return make(notes, path, entry, names, variables)

@@ -130,7 +130,7 @@ def _compiled(
     """Return a rule's own scope, what it does and the kinds that it judges; None where it has problems."""
     before = len(notes.problems)
     own = scopes.scope(notes, (*path, "match"), entry.get("match"), kinds, bodies.scope_names(number))
-    body = bodies.body(notes, path, entry, number, checks)
+    body = bodies.body(notes, path, entry, number, (base, own), checks)
     if body is None or len(notes.problems) > before:
         return None
     judged = _judged(notes, path, (base, own), body, kinds)
@@ -184,7 +184,7 @@ def _rule(
         or any(scope.namespace_selector for scope in both),
         needs_owners=any(scope.names is not None for scope in both),
         reads_namespace="namespaceObject" in reads,
-        containers_key=bodies.containers_key(*numbers),
+        containers_key=bodies.containers_key(*numbers, both),
         check=body.check,
         expression=body.expression,
         mutation=body.mutation,

@@ -198,4 +198,9 @@ def _links(tokens: Sequence[Token], index: int) -> bool:
 
 def names(tokens: Sequence[Token], wanted: Collection[str]) -> frozenset[str]:
     """Return which of the wanted words the text uses as words of the rule."""
-    return frozenset(word for word in wanted if roots(tokens, word)[0])
+    return frozenset(word for word in present(tokens, wanted) if roots(tokens, word)[0])
+
+
+def present(tokens: Sequence[Token], wanted: Collection[str]) -> frozenset[str]:
+    """Return which of the wanted words stand anywhere in the text, whatever they mean there."""
+    return frozenset(wanted).intersection(token.text for token in tokens)
