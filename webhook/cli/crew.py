@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
@@ -69,6 +68,8 @@ _task: list[Callable[[Any], Any]] = []
 
 def _begin(work: Callable[[Any], Any]) -> None:
     # whatever ends the first process, nobody is left behind to wait for work (prctl(2), PR_SET_PDEATHSIG)
+    import ctypes
+
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
     _task[:] = [work]
 
