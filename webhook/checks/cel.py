@@ -380,8 +380,7 @@ def _inlined(source: str, tokens: tuple[text.Token, ...], used: Sequence[_Variab
     """Compile the text with its variables bound around it."""
     body = text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens))
     whole = rewrite.bound(body, [(variable.name, variable.body) for variable in used])
-    inner = text.scan(whole)
-    if rewrite.loose_optional(inner) is not None:
+    if "{" in whole and rewrite.loose_optional(text.scan(whole)) is not None:
         raise CelError([Problem(1, 1, wording.LOOSE_OPTIONAL)], {})
     try:
         return _environment(scope, ()).compile(whole)

@@ -162,7 +162,7 @@ def loose_optional(tokens: Sequence[Token]) -> int | None:
 
     An optional value inside a map kills the process when the binding turns that map into Python.
     """
-    if not any(is_sign(tokens, index, "{") for index in range(len(tokens))):
+    if not any(token.text == "{" for token in tokens):
         return None
     for index in range(len(tokens)):
         starts = is_sign(tokens, index, "?") and (is_sign(tokens, index - 1, ".") or is_sign(tokens, index - 1, "["))

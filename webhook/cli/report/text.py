@@ -104,8 +104,10 @@ def _whose(one: Judged, violation: Violation) -> str:
 def _field(name: str, text: str) -> Iterator[str]:
     if text:
         lead = f"{_INDENT}{name + ':':8}"
-        yield textwrap.fill(
-            _plain(text), WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False,
+        line = _plain(text)
+        # most are short, and filling one costs more than to find what it says
+        yield lead + line if len(lead) + len(line) <= WIDTH else textwrap.fill(
+            line, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False,
             break_on_hyphens=False,
         )  # fmt: skip
 
