@@ -7,11 +7,10 @@ command don't pay for the rest.
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib
 import logging
 import os
-import pkgutil
+import re
 import signal
 import socket
 import sys
@@ -85,8 +84,8 @@ def _dispatch(arguments: list[str]) -> int:
 
 def commands() -> tuple[str, ...]:
     """Return the names of the commands: the modules of `webhook.cli` that have a HELP."""
-    found = pkgutil.iter_modules(cli.__path__)
-    return tuple(sorted(item.name for item in found if not item.ispkg and _help(item.name) is not None))
+    found = (path.stem for path in Path(cli.__path__[0]).glob("*.py"))
+    return tuple(sorted(name for name in found if _help(name) is not None))
 
 
 def _top(names: Sequence[str]) -> argparse.ArgumentParser:
@@ -106,14 +105,8 @@ def _top(names: Sequence[str]) -> argparse.ArgumentParser:
 def _help(name: str) -> str | None:
     # Read, not imported: the commands together import everything there is.
     text = (Path(cli.__path__[0]) / f"{name}.py").read_text(encoding="utf-8")
-    if "\nHELP" not in text:
-        return None
-    for node in ast.parse(text).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        value = getattr(node, "value", None)
-        if isinstance(target, ast.Name) and target.id == "HELP" and isinstance(value, ast.Constant):
-            return str(value.value)
-    return None
+    found = re.search(r'^HELP = "([^"\\\n]*)"$', text, re.MULTILINE)
+    return None if found is None else found[1]
 
 
 def rooms() -> Rooms:
@@ -135,9 +128,16 @@ def rooms() -> Rooms:
 
         return sources.shipped()
 
+    return Rooms(clock=now, certs=certs, read=read, serve=serve, shipped=shipped, plain=_plain())
+
+
+def _plain() -> bool:
+    """Say whether colours are unwanted: elsewhere than on a terminal, and where NO_COLOR is set."""
+    if not sys.stdout.isatty():
+        return True
     from webhook import settings
 
-    return Rooms(clock=now, certs=certs, read=read, serve=serve, shipped=shipped, plain=settings.plain())
+    return settings.plain()
 
 
 def now() -> datetime:

@@ -42,6 +42,22 @@ def test_help_lists_the_commands_and_imports_none(capsys: pytest.CaptureFixture[
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_check_of_one_file_imports_nothing_that_only_a_server_or_many_files_need(tmp_path: Path) -> None:
+    manifest = tmp_path / "pod.yaml"
+    manifest.write_text("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: b}]}}")
+    script = (
+        "import sys; from webhook import main\n"
+        f"main.main(['check', {str(manifest)!r}])\n"
+        "heavy = {'flask', 'gunicorn', 'cryptography', 'urllib3', 'prometheus_client', 'packaging', 'ssl', 'asyncio',\n"
+        "         'multiprocessing', 'concurrent.futures', 'webhook.settings'} & set(sys.modules)\n"
+        "sys.exit(','.join(sorted(heavy)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(main.__file__).parents[1], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_unknown_command_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main.main(["nonsense"])

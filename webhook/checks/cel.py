@@ -9,6 +9,7 @@ by 32 levels.
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,6 +109,15 @@ class _Variable:
     body: str
     needs: tuple[str, ...]
     tokens: tuple[text.Token, ...] = field(repr=False)
+    typed: _Typed
+
+
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """What an environment knows of a variable: its name, and its type, which `static` names."""
+
+    name: str
+    static: str
     type: Any = field(repr=False, compare=False)
 
 
@@ -135,10 +145,12 @@ def compile(
     type that must come out. `words` limits the words that exist (default: all of VARIABLES).
     """
     allowed = frozenset(VARIABLES) if words is None else words
-    texts = (source, *(text for _, text in variables))
-    # only the words that are there, so that packs with the same text share one program
-    named = tuple(sorted((word, key) for word, key in names.items() if any(word in text for text in texts)))
-    return _compiled(source, named, tuple((n, text) for n, text in variables), wants, allowed)
+    given = tuple((name, body) for name, body in variables)
+    # Only the keys of words that stand there: to make an environment costs more than to compile a text in one, and
+    # most texts have no `values` and `containers` of their own.
+    texts = (source, *(body for _, body in given))
+    scope = tuple(sorted((word, key) for word, key in names.items() if word != key and _stands(word, texts)))
+    return _compiled(source, scope, given, wants, allowed)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -158,6 +170,11 @@ def _compiled(
     everything = [tokens, *(variable.tokens for variable in used)]
     reads = frozenset().union(*(rewrite.names(one, VARIABLES) for one in everything))
     return Program(source, reads, _object_roots(everything), wants, expression)
+
+
+def _stands(word: str, texts: Sequence[str]) -> bool:
+    """Say whether a word may stand in one of the texts as a name of its own, and no field; rather yes than no."""
+    return any(re.search(rf"(?<![.\w]){word}(?!\w)", source) for source in texts if word in source)
 
 
 def activation(shared: Mapping[str, Any]) -> object:
@@ -264,7 +281,7 @@ def _functions() -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _environment(scope: Names, variables: tuple[_Variable, ...]) -> Any:
+def _environment(scope: Names, variables: tuple[_Typed, ...]) -> Any:
     keys = {word: word for word in VARIABLES} | dict(scope)
     declared = {key: cel.Type.DYN for key in keys.values()}
     declared |= {f"variables.{variable.name}": variable.type for variable in variables}
@@ -297,7 +314,7 @@ def _declare(variables: tuple[tuple[str, str], ...], scope: Names, words: frozen
         needs = tuple(variable.name for variable in _needed(tokens, declared))
         body = text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens))
         wrong = {name: tuple(problems)} if problems else {}
-        variable = _Variable(name, body, needs, tokens, known)
+        variable = _Variable(name, body, needs, tokens, _Typed(name, known.name(), known))
         declared = _Declared((*declared.variables, variable), names, {**declared.problems, **wrong})
     return declared
 
@@ -327,11 +344,13 @@ def _check(
     problems = wording.at_sight(source, tokens, words, VARIABLES)
     edits = rewrite.library_edits(tokens)
     known = [variable.name for variable in declared.variables]
+    named = {name for _, name in rewrite.variable_uses(tokens)}
+    used = tuple(variable.typed for variable in declared.variables if variable.name in named)
     later = [name for name in variables if name not in known]
     if wording.hopeless(tokens):
         return None, problems
     try:
-        expression = _environment(scope, declared.variables).compile(text.apply(source, edits))
+        expression = _environment(scope, used).compile(text.apply(source, edits))
     except FAILURES as error:
         problems += wording.at_compile(str(error), source, edits, known, later, sorted(words))
         return None, problems
@@ -361,8 +380,7 @@ def _inlined(source: str, tokens: tuple[text.Token, ...], used: Sequence[_Variab
     """Compile the text with its variables bound around it."""
     body = text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens))
     whole = rewrite.bound(body, [(variable.name, variable.body) for variable in used])
-    inner = text.scan(whole)
-    if rewrite.loose_optional(inner) is not None:
+    if "{" in whole and rewrite.loose_optional(text.scan(whole)) is not None:
         raise CelError([Problem(1, 1, wording.LOOSE_OPTIONAL)], {})
     try:
         return _environment(scope, ()).compile(whole)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
-from webhook.cli import objects, policies
-from webhook.cli.judge import judge
+from webhook.cli import crew, objects, policies, shelf
+from webhook.cli.judge import ONLY_FILES, Judged, Namespaces, court, namespaces
+from webhook.cli.objects import Manifest
 from webhook.cli.report import json, text
+from webhook.cli.report.tally import Tally
+from webhook.cli.shelf import Shelf, unpack
 from webhook.errors import ConfigError, Problem
 from webhook.ports import Rooms
 
 HELP = "judge manifests as the cluster would"
+MOST = 256
+"""Processes that may be asked for."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="show exempt findings and what keeps every rule, too"
     )
+    parser.add_argument(
+        "-j", "--jobs", type=_count, metavar="N", help="processes that judge (default: one for each processor)"
+    )
 
 
 def run(args: argparse.Namespace, rooms: Rooms) -> int:
@@ -40,17 +50,47 @@ def run(args: argparse.Namespace, rooms: Rooms) -> int:
     if objects.STDIN in args.paths and objects.STDIN in args.policies:
         raise ConfigError([Problem("-", 0, "", "stdin holds either packs or manifests; name a file for the others")])
     ruleset = policies.load(args, rooms)
-    found = objects.read(args.paths)
-    judged, unconcerned = judge(ruleset, found.manifests, policies.clock(args, rooms), args.namespace)
-    skipped = found.strangers + unconcerned
+    found = shelf.read(args.paths, args.jobs)
+    kept = Shelf.of(found.packed, args.namespace, ONLY_FILES)
+    spaces = Namespaces(namespaces(kept.namespaces()))
+    hear = court(ruleset, spaces, kept, policies.clock(args, rooms), args.namespace)
+    total = Tally(Counter(skipped=found.strangers))
     if args.output == "json":
-        sys.stdout.write(json.render(judged, skipped))
+        blocks = list(_judged(kept, hear, json.block, args.jobs, total))  # the figures come first
+        sys.stdout.writelines(json.pieces(blocks, total))
     else:
-        colour = sys.stdout.isatty() and not rooms.plain
-        sys.stdout.write(text.render(judged, skipped, colour, args.verbose))
+        page = text.Page(sys.stdout.isatty() and not rooms.plain, args.verbose)
+        sys.stdout.writelines(_judged(kept, hear, page.block, args.jobs, total))
+        sys.stdout.write(page.end(total))
     sys.stdout.flush()  # before the diagnostics, where both go to one terminal
     for problem in sorted(set(found.problems)):
         print(problem, file=sys.stderr)
     if found.problems:
         return 2
-    return 0 if all(one.decision.allowed for one in judged) else 1
+    return 0 if total.allowed else 1
+
+
+def _judged(
+    kept: Shelf,
+    hear: Callable[[Manifest], Judged | None],
+    show: Callable[[Judged], str],
+    jobs: int | None,
+    total: Tally,
+) -> Iterator[str]:
+    """Yield what is shown of each object, in their order; their figures are added to `total`."""
+
+    def work(part: Sequence[int]) -> tuple[list[str], Tally]:
+        heard = [hear(unpack(kept.packed[number])) for number in part]
+        judged = [one for one in heard if one is not None]
+        return [show(one) for one in judged], Tally.of(judged, heard.count(None))
+
+    numbers = range(len(kept.packed))
+    for blocks, tally in crew.spread(work, numbers, crew.hands(jobs, len(numbers))):
+        total.join(tally)
+        yield from blocks
+
+
+def _count(given: str) -> int:
+    if not given.isascii() or not given.isdigit() or not 0 < int(given) <= MOST:
+        raise argparse.ArgumentTypeError(f"{given!r} is no number of processes; wanted 1 to {MOST}")
+    return int(given)

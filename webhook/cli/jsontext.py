@@ -57,7 +57,7 @@ class _Reader:
         if first == "[":
             return self._list(depth)
         line = self.line
-        return Tree(self._scalar(), Mark(line))
+        return Tree(self._scalar(), (line, None, 1))
 
     def _scalar(self) -> Any:
         try:
@@ -73,14 +73,14 @@ class _Reader:
     def _mapping(self, depth: int) -> Tree:
         below: dict[str, Mark] = {}
         value: dict[str, Any] = {}
-        mark = Mark(self.line, below)
+        begun, size = self.line, 1
         while self._more("{", "}", not value):
             line = self.line
             if self.text[self.at : self.at + 1] != '"':
                 raise self._error('a key in "..." is missing')
             key = self._scalar()
             if key in value:
-                text = f"the key {key} is given twice, first in line {below[key].line}; keep one"
+                text = f"the key {key} is given twice, first in line {below[key][0]}; keep one"
                 self.problems.append(Problem(self.source, line, "", text))
             self.space()
             if self.text[self.at : self.at + 1] != ":":
@@ -89,20 +89,20 @@ class _Reader:
             self.space()
             tree = self.value(depth + 1)
             value[key] = tree.value
-            below[key] = Mark(line, tree.mark.below, tree.mark.size)
-            mark.size += tree.mark.size
-        return Tree(value, mark)
+            below[key] = (line, *tree.mark[1:])
+            size += tree.mark[2]
+        return Tree(value, (begun, below, size))
 
     def _list(self, depth: int) -> Tree:
         below: list[Mark] = []
         value: list[Any] = []
-        mark = Mark(self.line, below)
+        begun, size = self.line, 1
         while self._more("[", "]", not value):
             tree = self.value(depth + 1)
             value.append(tree.value)
             below.append(tree.mark)
-            mark.size += tree.mark.size
-        return Tree(value, mark)
+            size += tree.mark[2]
+        return Tree(value, (begun, below, size))
 
     def _more(self, opening: str, closing: str, first: bool) -> bool:
         """Go over `{` or `,` to the next element, or over `}`, and say which it was."""

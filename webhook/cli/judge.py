@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,13 @@ from webhook.model.neighbours import Found, Ref
 from webhook.model.pods import KINDS, group_of, mapping
 from webhook.model.review import API_VERSION, Review, parse
 from webhook.packs.rule import Ruleset
-from webhook.ports import Clock, Unknown
+from webhook.ports import Clock, NamespaceReader, NeighbourReader, Unknown
 from webhook.service import Service
 
 USER = "plimsoll-check"
 GROUPS = ("system:authenticated",)
 UID = "00000000-0000-0000-0000-000000000000"
+ONLY_FILES = "only the files are looked at, and not what a cluster has"
 STRENGTH = {"deny": 3, "warn": 2, "audit": 1}
 
 
@@ -56,7 +57,7 @@ class Neighbours:
     """What stands among objects, by (namespace, group, kind); `lacking` says why there may be others elsewhere."""
 
     known: Mapping[tuple[str, str, str], Sequence[Mapping[str, Any]]]
-    lacking: str = "only the files are looked at, and not what a cluster has"
+    lacking: str = ONLY_FILES
 
     def find(self, namespace: str, ref: Ref, timeout: float) -> Found:
         """Return the objects that `ref` means in a namespace."""
@@ -80,21 +81,28 @@ def judge(
     `namespace` is where namespaced objects go that name none.
     """
     manifests = list(manifests)
-    service = Service(
-        lambda: ruleset,
-        namespaces=Namespaces(namespaces(m.value for m in manifests)),
-        neighbours=Neighbours(neighbours((m.value for m in manifests), namespace)),
-        clock=clock,
-    )
-    judged, skipped = [], 0
-    for manifest in manifests:
+    spaces = Namespaces(namespaces(m.value for m in manifests))
+    hear = court(ruleset, spaces, Neighbours(neighbours((m.value for m in manifests), namespace)), clock, namespace)
+    heard = [hear(manifest) for manifest in manifests]
+    return [one for one in heard if one is not None], heard.count(None)
+
+
+def court(
+    ruleset: Ruleset, spaces: NamespaceReader, beside: NeighbourReader, clock: Clock, namespace: str
+) -> Callable[[Manifest], Judged | None]:
+    """Return what judges one object, and gives None for one that no rule concerns.
+
+    `spaces` and `beside` are asked for what stands around it.
+    """
+    service = Service(lambda: ruleset, namespaces=spaces, neighbours=beside, clock=clock)
+
+    def hear(manifest: Manifest) -> Judged | None:
         review = creation(manifest.value, namespace)
         if not ruleset.bucket("all", review).rules:
-            skipped += 1
-            continue
-        decision, mended = service.decide("all", review), service.decide("mutate", review)
-        judged.append(Judged(manifest, review, decision, mended))
-    return judged, skipped
+            return None
+        return Judged(manifest, review, service.decide("all", review), service.decide("mutate", review))
+
+    return hear
 
 
 def namespaces(objects: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

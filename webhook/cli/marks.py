@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+Mark: TypeAlias = "tuple[int, Below, int]"
+"""The line (from 1) of a value, the marks of what is in it, and how many values that are, itself included.
 
-@dataclass(slots=True)
-class Mark:
-    """The line (from 1) of a value, the marks of what is in it, and how many values that are, itself included.
-
-    A member of a mapping has the line of its key. What stands behind an alias has the lines of the anchored
-    text, which is where it is to be mended.
-    """
-
-    line: int
-    below: dict[str, Mark] | list[Mark] | None = None
-    size: int = 1
+A member of a mapping has the line of its key. What stands behind an alias has the lines of the anchored text, which
+is where it is to be mended. A plain tuple: a file has thousands, and they go from one process to another.
+"""
+Below: TypeAlias = "dict[str, Mark] | list[Mark] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +26,7 @@ class Tree:
 def find(mark: Mark, tokens: Iterable[str]) -> Mark:
     """Return the mark at `tokens` (of a JSON pointer), or that of the nearest ancestor that is there."""
     for token in tokens:
-        below = mark.below
+        below = mark[1]
         if isinstance(below, dict) and token in below:
             mark = below[token]
         elif isinstance(below, list) and token.isascii() and token.isdigit() and int(token) < len(below):

@@ -33,11 +33,11 @@ class Manifest:
     @property
     def source(self) -> str:
         """Return where it begins: `deploy.yaml:12`."""
-        return f"{self.file}:{self.mark.line}"
+        return f"{self.file}:{self.mark[0]}"
 
     def line(self, pointer: str) -> int:
         """Return the line of what a JSON pointer names, or of the nearest part around it that is there."""
-        return find(self.mark, pointers.split(pointer)).line
+        return find(self.mark, pointers.split(pointer))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,23 @@ def read(paths: Sequence[str]) -> Found:
     strangers = 0
     for name in files(paths, ENDINGS, problems):
         try:
-            for tree in parse("stdin" if name == STDIN else name, text(name)):
-                inner = list(_unlisted("stdin" if name == STDIN else name, tree))
-                manifests += [manifest for manifest in inner if manifest is not None]
-                strangers += inner.count(None)
+            inner = list(within(name))
         except ConfigError as error:
             problems += error.problems
+            continue
+        manifests += [manifest for manifest in inner if manifest is not None]
+        strangers += inner.count(None)
     return Found(tuple(manifests), strangers, tuple(problems))
+
+
+def within(name: str) -> Iterator[Manifest | None]:
+    """Yield the objects in a file as they are read, None for a document that is none.
+
+    Raises ConfigError where anything in it cannot be read, at the end: what was yielded before is then not to be used.
+    """
+    shown = "stdin" if name == STDIN else name
+    for tree in parse(shown, text(name)):
+        yield from _unlisted(shown, tree)
 
 
 def files(paths: Iterable[str], endings: tuple[str, ...], problems: list[Problem]) -> list[str]:
@@ -125,8 +135,8 @@ def text(name: str) -> str:
         raise ConfigError([Problem(shown, line, "", "this is not UTF-8; save it as UTF-8")]) from error
 
 
-def parse(name: str, content: str) -> list[Tree]:
-    """Return the documents in a text that is YAML or JSON. Raises ConfigError with file and line.
+def parse(name: str, content: str) -> Iterable[Tree]:
+    """Return the documents in a text that is YAML or JSON. Raises ConfigError with file and line, at the end.
 
     As kubectl, what begins with `{` is taken for JSON, and for YAML where that fails.
     """
@@ -136,7 +146,7 @@ def parse(name: str, content: str) -> list[Tree]:
         return jsontext.trees(name, content)
     except ConfigError as error:
         try:
-            return yamltext.trees(name, content)
+            return list(yamltext.trees(name, content))
         except ConfigError:
             raise error from None
 

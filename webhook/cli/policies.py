@@ -50,7 +50,7 @@ def compiled(rooms: Rooms, paths: Sequence[str], mode: str | None = None, kinds:
     sources = texts(rooms, paths)
     if not sources:
         raise ConfigError([Problem("--policies", 0, "", "no packs there; wanted files with kind: RulePack")])
-    return ruleset(sources, mode, kinds=kinds, bases=texts(rooms, ()))
+    return ruleset(sources, mode, kinds=kinds, bases=texts(rooms, ()) if paths else ())
 
 
 def texts(rooms: Rooms, paths: Sequence[str]) -> list[tuple[str, str]]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from webhook.cli.marks import Mark, Tree
+from webhook.cli.marks import Below, Mark, Tree
 from webhook.cli.scalars import resolve
 from webhook.errors import ConfigError, Problem
 
@@ -28,12 +30,17 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PREFIX = "tag:yaml.org,2002:"
 
 
-def trees(source: str, text: str) -> list[Tree]:
-    """Return the documents of a YAML text, empty ones left out. Raises ConfigError."""
+def trees(source: str, text: str) -> Iterator[Tree]:
+    """Yield the documents of a YAML text as they are read, empty ones left out.
+
+    Raises ConfigError where anything is wrong, at the end: what was yielded before is then not to be used.
+    """
     reader = _Reader(source)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             reader.take(event)
+            while reader.trees:
+                yield reader.trees.popleft()
             if len(reader.problems) >= PROBLEMS:
                 break
     except _Stop:
@@ -44,7 +51,6 @@ def trees(source: str, text: str) -> list[Tree]:
         reader.problems.append(Problem(source, 0, "", f"this is no YAML: {' '.join(str(error).split())}"))
     if reader.problems:
         raise ConfigError(reader.problems)
-    return reader.trees
 
 
 class _Stop(Exception):
@@ -56,8 +62,10 @@ class _Frame:
     """A mapping or list that is being read; `key` waits for its value."""
 
     value: dict[str, Any] | list[Any]
-    mark: Mark
+    line: int
+    below: Below
     anchor: str | None
+    size: int = 1
     key: str | None = None
     key_line: int = 0
     merges: bool = False
@@ -67,7 +75,7 @@ class _Frame:
 @dataclass(slots=True)
 class _Reader:
     source: str
-    trees: list[Tree] = field(default_factory=list)
+    trees: deque[Tree] = field(default_factory=deque)
     problems: list[Problem] = field(default_factory=list)
     _frames: list[_Frame] = field(default_factory=list)
     _anchors: dict[str, Tree] = field(default_factory=dict)
@@ -75,18 +83,19 @@ class _Reader:
 
     def take(self, event: Any) -> None:
         """Take the next event of the parser."""
-        if isinstance(event, yaml.ScalarEvent):
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
             self._scalar(event)
-        elif isinstance(event, yaml.MappingStartEvent):
+        elif kind is yaml.MappingStartEvent:
             self._open(event, {}, {})
-        elif isinstance(event, yaml.SequenceStartEvent):
+        elif kind is yaml.SequenceStartEvent:
             self._open(event, [], [])
-        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
             frame = self._frames.pop()
-            self._done(frame.value, frame.mark, frame.anchor)
-        elif isinstance(event, yaml.AliasEvent):
+            self._done(frame.value, (frame.line, frame.below, frame.size), frame.anchor)
+        elif kind is yaml.AliasEvent:
             self._alias(event)
-        elif isinstance(event, yaml.DocumentStartEvent):
+        elif kind is yaml.DocumentStartEvent:
             self._anchors, self._copied = {}, 0
 
     def _say(self, line: int, text: str) -> None:
@@ -100,7 +109,7 @@ class _Reader:
         top = self._frames[-1] if self._frames else None
         return top is not None and isinstance(top.value, dict) and top.key is None and not top.merges
 
-    def _open(self, event: Any, value: Any, below: Any) -> None:
+    def _open(self, event: Any, value: dict[str, Any] | list[Any], below: Below) -> None:
         line = event.start_mark.line + 1
         if self._waits_for_key():
             raise self._stop(line, "a mapping or list cannot be a key; wanted text (or quote the {{ template }})")
@@ -108,7 +117,7 @@ class _Reader:
             raise self._stop(line, f"nested deeper than {DEPTH} levels")
         if event.tag not in (None, "!", _PREFIX + "map", _PREFIX + "seq"):
             self._say(line, f"the tag {event.tag} is not known; leave it out")
-        self._frames.append(_Frame(value, Mark(line, below), event.anchor))
+        self._frames.append(_Frame(value, line, below, event.anchor))
 
     def _alias(self, event: Any) -> None:
         line, name = event.start_mark.line + 1, event.anchor
@@ -119,8 +128,9 @@ class _Reader:
         if self._waits_for_key():
             raise self._stop(line, f"*{name} cannot be a key; write it out")
         tree = self._anchors[name]
-        self._copy(line, tree.mark.size)
-        self._done(tree.value, Mark(line, tree.mark.below, tree.mark.size), None)
+        _, below, size = tree.mark
+        self._copy(line, size)
+        self._done(tree.value, (line, below, size), None)
 
     def _copy(self, line: int, size: int) -> None:
         self._copied += size
@@ -133,7 +143,7 @@ class _Reader:
         if self._waits_for_key():
             self._key(event, value, line)
         else:
-            self._done(value, Mark(line), event.anchor)
+            self._done(value, (line, None, 1), event.anchor)
 
     def _value(self, event: Any, line: int) -> Any:
         tag = event.tag
@@ -177,27 +187,29 @@ class _Reader:
         if top.merges:
             self._merge(top, value, mark)
             return
-        top.mark.size += mark.size
-        if isinstance(top.value, list) and isinstance(top.mark.below, list):
+        _, below, size = mark
+        top.size += size
+        if isinstance(top.value, list) and isinstance(top.below, list):
             top.value.append(value)
-            top.mark.below.append(mark)
-        elif isinstance(top.value, dict) and isinstance(top.mark.below, dict) and top.key is not None:
+            top.below.append(mark)
+        elif isinstance(top.value, dict) and isinstance(top.below, dict) and top.key is not None:
             top.value[top.key] = value
-            top.mark.below[top.key] = Mark(top.key_line, mark.below, mark.size)
+            top.below[top.key] = (top.key_line, below, size)
             top.key = None
 
     def _merge(self, top: _Frame, value: Any, mark: Mark) -> None:
         """Merge what `<<` names: in the order of the text, as kubectl does; of a list the first counts most."""
         top.merges = False
-        several = list(zip(value, mark.below, strict=True)) if isinstance(mark.below, list) else [(value, mark)]
-        for one, at in reversed(several):
-            if not (isinstance(one, dict) and isinstance(at.below, dict)):
-                raise self._stop(mark.line, "<< merges mappings; wanted an alias of one, or a list of such")
-            self._copy(mark.line, at.size)
-            top.mark.size += at.size
-            assert isinstance(top.value, dict) and isinstance(top.mark.below, dict)  # noqa: S101 - a key came before
+        line, inner, _ = mark
+        several = list(zip(value, inner, strict=True)) if isinstance(inner, list) else [(value, mark)]
+        for one, (_, below, size) in reversed(several):
+            if not (isinstance(one, dict) and isinstance(below, dict)):
+                raise self._stop(line, "<< merges mappings; wanted an alias of one, or a list of such")
+            self._copy(line, size)
+            top.size += size
+            assert isinstance(top.value, dict) and isinstance(top.below, dict)  # noqa: S101 - a key came before
             top.value.update(one)
-            top.mark.below.update(at.below)
+            top.below.update(below)
 
 
 def _syntax(source: str, error: yaml.MarkedYAMLError) -> Problem:

@@ -57,8 +57,13 @@ def show(value: Fraction | int) -> str:
     A binary suffix is taken where it is not longer than the decimal one: `512Mi`, `1500m`, `4`, `1G`.
     """
     size = _rounded(abs(Fraction(value)))
-    text = min(_decimal(size), _binary(size), key=len)
+    text = _shortest(size)
     return f"-{text}" if value < 0 and size else text
+
+
+@lru_cache(maxsize=2048)
+def _shortest(size: Fraction) -> str:
+    return min(_decimal(size), _binary(size), key=len)
 
 
 def _written(text: str | int | float) -> str:

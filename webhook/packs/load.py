@@ -41,7 +41,7 @@ def load(
         problems += validate(stranger, checks)
     ours = [pack for pack in packs if pack.value.get("kind") == KIND]
     given = {name_of(pack) for pack in ours}
-    shelf = _read(bases, [])
+    shelf = _read(bases, []) if any(base_of(pack) for pack in ours) else []
     lent = _extended(shelf, given, ours)
     # A base that isn't there may be what could not be read.
     resolved, broken = resolve([*ours, *lent], complete=not spoilt and not strangers, also=map(name_of, shelf))

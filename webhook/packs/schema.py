@@ -53,9 +53,16 @@ def validate(document: Document, checks: Mapping[str, CheckModule]) -> list[Prob
     waiting = isinstance(spec, dict) and isinstance(spec.get("extends"), str)
     found = chain(
         walk(document, (), document.value, _pack(checks, waiting)),
-        sense(document, {name: params(check) for name, check in checks.items()}, waiting),
+        sense(document, {name: params(checks[name]) for name in _named(spec) if name in checks}, waiting),
     )
     return sorted(set(islice(found, PROBLEMS)))
+
+
+def _named(spec: object) -> set[str]:
+    """Return the names under `check` in the rules of a pack, whatever they are."""
+    rules = spec.get("rules") if isinstance(spec, dict) else None
+    found = (rule.get("check") for rule in (rules if isinstance(rules, list) else ()) if isinstance(rule, dict))
+    return {name for name in found if isinstance(name, str)}
 
 
 def params(check: CheckModule) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ from webhook.errors import Problem
 from webhook.packs.parse import Document, Path
 from webhook.packs.suggest import hint, listed, near
 from webhook.packs.walk import shown, walk
+
+_LOW = re.compile(r">=[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}")
+_RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 KINDS_OF_RULE = ("check", "expression", "patch")
 
@@ -145,7 +149,9 @@ def _requires(document: Document, spec: dict[str, Any]) -> Iterator[Problem]:
     requires = spec.get("requires")
     if not isinstance(requires, str) or not requires:
         return
-    # Costs 20 ms, and most packs don't ask for it.
+    if _plainly(requires):
+        return
+    # Costs 20 ms, and most packs don't ask for more than a first version.
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     path = ("spec", "requires")
@@ -157,3 +163,19 @@ def _requires(document: Document, spec: dict[str, Any]) -> Iterator[Problem]:
     if not fits:
         text = f"the pack needs Plimsoll {requires}, this is {webhook.__version__}; install one that fits"
         yield document.problem(path, text)
+
+
+def _plainly(requires: str) -> bool:
+    """Say whether it is plain that this version is in a range: `>=0.3`, and digits and dots on both sides.
+
+    What is not plain, or does not fit, is for those to judge who know all that a range may be.
+    """
+    low, version = _LOW.fullmatch(requires), _RELEASE.fullmatch(webhook.__version__)
+    return bool(low and version) and _numbers(webhook.__version__) >= _numbers(requires.removeprefix(">="))
+
+
+def _numbers(version: str) -> list[int]:
+    numbers = [int(part) for part in version.split(".")]
+    while numbers and numbers[-1] == 0:  # 0.3 is 0.3.0
+        numbers.pop()
+    return numbers

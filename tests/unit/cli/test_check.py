@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -247,3 +250,69 @@ spec: {extends: containerization, values: {registries: [registry.acme/]}}
     (result,) = report(check("-o", "json", pack=pack))["results"]
 
     assert {finding["pack"] for finding in result["findings"]} == {"acme"}
+
+
+@pytest.mark.parametrize("output", [("-v",), ("-o", "json")])
+def test_one_process_and_several_print_the_same_bytes(plimsoll: Callable[..., Any], output: tuple[str, ...]) -> None:
+    samples = Path(__file__).parents[3] / "samples"
+    Path("bad.yaml").write_text("a: [")
+    paths = [str(samples), "bad.yaml", str(samples / "custom" / ".." / "list.yaml")]
+
+    one, several = (plimsoll("check", *output, "--jobs", jobs, *paths) for jobs in ("1", "3"))
+
+    assert one == several
+    assert (one.status, one.err[:9]) == (2, "bad.yaml:")
+    assert one.out.count("Deployment") > 5
+
+
+def test_a_budget_is_seen_whatever_the_order_of_the_files_and_whoever_judges(plimsoll: Callable[..., Any]) -> None:
+    head = "{apiVersion: %s, kind: %s, metadata: {name: %s, namespace: shop, labels: {app: a}}, spec: %s}"
+    pod = "{metadata: {labels: {app: web%s}}, spec: {containers: [{name: a, image: b}]}}"
+    spec = "{replicas: 3, selector: {matchLabels: {app: web%s}}, template: %s}"
+    for number in range(40):
+        workload = head % ("apps/v1", "Deployment", f"web{number}", spec % (number, pod % number))
+        budget = head % ("policy/v1", "PodDisruptionBudget", f"web{number}", "{maxUnavailable: 1, selector: %s}")
+        Path(f"a{number}.yaml").write_text(workload)
+        Path(f"{'z' if number % 2 else '0'}{number}.yaml").write_text(budget % f"{{matchLabels: {{app: web{number}}}}}")
+
+    results = report(plimsoll("check", "-o", "json", "--jobs", "2", "."))["results"]
+
+    judged = [one for one in results if one["kind"] == "Deployment"]
+    rules = {finding["rule"] for one in judged for finding in one["findings"]}
+    assert len(judged) == 40
+    assert rules
+    assert "disruption-budget" not in rules
+    assert [
+        fault["message"] for one in judged for fault in one.get("unknown", ()) if "Budget" in fault["message"]
+    ] == []
+
+
+def test_nothing_at_all_is_a_report_too(check: Callable[..., Any]) -> None:
+    ran = check("-o", "json", text="")
+
+    assert report(ran)["results"] == []
+    assert ran.out.endswith('  "results": []\n}\n')
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "x", "1000"])
+def test_a_number_of_processes_that_cannot_be_is_wrong_use(check: Callable[..., Any], jobs: str) -> None:
+    ran = check("--jobs", jobs)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert "wanted 1 to 256" in ran.err
+
+
+def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
+    for number in range(400):
+        (tmp_path / f"{number}.yaml").write_text(POD)
+    code = "import sys; from webhook.main import main; sys.exit(main())"
+    run = [sys.executable, "-c", code, "check", "--jobs", "2", str(tmp_path)]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+        while not Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+
+    assert (process.returncode, said) == (130, b"")

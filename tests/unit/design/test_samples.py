@@ -19,7 +19,7 @@ from webhook.packs.rule import Ruleset
 ROOT = Path(__file__).parents[3]
 PACKS = sorted(path.stem for path in (ROOT / "policies").glob("*.yaml") if not path.name.endswith(".test.yaml"))
 FOUND = read([str(ROOT / "samples")])
-MANIFESTS = {f"{Path(m.file).relative_to(ROOT / 'samples')}:{m.mark.line}": m for m in FOUND.manifests}
+MANIFESTS = {f"{Path(m.file).relative_to(ROOT / 'samples')}:{m.mark[0]}": m for m in FOUND.manifests}
 
 MIRROR = "as shipped there is no mirror whose copy could stand in for it"
 NAMED = "whoever chose that tag has to say which version runs"

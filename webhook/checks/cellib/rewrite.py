@@ -162,7 +162,7 @@ def loose_optional(tokens: Sequence[Token]) -> int | None:
 
     An optional value inside a map kills the process when the binding turns that map into Python.
     """
-    if not any(is_sign(tokens, index, "{") for index in range(len(tokens))):
+    if not any(token.text == "{" for token in tokens):
         return None
     for index in range(len(tokens)):
         starts = is_sign(tokens, index, "?") and (is_sign(tokens, index - 1, ".") or is_sign(tokens, index - 1, "["))
@@ -198,4 +198,9 @@ def _links(tokens: Sequence[Token], index: int) -> bool:
 
 def names(tokens: Sequence[Token], wanted: Collection[str]) -> frozenset[str]:
     """Return which of the wanted words the text uses as words of the rule."""
-    return frozenset(word for word in wanted if roots(tokens, word)[0])
+    return frozenset(word for word in present(tokens, wanted) if roots(tokens, word)[0])
+
+
+def present(tokens: Sequence[Token], wanted: Collection[str]) -> frozenset[str]:
+    """Return which of the wanted words stand anywhere in the text, whatever they mean there."""
+    return frozenset(wanted).intersection(token.text for token in tokens)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SCANNER = re.compile(
     r"""(?P<space>\s+|//[^\n]*)
@@ -25,8 +26,7 @@ PLAIN = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": 
 OPEN, CLOSE = "([{", ")]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of CEL: `kind` is name, string, number or sign; `start` and `end` are offsets."""
 
     kind: str

@@ -25,6 +25,7 @@ ABSENT = {
     "params": "`params` is not available here: a pack keeps its parameters under `values`",
 }
 MAPS = ("transformMap", "transformMapEntry")
+PATTERNS = ("matches", "find", "findAll")
 CALLS = (
     "all", "exists", "exists_one", "existsOne", "filter", "map", "has", "size", "contains", "startsWith",
     "endsWith", "matches", "find", "findAll", "indexOf", "lastIndexOf", "join", "split", "replace",
@@ -60,7 +61,9 @@ def a_type(name: str) -> str:
 
 def hopeless(tokens: Sequence[Token]) -> bool:
     """Return whether the binding would only add noise to what `at_sight` says."""
-    return any(rewrite.is_word(tokens, index, word) for index in range(len(tokens)) for word in ABSENT)
+    return any(
+        rewrite.is_word(tokens, index, word) for word in rewrite.present(tokens, ABSENT) for index in range(len(tokens))
+    )
 
 
 def at_sight(source: str, tokens: Sequence[Token], words: frozenset[str], known: Sequence[str]) -> list[Problem]:
@@ -76,7 +79,7 @@ def at_sight(source: str, tokens: Sequence[Token], words: frozenset[str], known:
 
 
 def _bad_names(tokens: Sequence[Token], words: frozenset[str], known: Sequence[str]) -> Iterator[tuple[Token, str]]:
-    hidden = {word: rewrite.shadowed(tokens, word) for word in {*known, *ABSENT} - words}
+    hidden = {word: rewrite.shadowed(tokens, word) for word in rewrite.present(tokens, {*known, *ABSENT} - words)}
     for index, token in enumerate(tokens):
         if token.kind != "name":
             continue
@@ -105,9 +108,9 @@ def _bad_literals(tokens: Sequence[Token]) -> Iterator[tuple[Token, str]]:
 
 def _bad_calls(tokens: Sequence[Token]) -> Iterator[tuple[Token, str]]:
     for index, token in enumerate(tokens):
-        for name in ("matches", "find", "findAll"):
+        if token.text in PATTERNS:
             for member in (True, False):
-                if is_call(tokens, index, name, member=member):
+                if is_call(tokens, index, token.text, member=member):
                     yield from _bad_pattern(tokens, index, 0 if member else 1)
         if any(is_call(tokens, index, name, member=True) for name in MAPS):
             yield token, f"`{token.text}` does not work here; use transformList, or map on the keys"

@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from webhook.cli.judge import Judged
+from webhook.cli.report.tally import Tally
 from webhook.model.decision import Fault, Finding
 
 VERSION = 1
 
 
-def render(results: Sequence[Judged], skipped: int) -> str:
-    """Return the report as JSON text."""
-    return orjson.dumps(document(results, skipped), option=orjson.OPT_INDENT_2).decode() + "\n"
-
-
 def document(results: Sequence[Judged], skipped: int) -> dict[str, Any]:
     """Return the report as plain values."""
-    return {"version": VERSION, "summary": summary(results, skipped), "results": [_result(one) for one in results]}
+    return _whole(Tally.of(results, skipped), [_result(one) for one in results])
 
 
-def summary(results: Iterable[Judged], skipped: int) -> dict[str, int]:
-    """Return the figures: `denied`, `warned`, `audited` count objects by the strongest that is found in them."""
-    results = list(results)
-    strongest = [one.strongest for one in results]
-    findings = [finding for one in results for finding in one.decision.findings]
-    return {
-        "objects": len(results),
-        "skipped": skipped,
-        "denied": strongest.count("deny"),
-        "warned": strongest.count("warn"),
-        "audited": strongest.count("audit"),
-        "findings": sum(finding.exempt is None for finding in findings),
-        "exempt": sum(finding.exempt is not None for finding in findings),
-        "unknown": sum(len(one.decision.unknown) for one in results),
-        "errors": sum(len(one.decision.errors) for one in results),
-    }
+def block(one: Judged) -> str:
+    """Return what the report has of one object, as text, indented as it stands there."""
+    # no line break stands in a text of JSON, so that each one is the layout's
+    return "    " + orjson.dumps(_result(one), option=orjson.OPT_INDENT_2).decode().replace("\n", "\n    ")
+
+
+def pieces(blocks: Iterable[str], tally: Tally) -> Iterator[str]:
+    """Yield the report as JSON text, piece by piece: the figures stand before the objects."""
+    empty = orjson.dumps(_whole(tally, []), option=orjson.OPT_INDENT_2).decode()
+    head, tail = empty.removesuffix("]\n}"), "]\n}\n"
+    between = head + "\n"
+    for text in blocks:
+        yield between + text
+        between = ",\n"
+    yield head + tail if between.startswith(head) else f"\n  {tail}"
+
+
+def _whole(tally: Tally, results: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"version": VERSION, "summary": tally.summary(), "results": results}
 
 
 def _result(one: Judged) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from webhook.cli.judge import Judged
-from webhook.cli.report.json import summary
+from webhook.cli.report.tally import Tally
 from webhook.model import pointer as pointers
 from webhook.model.decision import Fault, Finding, Violation
 
@@ -21,20 +21,19 @@ _VERDICTS = {
 }
 
 
-def render(results: Sequence[Judged], skipped: int, colour: bool = False, verbose: bool = False) -> str:
-    """Return the report; with `verbose` also the exempt findings and the objects that keep everything."""
-    page = _Page(colour, verbose)
-    blocks = [block for one in results if (block := "\n".join(page.block(one)))]
-    return "\n\n".join([*blocks, "\n".join(page.end(results, skipped))]) + "\n"
+class Page:
+    """The report; with `verbose` also the exempt findings and the objects that keep everything."""
 
-
-class _Page:
     def __init__(self, colour: bool, verbose: bool) -> None:
         self._colour = colour
         self._verbose = verbose
 
-    def block(self, one: Judged) -> Iterator[str]:
-        """Yield the lines on one object; none where there is nothing to say."""
+    def block(self, one: Judged) -> str:
+        """Return the lines on one object and an empty one; nothing where there is nothing to say."""
+        lines = list(self._lines(one))
+        return "\n".join([*lines, "", ""]) if lines else ""
+
+    def _lines(self, one: Judged) -> Iterator[str]:
         decision = one.decision
         findings = [finding for finding in decision.findings if self._verbose or finding.exempt is None]
         faults = (*decision.errors, *decision.unknown)
@@ -76,12 +75,10 @@ class _Page:
         yield f"  {_plain(one.manifest.source)}: {shown}: {fault.rule}: {what}"
         yield from _field("why", fault.message)
 
-    def end(self, results: Sequence[Judged], skipped: int) -> Iterator[str]:
-        """Yield whom to ask, and the line of figures."""
-        abouts = [finding.about for one in results for finding in one.decision.findings if finding.exempt is None]
-        for pack, contact in sorted({(about.pack, about.contact) for about in abouts if about.contact}):
-            yield _plain(f"Contact for pack {pack}: {contact}")
-        figures = summary(results, skipped)
+    def end(self, tally: Tally) -> str:
+        """Return whom to ask, and the line of figures."""
+        asked = [_plain(f"Contact for pack {pack}: {contact}") for pack, contact in sorted(tally.contacts)]
+        figures = tally.summary()
         counts = [
             self._paint("deny" if figures["denied"] else "", f"{figures['denied']} denied"),
             f"{figures['warned']} warned of",
@@ -89,7 +86,8 @@ class _Page:
         ]
         found = _count(figures["findings"], "finding")
         more = [f"{figures[key]} {key}" for key in ("exempt", "unknown", "errors", "skipped") if figures[key]]
-        yield f"{_count(figures['objects'], 'object')}: {', '.join(counts)}; {', '.join([found, *more])}"
+        line = f"{_count(figures['objects'], 'object')}: {', '.join(counts)}; {', '.join([found, *more])}"
+        return "\n".join([*asked, line, ""])
 
     def _paint(self, kind: str, text: str) -> str:
         return f"\033[{_COLOURS.get(kind, '0')}m{text}\033[0m" if self._colour else text
@@ -106,8 +104,10 @@ def _whose(one: Judged, violation: Violation) -> str:
 def _field(name: str, text: str) -> Iterator[str]:
     if text:
         lead = f"{_INDENT}{name + ':':8}"
-        yield textwrap.fill(
-            _plain(text), WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False,
+        line = _plain(text)
+        # most are short, and filling one costs more than to find what it says
+        yield lead + line if len(lead) + len(line) <= WIDTH else textwrap.fill(
+            line, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False,
             break_on_hyphens=False,
         )  # fmt: skip
 

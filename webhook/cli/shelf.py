@@ -1,0 +1,131 @@
+"""The objects of all files, packed: what a check keeps of them until they are judged, or looked for by a neighbour.
+
+An object as Python holds it, with its lines, takes twenty times the memory of its text. Whatever may stand beside
+another has to be kept until the last file is read, so it is kept as bytes.
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from webhook.cli import crew, objects
+from webhook.cli.objects import Manifest
+from webhook.errors import ConfigError, Problem
+from webhook.model.neighbours import NAMESPACE, Found, Ref
+from webhook.model.pods import group_of, mapping
+
+UNPACKED = 1024
+"""Objects that a process keeps as they are, since several look for them."""
+
+
+class Packed(NamedTuple):
+    """A manifest: its value and its marks as bytes, and what it is looked for by."""
+
+    file: str
+    value: bytes
+    mark: bytes
+    namespace: str
+    group: str
+    kind: str
+    name: str
+
+
+class Batch(NamedTuple):
+    """What some files hold: objects in order, how many documents are none, and what could not be read."""
+
+    packed: tuple[Packed, ...]
+    strangers: int
+    problems: tuple[Problem, ...]
+
+
+def read(paths: Sequence[str], jobs: int | None = None) -> Batch:
+    """Return what is at `paths`, as `objects.read` finds it, packed; `jobs` processes read it."""
+    problems: list[Problem] = []
+    names = objects.files(paths, objects.ENDINGS, problems)
+    # stdin is this process' own
+    processes = 1 if objects.STDIN in names else crew.hands(jobs, len(names))
+    packed: list[Packed] = []
+    strangers = 0
+    for batch in crew.spread(_read, names, processes):
+        packed += batch.packed
+        strangers += batch.strangers
+        problems += batch.problems
+    return Batch(tuple(packed), strangers, tuple(problems))
+
+
+def _read(names: Sequence[str]) -> Batch:
+    packed: list[Packed] = []
+    strangers = 0
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            inner = [None if manifest is None else pack(manifest) for manifest in objects.within(name)]
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        packed += [one for one in inner if one is not None]
+        strangers += inner.count(None)
+    return Batch(tuple(packed), strangers, tuple(problems))
+
+
+def pack(manifest: Manifest) -> Packed:
+    """Return a manifest packed; `unpack` gives it back."""
+    obj = manifest.value
+    meta = mapping(obj.get("metadata"))
+    space, group = _text(meta.get("namespace")), group_of(obj["apiVersion"])
+    # marshal, since all of it stays within this program: it is the fastest, and takes every number and text
+    value, mark = marshal.dumps(obj), marshal.dumps(manifest.mark)
+    return Packed(manifest.file, value, mark, space, group, obj["kind"], _text(meta.get("name")))
+
+
+def unpack(packed: Packed) -> Manifest:
+    """Return the manifest that was packed."""
+    return Manifest(packed.file, _value(packed), marshal.loads(packed.mark))  # noqa: S302 - our own bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Packed objects, found by what they are; those that name no namespace stand in `namespace`.
+
+    It is a reader of neighbours: `lacking` says why there may be others.
+    """
+
+    packed: Sequence[Packed]
+    places: Mapping[tuple[str, str, str], Sequence[int]]
+    lacking: str
+
+    @classmethod
+    def of(cls, packed: Sequence[Packed], namespace: str, lacking: str) -> Shelf:
+        """Return a shelf of packed objects."""
+        places: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        for number, one in enumerate(packed):
+            places[one.namespace or namespace, one.group, one.kind].append(number)
+        return cls(packed, places, lacking)
+
+    def namespaces(self) -> Iterable[Mapping[str, Any]]:
+        """Yield the Namespaces."""
+        return (_value(one) for one in self.packed if NAMESPACE.fits(one.group, one.kind, one.name))
+
+    def find(self, namespace: str, ref: Ref, timeout: float) -> Found:
+        """Return the objects that `ref` means in a namespace."""
+        among = (self.packed[number] for number in self.places.get((namespace, ref.group, ref.kind), ()))
+        return Found(tuple(_neighbour(one) for one in among if ref.name in ("", one.name)), self.lacking)
+
+
+@lru_cache(maxsize=UNPACKED)
+def _neighbour(packed: Packed) -> dict[str, Any]:
+    return _value(packed)
+
+
+def _value(packed: Packed) -> dict[str, Any]:
+    value: dict[str, Any] = marshal.loads(packed.value)  # noqa: S302 - our own bytes
+    return value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
