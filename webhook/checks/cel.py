@@ -92,6 +92,8 @@ class Program:
         try:
             result = self.expression.eval(activation)
             value = result.plain_value()
+            if isinstance(value, bool) and self.wants != "string":
+                return value
             name = "BOOL" if isinstance(value, bool) else result.type().name()
         except FAILURES as error:
             raise RuleError(wording.at_run(str(error))) from error

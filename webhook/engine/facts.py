@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webhook.model.neighbours import Found, Ref
+from webhook.model.pods import Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The facts that the rules for one review hang on: by name (`namespace`, `owners`), and neighbours by reference."""
+    """The facts that the rules for one review hang on: by name (`namespace`, `owners`), and neighbours by reference.
+
+    `subjects` are those of the review, where they were read to find that out.
+    """
 
     names: frozenset[str] = frozenset()
     neighbours: frozenset[Ref] = frozenset()
+    subjects: tuple[Subject, ...] | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         """Say whether there is anything to gather."""

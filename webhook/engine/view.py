@@ -46,13 +46,24 @@ class View:
 
     @classmethod
     def of(
-        cls, ruleset: Ruleset, review: Review, facts: Facts, obj: Mapping[str, Any], rules: tuple[Rule, ...]
+        cls,
+        ruleset: Ruleset,
+        review: Review,
+        facts: Facts,
+        obj: Mapping[str, Any],
+        rules: tuple[Rule, ...],
+        seen: tuple[Subject, ...] | None = None,
     ) -> View:
-        """Return the view on `obj`, which is the review's object, its old one, or a draft of it."""
-        kind = review.kind
-        found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
-        if any(rule.seeks for rule in rules):
-            found = tuple(subject.beside(_neighbours(subject, found, facts)) for subject in found)
+        """Return the view on `obj`, which is the review's object, its old one, or a draft of it.
+
+        `seen` are the subjects in it, where somebody has read them.
+        """
+        found, kind = seen, review.kind
+        if found is None:
+            found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
+        if any([rule.seeks for rule in rules]):
+            among = found
+            found = tuple(subject.beside(_neighbours(subject, among, facts)) for subject in found)
         return cls(ruleset, review, facts, obj, rules, found)
 
     @property
@@ -90,10 +101,11 @@ class View:
         """
         pods = self._pods.get(number)
         if pods is None:
-            pods = self._pods[number] = list(enumerate(self.subjects[number].pods))
-        for _, pod in pods:
-            if pod.unreadable:
-                raise RuleError(f"{pod.pointer}: {pod.unreadable}" if pod.pointer else pod.unreadable)
+            pods = list(enumerate(self.subjects[number].pods))
+            for _, pod in pods:
+                if pod.unreadable:
+                    raise RuleError(f"{pod.pointer}: {pod.unreadable}" if pod.pointer else pod.unreadable)
+            self._pods[number] = pods
         if not rule.narrows:
             return pods
         narrowed = ((i, narrow(rule.scopes, pod)) for i, pod in pods)
@@ -102,9 +114,10 @@ class View:
     def activation(self, number: int, pod: int | None) -> Any:
         """Return the CEL activation for a subject and one of its pods (None: no pod)."""
         key = (number, -1 if pod is None else pod)
-        if key not in self._activations:
-            self._activations[key] = cel.activation(self._bindings(number, pod))
-        return self._activations[key]
+        found = self._activations.get(key)
+        if found is None:
+            found = self._activations[key] = cel.activation(self._bindings(number, pod))
+        return found
 
     def value(self, program: Program, number: int, pod: int | None) -> Any:
         """Return what a program gives for a subject and one of its pods; packs with the same texts share the work.
@@ -112,9 +125,10 @@ class View:
         Raises RuleError, each time anew.
         """
         key = (program.expression, number, pod)
-        if key not in self._values:
-            self._values[key] = program(self.activation(number, pod))
-        return self._values[key]
+        value = self._values.get(key)  # no program of a rule gives null
+        if value is None:
+            value = self._values[key] = program(self.activation(number, pod))
+        return value
 
     def with_item(self, number: int, pod: int, item: Any) -> Any:
         """Return an activation of its own for one element of a list, which CEL sees as `item`."""

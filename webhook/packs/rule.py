@@ -127,12 +127,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The rules for one kind, operation and namespace at one endpoint, in order, and which facts they need."""
+    """The rules for one kind, operation and namespace at one endpoint, in order, and which facts they need.
+
+    `packs` are the titles of theirs.
+    """
 
     rules: tuple[Rule, ...] = ()
     namespace: bool = False
     owners: bool = False
     neighbours: bool = False
+    packs: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, rules: Iterable[Rule]) -> Bucket:
@@ -143,7 +147,14 @@ class Bucket:
             any(rule.needs_namespace for rule in listed),
             any(rule.needs_owners for rule in listed),
             any(rule.seeks for rule in listed),
+            titles(listed),
         )
+
+
+def titles(rules: Iterable[Rule]) -> tuple[str, ...]:
+    """Return the packs of rules, sorted, each once."""
+    packs = {id(rule.pack): rule.pack for rule in rules}
+    return tuple(pack.title for pack in sorted(packs.values(), key=lambda pack: pack.name))
 
 
 SCALE = "scale"
