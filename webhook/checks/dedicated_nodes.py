@@ -84,6 +84,7 @@ from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Subject, listing, mapping
+from webhook.model.record import record
 
 ID = "dedicated-nodes"
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
@@ -175,7 +176,7 @@ class Standard:
     everywhere: Globs
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Place:
     """Nodes on which a pod may run: the values that labels have there, and those that they do not have."""
 

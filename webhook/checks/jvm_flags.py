@@ -114,6 +114,7 @@ from webhook.model.decision import Violation
 from webhook.model.glob import compile_globs
 from webhook.model.patch import Draft
 from webhook.model.pods import Container, Pod
+from webhook.model.record import record
 from webhook.model.resources import Limit, amount_of, limit
 
 ID = "jvm-flags"
@@ -187,7 +188,7 @@ class Standard:
     flag: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Java:
     """One JVM of a container. `alone`: it is the only one; `blind`: its JDK does not read the nodes' cgroup v2.
 

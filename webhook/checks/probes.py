@@ -93,6 +93,7 @@ from typing import Any
 from webhook.checks.check import Check
 from webhook.model.decision import Violation
 from webhook.model.pods import Container, Pod, listing, mapping
+from webhook.model.record import record
 
 ID = "probes"
 PARAMS: dict[str, Any] = {
@@ -142,7 +143,7 @@ class Standard:
     exec_every: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Probe:
     """One probe of a container, its times in seconds with Kubernetes' defaults filled in."""
 

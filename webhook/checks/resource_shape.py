@@ -103,6 +103,7 @@ from webhook.model import quantity
 from webhook.model.decision import Violation
 from webhook.model.pods import KINDS as WORKLOADS
 from webhook.model.pods import Container, Pod, Subject, group_of, listing, mapping
+from webhook.model.record import record
 
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _QUANTITY: dict[str, Any] = {"type": ["string", "number"]}
@@ -192,7 +193,7 @@ class Standard:
         return ratio or bool(self.shapes) or any(bounds != _UNBOUND for bounds in self.bounds.values())
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Asked:
     """How much is asked for of each resource. `partly`: of which resources some container says nothing.
 

@@ -8,7 +8,6 @@ _JAVA_OPTIONS.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import re2
@@ -16,6 +15,7 @@ import re2
 from webhook.model import env, jvm, shell
 from webhook.model.java import HIDDEN, Machine, Source, hold
 from webhook.model.pods import Container, listing, mapping
+from webhook.model.record import record
 
 TOOL, LAUNCHER, LAST = "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"
 # options that nothing but the launcher `java` has
@@ -34,7 +34,7 @@ _LONGEST = 65_536  # characters that the variables of a command line may hold to
 _REFERENCE = re2.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}$]*))?\})")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Start:
     """What the manifest of a container says of its JVMs.
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from webhook.model import pointer as pointers
 from webhook.model.neighbours import Neighbours, alone
+from webhook.model.record import record
 
 Role = Literal["init", "sidecar", "container", "ephemeral"]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -121,7 +122,7 @@ def row(text: str) -> Row:
 KINDS: Kinds = table()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Container:
     """One container of a pod: its name, what it is in the pod's life, its spec, and its JSON pointer."""
 
@@ -137,7 +138,7 @@ class Container:
         return image if isinstance(image, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Volume:
     """One entry of a pod's `volumes`: its name, its spec, and its JSON pointer."""
 
@@ -155,7 +156,7 @@ class Volume:
         return reference if isinstance(reference, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pod:
     """A pod template found in a workload (or the pod itself): `pointer` is where it stands in the object.
 
@@ -212,7 +213,7 @@ class Pod:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Subject:
     """One object to judge: the object of the review, or one manifest inside a wrapper.
 

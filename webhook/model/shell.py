@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import re2
 
+from webhook.model.record import record
+
 Words = tuple[str, ...]
 
 _SHELLS = frozenset({"sh", "bash", "ash", "dash", "ksh", "zsh"})
@@ -50,7 +52,7 @@ _TOKEN = re2.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Start:
     """One program that is started: its words, without what wraps it. `alone`: nothing else is started beside it.
 
