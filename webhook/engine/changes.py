@@ -44,7 +44,8 @@ class Changes:
         """
         if self.same("object"):
             return () if _ending(self._new) != _ending(self._old) else tuple(filter(self._always, rules))
-        return tuple(rule for rule in rules if self._always(rule) or not self._untouched(rule))
+        concerned = tuple(rule for rule in rules if self._always(rule) or not self._untouched(rule))
+        return rules if len(concerned) == len(rules) else concerned
 
     def _always(self, rule: Rule) -> bool:
         """Say whether a rule reads what no comparison of objects shows: the request, or what stands beside this one."""

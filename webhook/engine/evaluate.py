@@ -50,7 +50,13 @@ def evaluate(
     sitting = Sitting(ruleset, review, facts, now, view, packs)
     if endpoint == "mutate":
         return fixes.mend(sitting, rules, expired)
+    kept: set[int] = set()
+    for chorus in bucket.choruses if rules is bucket.rules else ():
+        if not expired() and view.kept(chorus):
+            kept.update(map(id, chorus.rules))
     for rule in rules:
+        if id(rule) in kept:
+            continue
         if expired():
             sitting.late(rule)
         else:

@@ -16,7 +16,7 @@ from webhook.model.neighbours import NAMESPACE, Found, Neighbours, Ref, together
 from webhook.model.pods import Kinds, Pod, Subject, group_of, mapping, subjects
 from webhook.model.review import Review
 from webhook.packs.match import Known, matches, narrow
-from webhook.packs.rule import Rule, Ruleset
+from webhook.packs.rule import Chorus, Rule, Ruleset
 
 NOT_KNOWN = Known("not asked yet", "not asked yet")
 UNASKED = "no reader of the cluster is at hand"
@@ -129,6 +129,28 @@ class View:
         if value is None:
             value = self._values[key] = program(self.activation(number, pod))
         return value
+
+    def kept(self, chorus: Chorus) -> bool:
+        """Say whether all rules of a chorus are kept; where one is not, or fails, each is to be judged by itself.
+
+        What each of them gives is kept for that.
+        """
+        if len(self.subjects) != 1:
+            return False  # what a wrapper carries is of many kinds
+        places: list[int | None] = [None]
+        try:
+            if chorus.pods:
+                places = [index for index, _ in self.pods(chorus.rules[0], 0)]
+            heard = [(place, chorus.asks(self.activation(0, place))) for place in places]
+        except (RuleError, *cel.FAILURES):
+            return False
+        if all(value is True for _, values in heard for value in values):
+            return True
+        for place, values in heard:
+            for program, value in zip(chorus.asks.programs, values, strict=True):
+                if isinstance(value, bool):
+                    self._values[(program.expression, 0, place)] = value
+        return False
 
     def with_item(self, number: int, pod: int, item: Any) -> Any:
         """Return an activation of its own for one element of a list, which CEL sees as `item`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
-from webhook.checks.cel import Program
+from webhook.checks.cel import Program, Several
 from webhook.checks.check import Check
 from webhook.model.decision import About, Action
 from webhook.model.kinds import CLUSTER_SCOPED
@@ -126,10 +126,23 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Chorus:
+    """Rules in CEL of one scope, which concern a review all or none, and the program that asks all of them at once."""
+
+    asks: Several
+    rules: tuple[Rule, ...]
+
+    @property
+    def pods(self) -> bool:
+        """Say whether they are about the pods of an object."""
+        return "pod" in self.rules[0].reads
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
     """The rules for one kind, operation and namespace at one endpoint, in order, and which facts they need.
 
-    `packs` are the titles of theirs.
+    `packs` are the titles of theirs; `choruses`, which of them can be asked together.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -137,17 +150,20 @@ class Bucket:
     owners: bool = False
     neighbours: bool = False
     packs: tuple[str, ...] = ()
+    choruses: tuple[Chorus, ...] = ()
 
     @classmethod
-    def of(cls, rules: Iterable[Rule]) -> Bucket:
-        """Return the bucket of some rules."""
+    def of(cls, rules: Iterable[Rule], choruses: Iterable[Chorus]) -> Bucket:
+        """Return the bucket of some rules, with those choruses whose rules are all among them."""
         listed = tuple(rules)
+        there = set(map(id, listed))
         return cls(
             listed,
             any(rule.needs_namespace for rule in listed),
             any(rule.needs_owners for rule in listed),
             any(rule.seeks for rule in listed),
             titles(listed),
+            tuple(one for one in choruses if there.issuperset(map(id, one.rules))),
         )
 
 
@@ -167,13 +183,14 @@ BUCKETS = 4096
 class Ruleset:
     """All packs, compiled; `index` finds the rules by (endpoint, group, kind).
 
-    `values` are the values of every pack under the key that its CEL reads them by. `dry_run` is the server's. `buckets`
-    keeps what `bucket` has found; it follows from the rest.
+    `choruses` finds those that can be asked together. `values` are the values of every pack under the key that its
+    CEL reads them by. `dry_run` is the server's. `buckets` keeps what `bucket` has found; it follows from the rest.
     """
 
     packs: tuple[Pack, ...] = ()
     rules: tuple[Rule, ...] = ()
     index: Mapping[Key, tuple[Rule, ...]] = field(default_factory=dict)
+    choruses: Mapping[Key, tuple[Chorus, ...]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     kinds: Kinds = field(default_factory=lambda: KINDS)
     dry_run: bool = False
@@ -199,15 +216,15 @@ class Ruleset:
         return found
 
     def _narrowed(self, endpoint: str, review: Review, namespace: str) -> Bucket:
-        rules = self.index.get((endpoint, review.kind.group, review.kind.kind), ())
-        scale = review.subresource == SCALE
-        return Bucket.of(
+        key, scale = (endpoint, review.kind.group, review.kind.kind), review.subresource == SCALE
+        rules = (
             rule
-            for rule in rules
+            for rule in self.index.get(key, ())
             if review.operation in rule.operations
             and (rule.on_replicas or not scale)
             and (not namespace or all(scope.holds(namespace) for scope in rule.scopes))
         )
+        return Bucket.of(rules, self.choruses.get(key, ()))
 
     def workload(self, review: Review) -> Review:
         """Return a review as one of the workload: that of a Scale names the kind that is scaled, not `Scale`.
