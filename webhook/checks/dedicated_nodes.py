@@ -227,7 +227,7 @@ def build(params: Mapping[str, Any]) -> Check:
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
-    if standard.everywhere(subject.namespace):
+    if not standard.pools or standard.everywhere(subject.namespace):
         return
     for pod in subject.pods:
         yield from _strangers(standard, subject, pod)
@@ -235,10 +235,12 @@ def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
 
 
 def _strangers(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:
-    places = _places(pod)
     for pool in standard.pools:
         number = _tolerating(pool, pod)
-        if number is None or not _reaches(places, pool):
+        if number is None:
+            continue
+        places = _places(pod)
+        if not _reaches(places, pool):
             continue
         if _inside(places, (other for other in standard.pools if other is not pool)):
             continue  # a node is in one pool
@@ -255,7 +257,7 @@ def _strangers(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Viola
 
 def _at_home(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:
     home = _homes(standard, subject, pod)
-    if _settled(home, pod):
+    if not home or _settled(home, pod):
         return
     half = [pool for pool in home if _half(pool, pod)]
     at = f"{pod.pointer}/spec/nodeSelector"

@@ -347,8 +347,11 @@ def _javas(standard: Standard, pod: Pod, container: Container) -> Iterator[Java]
     """Give each JVM that a container starts, as far as the manifest shows them."""
     if container.role == "ephemeral" or pod.windows:
         return
+    labelled = _labelled(standard, pod, container)
+    if not labelled and launch.silent(container, standard.script_variables):
+        return
     start = launch.start(container, standard.script_variables)
-    if not start.runs and not _labelled(standard, pod, container):
+    if not start.runs and not labelled:
         return
     version = _version(standard, pod, start)
     # where the image can set nothing that the manifest does not show

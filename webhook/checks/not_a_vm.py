@@ -259,10 +259,12 @@ def _started(standard: Standard, container: Container) -> Iterator[Violation]:
 
 def _lines(container: Container) -> Iterator[tuple[str, Words, bool]]:
     """Yield each command line: where it stands, its words, and whether its first may be the image's subcommand."""
-    environment = env.read(container.spec)
 
     def words(value: Any) -> Words:
         texts = [text for text in listing(value) if isinstance(text, str)]
+        if not any(["$" in text for text in texts]):
+            return tuple(texts)
+        environment = env.read(container.spec)
         expanded = [env.expand(text, environment.find).text for text in texts]
         return tuple(text if new is None else new for text, new in zip(texts, expanded, strict=True))
 

@@ -270,13 +270,15 @@ def _metadata(subject: Subject) -> Iterator[tuple[Mapping[str, Any], str, frozen
 
 def _judge(entry: Asked, metadata: Mapping[str, Any], at: str) -> Iterator[Violation]:
     value = mapping(metadata.get(entry.field)).get(entry.name)
+    if isinstance(value, str) and value and entry.fits(value):
+        return
     what = entry.field.removesuffix("s")
     place = pointers.join(at, entry.field, entry.name)
     wanted = f"{what} {entry.name}: {entry.wanted}"
     if value is None or value == "":
         found = f"no {what} {entry.name}" if value is None else f"an empty {what} {entry.name}"
         yield Violation(place, f"{what} is missing", found, wanted)
-    elif not isinstance(value, str) or not entry.fits(value):
+    else:
         text = value if isinstance(value, str) else repr(value)
         found = f"{entry.name}: {text if len(text) <= 60 else text[:60] + '…'}"
         yield Violation(place, f"{what} does not fit", found, wanted)

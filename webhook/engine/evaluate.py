@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from webhook.engine import fixes
@@ -14,7 +14,7 @@ from webhook.model.decision import NOTHING_TO_SAY, Decision
 from webhook.model.neighbours import NAMESPACE, Ref
 from webhook.model.pods import Subject, mapping, subjects
 from webhook.model.review import MIRROR, Review
-from webhook.packs.rule import Ruleset, titles
+from webhook.packs.rule import Bucket, Rule, Ruleset, titles
 
 SUBRESOURCES = frozenset({"", "ephemeralcontainers", "resize", "scale"})
 
@@ -50,18 +50,21 @@ def evaluate(
     sitting = Sitting(ruleset, review, facts, now, view, packs)
     if endpoint == "mutate":
         return fixes.mend(sitting, rules, expired)
-    kept: set[int] = set()
-    for chorus in bucket.choruses if rules is bucket.rules else ():
-        if not expired() and view.kept(chorus):
-            kept.update(map(id, chorus.rules))
-    for rule in rules:
-        if id(rule) in kept:
-            continue
+    for rule in _left(bucket, view, expired) if rules is bucket.rules else rules:
         if expired():
             sitting.late(rule)
         else:
             sitting.hear(rule)
     return sitting.decision()
+
+
+def _left(bucket: Bucket, view: View, expired: Callable[[], bool]) -> Iterable[Rule]:
+    """Return the rules of a bucket that are to be judged by themselves, because no chorus says that they are kept."""
+    kept = [chorus for chorus in bucket.choruses if not expired() and view.kept(chorus)]
+    if len(kept) == len(bucket.choruses):
+        return bucket.alone
+    rules = {id(rule) for chorus in kept for rule in chorus.rules}
+    return [rule for rule in bucket.rules if id(rule) not in rules]
 
 
 def _let_through(review: Review) -> bool:
@@ -85,11 +88,11 @@ def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
     if bucket.owners and controller(obj) is not None:
         names.add("owners")
     found = None
-    if bucket.neighbours:
+    if bucket.seekers:
         kind = review.kind
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
         sought = frozenset(
-            seeks(ruleset, bucket.rules, review, found[0])
+            seeks(ruleset, bucket.seekers, review, found[0])
         )  # what is wrapped has its neighbours in another cluster
         if namespaced(review) and NAMESPACE in sought:
             names.add("namespace")

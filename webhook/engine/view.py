@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from webhook.checks import cel
@@ -19,6 +20,8 @@ from webhook.packs.match import Known, matches, narrow
 from webhook.packs.rule import Chorus, Rule, Ruleset
 
 NOT_KNOWN = Known("not asked yet", "not asked yet")
+# without a frame for each of many rules
+_SEEKS, _NARROWS = attrgetter("seeks"), attrgetter("narrows")
 UNASKED = "no reader of the cluster is at hand"
 
 
@@ -61,7 +64,7 @@ class View:
         found, kind = seen, review.kind
         if found is None:
             found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
-        if any([rule.seeks for rule in rules]):
+        if any(map(_SEEKS, rules)):
             among = found
             found = tuple(subject.beside(_neighbours(subject, among, facts)) for subject in found)
         return cls(ruleset, review, facts, obj, rules, found)
@@ -144,7 +147,7 @@ class View:
             heard = [(place, chorus.asks(self.activation(0, place))) for place in places]
         except (RuleError, *cel.FAILURES):
             return False
-        if all(value is True for _, values in heard for value in values):
+        if all([value is True for _, values in heard for value in values]):
             return True
         for place, values in heard:
             for program, value in zip(chorus.asks.programs, values, strict=True):
@@ -171,8 +174,8 @@ class View:
         found = subject.pods[pod]
         bindings["pod"] = {"metadata": dict(found.metadata), "spec": found.spec}
         bindings["containers"] = [container.spec for container in found.containers]
-        for rule in self.rules:
-            if rule.narrows and rule.check is None:
+        for rule in filter(_NARROWS, self.rules):
+            if rule.check is None:
                 narrowed = narrow(rule.scopes, found)
                 bindings[rule.containers_key] = [c.spec for c in narrowed.containers] if narrowed else []
         return bindings
@@ -207,6 +210,8 @@ def namespaced(review: Review) -> bool:
 def controller(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the ownerReference of an object's controller, or None. There is at most one (apimachinery, ObjectMeta)."""
     references = mapping(obj.get("metadata")).get("ownerReferences")
+    if references is None:
+        return None
     for reference in references if isinstance(references, list) else ():
         if isinstance(reference, dict) and reference.get("controller") is True:
             return reference

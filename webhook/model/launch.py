@@ -27,6 +27,8 @@ _SERVERS = frozenset(
         *("connect-standalone.sh", "zkServer.sh", "kc.sh"),
     }
 )
+# what hides a name, and what all names of a JVM and of `_SERVERS` have in them
+_SIGNS = ("$", "\\", "'", '"', "`", "java", ".sh")
 # programs whose words start nothing in this container
 _TALKERS = frozenset({"echo", "printf", "kubectl", "oc", "docker", "podman", "nerdctl", "ssh"})
 _UNSET = re2.compile(r"(?:^|[\s;&|(])(?:unset|-u|--unset)[ =][^;&|\n]*")
@@ -85,6 +87,23 @@ class Start:
         words = None if text is None else tuple(text.split()) if script else jvm.split(text)
         options = (jvm.Option("", "", unknown=True),) if words is None else tuple(jvm.options(words))
         return [Source(f"{name}, if a script passes it on" if script else name, at(self.container, name), options)]
+
+
+def silent(container: Container, scripts: Sequence[str]) -> bool:
+    """Say whether nothing in a container's manifest can run a JVM, as far as that is seen without reading it closely.
+
+    Words without quotes and references stand for themselves: what they start stands in them as it is called.
+    """
+    names = (TOOL, LAUNCHER, LAST, *scripts)
+    for entry in listing(container.spec.get("env")):
+        if mapping(entry).get("name") in names:
+            return False
+    given = (*listing(container.spec.get("command")), *listing(container.spec.get("args")))
+    if not given:
+        return True
+    words = [word for word in given if isinstance(word, str)]
+    text = "\n".join(words)
+    return not any(sign in text for sign in (*_SIGNS, *names)) and _OWN.isdisjoint(words)
 
 
 def start(container: Container, scripts: Sequence[str]) -> Start:

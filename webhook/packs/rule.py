@@ -84,7 +84,8 @@ class Rule:
     workload, not its pods, and skips objects that another workload's controller made. `on_replicas`: it can judge
     a Scale too. `needs_namespace` and
     `needs_owners` say which facts its scope hangs on; `reads_namespace`, that its CEL reads `namespaceObject`. `hangs`
-    says that its scope hangs on more than operation, kind and namespace; `narrows`, that it leaves containers out.
+    says that its scope hangs on more than operation, kind and namespace; `narrows`, that it leaves containers out;
+    `seeks`, that its check looks for something beside an object.
     """
 
     pack: Pack
@@ -113,11 +114,7 @@ class Rule:
     expression: Expression | None = None
     mutation: Mutation | None = None
     exemptions: tuple[Exemption, ...] = ()
-
-    @property
-    def seeks(self) -> bool:
-        """Say whether its check looks for anything beside an object."""
-        return self.check is not None and self.check.seeks is not None
+    seeks: bool = False
 
     @property
     def label(self) -> str:
@@ -142,28 +139,33 @@ class Chorus:
 class Bucket:
     """The rules for one kind, operation and namespace at one endpoint, in order, and which facts they need.
 
-    `packs` are the titles of theirs; `choruses`, which of them can be asked together.
+    `seekers` are those that look beside an object, `choruses` those that can be asked together, `alone` the others;
+    `packs` are the titles of their packs.
     """
 
     rules: tuple[Rule, ...] = ()
     namespace: bool = False
     owners: bool = False
-    neighbours: bool = False
+    seekers: tuple[Rule, ...] = ()
     packs: tuple[str, ...] = ()
     choruses: tuple[Chorus, ...] = ()
+    alone: tuple[Rule, ...] = ()
 
     @classmethod
     def of(cls, rules: Iterable[Rule], choruses: Iterable[Chorus]) -> Bucket:
         """Return the bucket of some rules, with those choruses whose rules are all among them."""
         listed = tuple(rules)
         there = set(map(id, listed))
+        whole = tuple(one for one in choruses if there.issuperset(map(id, one.rules)))
+        together = {id(rule) for one in whole for rule in one.rules}
         return cls(
             listed,
             any(rule.needs_namespace for rule in listed),
             any(rule.needs_owners for rule in listed),
-            any(rule.seeks for rule in listed),
+            tuple(rule for rule in listed if rule.seeks),
             titles(listed),
-            tuple(one for one in choruses if there.issuperset(map(id, one.rules))),
+            whole,
+            tuple(rule for rule in listed if id(rule) not in together),
         )
 
 
