@@ -209,23 +209,24 @@ def _container(standard: Standard, container: Container) -> Iterator[Violation]:
             yield from _text(standard, at, value, str(name), f"in {name}", container.name)
     for field in ("command", "args"):
         yield from _words(standard, f"{container.pointer}/{field}", container.spec.get(field), container.name)
+    hooks = mapping(container.spec.get("lifecycle"))
     for field in _PROBES:
-        if field in container.spec:
-            yield from _action(standard, container, field)
-    for field in _HOOKS if "lifecycle" in container.spec else ():
-        yield from _action(standard, container, "lifecycle", field)
+        yield from _action(standard, container, container.spec.get(field), field)
+    for field in _HOOKS if hooks else ():
+        yield from _action(standard, container, hooks.get(field), f"lifecycle/{field}")
 
 
-def _action(standard: Standard, container: Container, *path: str) -> Iterator[Violation]:
-    action = pointers.get(container.spec, path)
+def _action(standard: Standard, container: Container, action: Any, path: str) -> Iterator[Violation]:
     if not isinstance(action, dict):
         return
-    at = pointers.join(container.pointer, *path)
+    at = f"{container.pointer}/{path}"
     for field in ("httpGet", "tcpSocket"):
         host = mapping(action.get(field)).get("host")
         if host is not None:
-            yield from _whole(standard, f"{at}/{field}/host", host, f"as host of the {path[-1]}", container.name)
-    yield from _words(standard, f"{at}/exec/command", mapping(action.get("exec")).get("command"), container.name)
+            where = f"as host of the {path.rpartition('/')[2]}"
+            yield from _whole(standard, f"{at}/{field}/host", host, where, container.name)
+    if "exec" in action:
+        yield from _words(standard, f"{at}/exec/command", mapping(action["exec"]).get("command"), container.name)
 
 
 def _words(standard: Standard, at: str, words: Any, container: str) -> Iterator[Violation]:

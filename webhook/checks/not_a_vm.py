@@ -272,7 +272,8 @@ def _lines(container: Container) -> Iterator[tuple[str, Words, bool]]:
     key = "command" if command else "args"
     yield f"{container.pointer}/{key}", (*command, *args), not command
     hook = mapping(mapping(mapping(container.spec.get("lifecycle")).get("postStart")).get("exec"))
-    yield f"{container.pointer}/lifecycle/postStart/exec/command", words(hook.get("command")), False
+    if hook:
+        yield f"{container.pointer}/lifecycle/postStart/exec/command", words(hook.get("command")), False
 
 
 def _reasons(

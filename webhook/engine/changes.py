@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from webhook.engine.view import seeks
-from webhook.model.pods import mapping, subjects
+from webhook.model.pods import mapping, subjects, templates
 from webhook.model.review import Review
 from webhook.packs.rule import Rule, Ruleset
 
@@ -76,6 +76,9 @@ class Changes:
 
     def _pods(self, obj: Mapping[str, Any]) -> list[Any]:
         review, kind = self._review, self._review.kind
+        row = self._kinds.get((kind.group, kind.kind))
+        if row is not None and not row.wraps:
+            return [(where, _plain(metadata), spec) for where, metadata, spec in templates(obj, row)]
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, self._kinds)
         # a wrapped manifest counts whole: its scope hangs on its own name, namespace and labels; so does an
         # object of a kind without pods, which a rule that reads pods judges in their place

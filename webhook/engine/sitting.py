@@ -176,7 +176,7 @@ class Sitting:
         """Return the decision on everything found, sorted by pointer within each rule's place."""
         if not (self.findings or self.errors or self.unknown or self.wants):
             return Decision(packs=self.packs)
-        findings = tuple(sorted(self.findings, key=_order))
+        findings = tuple(sorted(self.findings, key=_order) if len(self.findings) > 1 else self.findings)
         errors, unknown = tuple(dict.fromkeys(self.errors)), tuple(dict.fromkeys(self.unknown))
         denied = any(finding.effective == "deny" and finding.exempt is None for finding in findings)
         denied = denied or any(fault.effective == "deny" for fault in (*errors, *unknown))

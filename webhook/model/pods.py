@@ -313,25 +313,25 @@ def _walk(value: Any, path: tuple[str, ...], at: str) -> Iterator[tuple[str, Map
         yield from _walk(value[path[0]], path[1:], pointers.join(at, path[0]))
 
 
-def _pods(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Pod]:
+def templates(
+    obj: Mapping[str, Any], row: Row, at: str = ""
+) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Give the pod templates of a workload as they are: where each stands, its metadata, its spec."""
     if row.group == "argoproj.io" and mapping(obj.get("spec")).get("workloadRef"):
         return  # the template is the referenced Deployment's, which is judged by itself
     for path in row.paths:
         for where, template in _walk(obj, path, at):
             spec = template.get("spec")
             if isinstance(spec, dict):
-                volumes = tuple(_volumes(spec, where + "/spec"))
-                containers = tuple(_containers(spec, where + "/spec"))
-                yield Pod(
-                    mapping(template.get("metadata")),
-                    spec,
-                    where,
-                    containers,
-                    volumes,
-                    tuple(volume for volume in volumes if "image" in volume.spec and volume.image is not None),
-                    _unreadable(spec),
-                    containers,
-                )
+                yield where, mapping(template.get("metadata")), spec
+
+
+def _pods(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Pod]:
+    for where, metadata, spec in templates(obj, row, at):
+        volumes = tuple(_volumes(spec, where + "/spec"))
+        containers = tuple(_containers(spec, where + "/spec"))
+        images = tuple([volume for volume in volumes if "image" in volume.spec and volume.image is not None])
+        yield Pod(metadata, spec, where, containers, volumes, images, _unreadable(spec), containers)
 
 
 def _unreadable(spec: Mapping[str, Any]) -> str:
