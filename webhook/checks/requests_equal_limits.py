@@ -172,6 +172,9 @@ class Amounts:
         return self.raw_request is not None or self.raw_limit is not None
 
 
+_NOTHING = Amounts(None, None)
+
+
 def build(params: Mapping[str, Any]) -> Check:
     """Return the check. Raises ParamError for unknown resources, ratios below 1, defaults that are no quantity."""
     problems = tuple(_problems(params))
@@ -304,6 +307,8 @@ def _share(limit: Fraction, standard: Standard) -> str:
 
 def _amounts(spec: Mapping[str, Any], resource: str) -> Amounts:
     resources = mapping(spec.get("resources"))
+    if not resources:
+        return _NOTHING
     raw_request = mapping(resources.get("requests")).get(resource)
     raw_limit = mapping(resources.get("limits")).get(resource)
     request = None if raw_request is None else _parsed(resource, raw_request)

@@ -92,6 +92,7 @@ import re2
 from webhook.checks.check import Check, ParamError
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
+from webhook.model.glob import remembered
 from webhook.model.neighbours import NAMESPACE, Neighbours, Ref
 from webhook.model.patch import Draft
 from webhook.model.pods import KINDS as WORKLOADS
@@ -227,7 +228,7 @@ def _problems(field: str, entry: Mapping[str, Any], names: set[str]) -> Iterator
 
 def _pattern(entry: Mapping[str, Any]) -> Callable[[str], object]:
     text = entry.get("pattern")
-    fits: Callable[[str], object] = bool if text is None else re2.compile(text).fullmatch
+    fits: Callable[[str], object] = bool if text is None else remembered(re2.compile(text).fullmatch)
     return fits
 
 

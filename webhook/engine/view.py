@@ -261,9 +261,11 @@ def made_by_a_workload(rule: Rule, subject: Subject, kinds: Kinds) -> bool:
     A Pod counts as itself where the rule names the kind Pod. An owner counts only where such a controller makes
     objects of this kind, so that no made-up ownerReference takes a workload out of a rule's sight.
     """
-    row = kinds.get((subject.group, subject.kind))
     owner = controller(subject.object)
-    if row is None or owner is None:
+    if owner is None:
+        return False
+    row = kinds.get((subject.group, subject.kind))
+    if row is None:
         return False
     made_by = (group_of(owner.get("apiVersion")), owner.get("kind"))
     if (subject.group, subject.kind) == ("", "Pod"):

@@ -103,7 +103,8 @@ def silent(container: Container, scripts: Sequence[str]) -> bool:
         return True
     words = [word for word in given if isinstance(word, str)]
     text = "\n".join(words)
-    return not any(sign in text for sign in (*_SIGNS, *names)) and _OWN.isdisjoint(words)
+    told = any(map(text.__contains__, _SIGNS)) or any(map(text.__contains__, names))
+    return not told and _OWN.isdisjoint(words)
 
 
 def start(container: Container, scripts: Sequence[str]) -> Start:

@@ -104,7 +104,7 @@ def unwrapped(words: Words) -> Words:
     at, end = 0, len(words)
     while at < end:
         wrapper = _WRAPPERS.get(name(words[at]))
-        if "=" in words[at] and _ASSIGNMENT.fullmatch(words[at]):
+        if "=" in words[at] and words[at][0].isidentifier() and _ASSIGNMENT.fullmatch(words[at]):
             at += 1
         elif wrapper is None or (words[at] == "command" and words[at + 1 : at + 2] in (("-v",), ("-V",))):
             break
