@@ -56,11 +56,11 @@ class Service:
         wanted = needs(ruleset, review, endpoint)
         facts = self._gather(review, wanted, Facts(), deadline) if wanted else Facts()
         expired = _expiry(deadline)
-        decision = evaluate(ruleset, review, facts, self._clock(), endpoint, expired)
+        decision = evaluate(ruleset, review, facts, self._clock(), endpoint, expired, wanted.subjects)
         if decision.wants and (decision.unknown or not decision.allowed):
             # facts that only a finding makes interesting: most reviews never ask for them
             facts = self._gather(review, Needs(decision.wants), facts, deadline)
-            decision = evaluate(ruleset, review, facts, self._clock(), endpoint, expired)
+            decision = evaluate(ruleset, review, facts, self._clock(), endpoint, expired, wanted.subjects)
         if self._recorder is not None:
             self._recorder.record(endpoint, review, decision, time.perf_counter() - started)
         return decision

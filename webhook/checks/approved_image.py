@@ -93,6 +93,7 @@ from webhook.model.glob import Globs, compile_globs
 from webhook.model.image import Image, Pattern
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, mapping
+from webhook.model.record import record
 
 ID = "approved-image"
 _PATTERNS: dict[str, Any] = {"type": "array", "items": {"type": "string", "minLength": 1}}
@@ -175,7 +176,7 @@ class Standard:
         return any(one(image) for one in self.repositories) and not any(one(image) for one in self.denied)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Use:
     """One place that names an image: what is written there, its pointer, and the container's or volume's name."""
 

@@ -79,7 +79,7 @@ class Program:
 
     `reads` are the words that the text and its variables use. `object_roots` are the first fields of
     `object` that are looked at (`has(object.x)` counts as x; empty where `object` is not used), None
-    where it is used whole.
+    where it is used whole. `whole` is what the binding has compiled, under the names of `scope`.
     """
 
     text: str
@@ -87,18 +87,40 @@ class Program:
     object_roots: frozenset[str] | None
     wants: Wants
     expression: Any = field(repr=False, compare=False)
+    whole: str = field(repr=False, compare=False)
+    scope: Names = field(repr=False, compare=False)
 
     def __call__(self, activation: object) -> Any:
         """Return the value as plain Python; RuleError with a sentence where CEL has an error."""
         try:
             result = self.expression.eval(activation)
             value = result.plain_value()
+            if isinstance(value, bool) and self.wants != "string":
+                return value
             name = "BOOL" if isinstance(value, bool) else result.type().name()
         except FAILURES as error:
             raise RuleError(wording.at_run(str(error))) from error
         if name in ("ERROR", "UNKNOWN"):
             raise RuleError(wording.at_run(str(value)))
         return _wanted(self.wants, value, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Programs that are asked at once, as the elements of one list: a call instead of many."""
+
+    programs: tuple[Program, ...]
+    expression: Any = field(repr=False, compare=False)
+
+    def __call__(self, activation: object) -> list[Any]:
+        """Return the values in the order of the programs; RuleError where one of them, or their sum, fails."""
+        try:
+            values = self.expression.eval(activation).plain_value()
+        except FAILURES as error:
+            raise RuleError(wording.at_run(str(error))) from error
+        if not isinstance(values, list):
+            raise RuleError(wording.at_run(str(values)))
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +188,24 @@ def _compiled(
     if problems or declared.problems or checked is None:
         raise CelError(problems, declared.problems)
     used = _needed(tokens, declared)
-    expression = _inlined(source, tokens, used, scope) if used else checked
+    whole = _bound(source, tokens, used)
+    expression = _inlined(whole, len(used), scope) if used else checked
     everything = [tokens, *(variable.tokens for variable in used)]
     reads = frozenset().union(*(rewrite.names(one, VARIABLES) for one in everything))
-    return Program(source, reads, _object_roots(everything), wants, expression)
+    return Program(source, reads, _object_roots(everything), wants, expression, whole, scope)
+
+
+def together(programs: Sequence[Program]) -> tuple[Several, ...]:
+    """Return programs joined, whose names may not differ; in several parts where they are too much for one text."""
+    if len(programs) < 2:
+        return ()
+    scope = tuple(sorted({name for program in programs for name in program.scope}))
+    source = ",\n".join(f"({program.whole}\n)" for program in programs)
+    try:
+        return (Several(tuple(programs), _environment(scope, ()).compile(f"[{source}]")),)
+    except FAILURES:
+        middle = len(programs) // 2
+        return together(programs[:middle]) + together(programs[middle:])
 
 
 def _stands(word: str, texts: Sequence[str]) -> bool:
@@ -376,16 +412,20 @@ def _needed(tokens: Sequence[text.Token], declared: _Declared) -> list[_Variable
     return [variable for variable in declared.variables if variable.name in found]
 
 
-def _inlined(source: str, tokens: tuple[text.Token, ...], used: Sequence[_Variable], scope: Names) -> Any:
-    """Compile the text with its variables bound around it."""
+def _bound(source: str, tokens: tuple[text.Token, ...], used: Sequence[_Variable]) -> str:
+    """Return the text as the binding can run it, with its variables bound around it."""
     body = text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens))
-    whole = rewrite.bound(body, [(variable.name, variable.body) for variable in used])
+    return rewrite.bound(body, [(variable.name, variable.body) for variable in used])
+
+
+def _inlined(whole: str, variables: int, scope: Names) -> Any:
+    """Compile a text with so many variables bound around it."""
     if "{" in whole and rewrite.loose_optional(text.scan(whole)) is not None:
         raise CelError([Problem(1, 1, wording.LOOSE_OPTIONAL)], {})
     try:
         return _environment(scope, ()).compile(whole)
     except FAILURES as error:
-        raise CelError([Problem(1, 1, wording.bound(str(error), len(used)))], {}) from error
+        raise CelError([Problem(1, 1, wording.bound(str(error), variables))], {}) from error
 
 
 def _object_roots(texts: Sequence[Sequence[text.Token]]) -> frozenset[str] | None:

@@ -86,6 +86,7 @@ from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Subject, listing, mapping
+from webhook.model.record import record
 
 ID = "dedicated-nodes"
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
@@ -177,7 +178,7 @@ class Standard:
     everywhere: Globs
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Place:
     """Nodes on which a pod may run: the values that labels have there, and those that they do not have."""
 
@@ -228,7 +229,7 @@ def build(params: Mapping[str, Any]) -> Check:
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
-    if standard.everywhere(subject.namespace):
+    if not standard.pools or standard.everywhere(subject.namespace):
         return
     for pod in subject.pods:
         yield from _named(standard, subject, pod)
@@ -246,10 +247,12 @@ def _named(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation
 
 
 def _strangers(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:
-    places = _places(pod)
     for pool in standard.pools:
         number = _tolerating(pool, pod)
-        if number is None or not _reaches(places, pool):
+        if number is None:
+            continue
+        places = _places(pod)
+        if not _reaches(places, pool):
             continue
         if _inside(places, (other for other in standard.pools if other is not pool)):
             continue  # a node is in one pool
@@ -266,7 +269,7 @@ def _strangers(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Viola
 
 def _at_home(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:
     home = _homes(standard, subject, pod)
-    if _settled(home, pod):
+    if not home or _settled(home, pod):
         return
     half = [pool for pool in home if _half(pool, pod)]
     at = f"{pod.pointer}/spec/nodeSelector"

@@ -114,6 +114,7 @@ from webhook.model.decision import Violation
 from webhook.model.glob import compile_globs
 from webhook.model.patch import Draft
 from webhook.model.pods import Container, Pod
+from webhook.model.record import record
 from webhook.model.resources import Limit, amount_of, limit
 
 ID = "jvm-flags"
@@ -187,7 +188,7 @@ class Standard:
     flag: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Java:
     """One JVM of a container. `alone`: it is the only one; `blind`: its JDK does not read the nodes' cgroup v2.
 
@@ -346,8 +347,11 @@ def _javas(standard: Standard, pod: Pod, container: Container) -> Iterator[Java]
     """Give each JVM that a container starts, as far as the manifest shows them."""
     if container.role == "ephemeral" or pod.windows:
         return
+    labelled = _labelled(standard, pod, container)
+    if not labelled and launch.silent(container, standard.script_variables):
+        return
     start = launch.start(container, standard.script_variables)
-    if not start.runs and not _labelled(standard, pod, container):
+    if not start.runs and not labelled:
         return
     version = _version(standard, pod, start)
     # where the image can set nothing that the manifest does not show

@@ -115,6 +115,7 @@ from webhook.model.mount import WRITABLE, Mount, bounded, free_name, holding, mo
 from webhook.model.patch import Draft
 from webhook.model.path import Pattern, Segments, directory, inside, segments, text
 from webhook.model.pods import Container, Pod, Subject, listing, mapping
+from webhook.model.record import record
 
 ID = "log-path"
 _FLAG = {"type": "boolean"}
@@ -189,15 +190,19 @@ class Standard:
         return " or ".join(pattern.written for pattern in self.patterns)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Asked:
-    """One container that is asked: its environment, all its mounts, and those that hold a log directory."""
+    """One container that is asked: all its mounts, and those that hold a log directory."""
 
     standard: Standard
     container: Container
-    environment: env.Environment
     mounts: tuple[Mount, ...]
     held: tuple[Mount, ...]
+
+    @property
+    def environment(self) -> env.Environment:
+        """All variables of the container."""
+        return env.read(self.container.spec)
 
     def violation(self, pointer: str, reason: str, found: str, wanted: str) -> Violation:
         """Return a violation of this container."""
@@ -205,7 +210,7 @@ class Asked:
 
     def good(self) -> list[Mount]:
         """Return the mounts that keep the standard."""
-        return [mount for mount in self.held if not list(_faults(self, mount))]
+        return [mount for mount in self.held if next(_faults(self, mount), None) is None]
 
 
 def build(params: Mapping[str, Any]) -> Check:
@@ -250,7 +255,7 @@ def _asked(standard: Standard, pod: Pod) -> Iterator[Asked]:
                 for mount in holding(found, pattern)
                 if standard.parents or pattern.at(mount.path)
             }
-            yield Asked(standard, container, env.read(container.spec), found, tuple(held.values()))
+            yield Asked(standard, container, found, tuple(held.values()))
 
 
 def _claimed(pod: Pod) -> Iterator[Mount]:
@@ -327,16 +332,14 @@ def _host(asked: Asked, mount: Mount, source: Mapping[str, Any], at: str) -> Ite
 
 def _variables(asked: Asked, good: list[Mount]) -> Iterator[Violation]:
     standard, at = asked.standard, f"{asked.container.pointer}/env"
-    entries = listing(asked.container.spec.get("env"))
-    last = {_name(entry): number for number, entry in enumerate(entries)}
-    values = {name: asked.environment.values.get(name, env.Value("")) for name in standard.variables}
-    values = {name: value for name, value in values.items() if value.text != ""}
-    for name, value in values.items():
-        wrong = None if value.text is None else _elsewhere(asked, value.text, good)
+    values = env.some(asked.container.spec, standard.variables)
+    for name in standard.variables:
+        text = values[name].text if name in values else None
+        wrong = _elsewhere(asked, text, good) if text else None
         if wrong is not None:
-            found = f"{name}={value.text}{wrong}"
-            yield asked.violation(f"{at}/{last[name]}", ELSEWHERE, found, f"a path in {standard.place}")
-    if standard.required and not values and not asked.environment.open:
+            last = max(n for n, entry in enumerate(asked.container.spec["env"]) if _name(entry) == name)
+            yield asked.violation(f"{at}/{last}", ELSEWHERE, f"{name}={text}{wrong}", f"a path in {standard.place}")
+    if standard.required and all(value.text == "" for value in values.values()) and not asked.environment.open:
         names = " or ".join(standard.variables)
         yield asked.violation(at, UNSET, "no such variable", f"{names}, set to a path in {standard.place}")
 
@@ -359,11 +362,18 @@ def _dangling(standard: Standard, subject: Subject) -> Iterator[Violation]:
     """Give mounts of volumes that neither the pod nor the claim templates of its workload have."""
     names = {claim.name for claim in subject.claims}
     for pod in subject.pods:
+        if names.union([volume.name for volume in pod.volumes]).issuperset(_mounted(pod)):
+            continue
         for asked in _asked(standard, pod):
             for mount in asked.held:
                 if mount.volume is None and mount.name not in names:
                     found = f"volume {mount.name} is not in the pod"
                     yield asked.violation(f"{mount.pointer}/name", NOWHERE, found, "a volume of that name")
+
+
+def _mounted(pod: Pod) -> list[str]:
+    """Return the names of the volumes that containers mount."""
+    return [_name(mount) for one in pod.containers for mount in listing(one.spec.get("volumeMounts"))]
 
 
 def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:

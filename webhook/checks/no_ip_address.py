@@ -87,7 +87,7 @@ from typing import Any
 
 from webhook.checks.check import Check, ParamError
 from webhook.model import pointer as pointers
-from webhook.model.address import Address, find, literal, name_before
+from webhook.model.address import Address, find, literal, name_before, possible
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.pods import Container, Pod, Subject, listing, mapping
@@ -203,34 +203,40 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
 
 def _container(standard: Standard, container: Container) -> Iterator[Violation]:
     for number, entry in enumerate(listing(container.spec.get("env"))):
-        name, at = mapping(entry).get("name"), f"{container.pointer}/env/{number}/value"
-        yield from _text(standard, at, mapping(entry).get("value"), str(name), f"in {name}", container.name)
+        value = mapping(entry).get("value")
+        if possible(value):
+            name, at = entry.get("name"), f"{container.pointer}/env/{number}/value"
+            yield from _text(standard, at, value, str(name), f"in {name}", container.name)
     for field in ("command", "args"):
         yield from _words(standard, f"{container.pointer}/{field}", container.spec.get(field), container.name)
+    hooks = mapping(container.spec.get("lifecycle"))
     for field in _PROBES:
-        yield from _action(standard, container, field)
-    for field in _HOOKS:
-        yield from _action(standard, container, "lifecycle", field)
+        yield from _action(standard, container, container.spec.get(field), field)
+    for field in _HOOKS if hooks else ():
+        yield from _action(standard, container, hooks.get(field), f"lifecycle/{field}")
 
 
-def _action(standard: Standard, container: Container, *path: str) -> Iterator[Violation]:
-    action = pointers.get(container.spec, path)
+def _action(standard: Standard, container: Container, action: Any, path: str) -> Iterator[Violation]:
     if not isinstance(action, dict):
         return
-    at = pointers.join(container.pointer, *path)
+    at = f"{container.pointer}/{path}"
     for field in ("httpGet", "tcpSocket"):
         host = mapping(action.get(field)).get("host")
-        yield from _whole(standard, f"{at}/{field}/host", host, f"as host of the {path[-1]}", container.name)
-    yield from _words(standard, f"{at}/exec/command", mapping(action.get("exec")).get("command"), container.name)
+        if host is not None:
+            where = f"as host of the {path.rpartition('/')[2]}"
+            yield from _whole(standard, f"{at}/{field}/host", host, where, container.name)
+    if "exec" in action:
+        yield from _words(standard, f"{at}/exec/command", mapping(action["exec"]).get("command"), container.name)
 
 
 def _words(standard: Standard, at: str, words: Any, container: str) -> Iterator[Violation]:
     """Judge a command or arguments; a word that is an option names the word behind it."""
     before = ""
     for number, word in enumerate(listing(words)):
-        option = before.lstrip("-") if before.startswith("-") and "=" not in before else ""
-        where = f"in {at.rpartition('/')[2]}"
-        yield from _text(standard, f"{at}/{number}", word, option, where, container)
+        if possible(word):
+            option = before.lstrip("-") if before.startswith("-") and "=" not in before else ""
+            where = f"in {at.rpartition('/')[2]}"
+            yield from _text(standard, f"{at}/{number}", word, option, where, container)
         before = word if isinstance(word, str) else ""
 
 

@@ -260,10 +260,12 @@ def _started(standard: Standard, container: Container) -> Iterator[Violation]:
 
 def _lines(container: Container) -> Iterator[tuple[str, Words, bool]]:
     """Yield each command line: where it stands, its words, and whether its first may be the image's subcommand."""
-    environment = env.read(container.spec)
 
     def words(value: Any) -> Words:
         texts = [text for text in listing(value) if isinstance(text, str)]
+        if not any(["$" in text for text in texts]):
+            return tuple(texts)
+        environment = env.read(container.spec)
         expanded = [env.expand(text, environment.find).text for text in texts]
         return tuple(text if new is None else new for text, new in zip(texts, expanded, strict=True))
 
@@ -271,7 +273,8 @@ def _lines(container: Container) -> Iterator[tuple[str, Words, bool]]:
     key = "command" if command else "args"
     yield f"{container.pointer}/{key}", (*command, *args), not command
     hook = mapping(mapping(mapping(container.spec.get("lifecycle")).get("postStart")).get("exec"))
-    yield f"{container.pointer}/lifecycle/postStart/exec/command", words(hook.get("command")), False
+    if hook:
+        yield f"{container.pointer}/lifecycle/postStart/exec/command", words(hook.get("command")), False
 
 
 def _reasons(

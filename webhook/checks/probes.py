@@ -93,6 +93,7 @@ from typing import Any
 from webhook.checks.check import Check
 from webhook.model.decision import Violation
 from webhook.model.pods import Container, Pod, listing, mapping
+from webhook.model.record import record
 
 ID = "probes"
 PARAMS: dict[str, Any] = {
@@ -142,7 +143,7 @@ class Standard:
     exec_every: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Probe:
     """One probe of a container, its times in seconds with Kubernetes' defaults filled in."""
 
@@ -174,19 +175,24 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for container in pod.containers:
         if container.role in ("container", "sidecar"):
             probes = {key: _probe(container, key) for key in _PROBES if mapping(container.spec.get(key))}
+            if not probes:
+                continue
+            names = _ports(container)
             for probe in probes.values():
-                yield from _unknown_port(container, probe)
+                yield from _unknown_port(container, probe, names)
                 yield from _often(standard, container, probe)
-            yield from _same(standard, container, probes)
+            yield from _same(standard, container, probes, names)
             yield from _start(standard, container, probes)
 
 
 def _probe(container: Container, key: str) -> Probe:
     spec = mapping(container.spec[key])
-    delay, period, threshold = (
-        _seconds(spec, field) for field in ("initialDelaySeconds", "periodSeconds", "failureThreshold")
+    return Probe(
+        *(key, spec, f"{container.pointer}/{key}"),
+        delay=_seconds(spec, "initialDelaySeconds"),
+        period=_seconds(spec, "periodSeconds"),
+        threshold=_seconds(spec, "failureThreshold"),
     )
-    return Probe(key, spec, f"{container.pointer}/{key}", delay, period, threshold)
 
 
 def _seconds(spec: Mapping[str, Any], field: str) -> int:
@@ -195,12 +201,14 @@ def _seconds(spec: Mapping[str, Any], field: str) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else _DEFAULTS[field]
 
 
-def _same(standard: Standard, container: Container, probes: Mapping[str, Probe]) -> Iterator[Violation]:
+def _same(
+    standard: Standard, container: Container, probes: Mapping[str, Probe], names: Mapping[str, Any]
+) -> Iterator[Violation]:
     live, ready = probes.get("livenessProbe"), probes.get("readinessProbe")
     if live is None or ready is None or standard.same_handler == "allow":
         return
-    handler = _handler(container, live)
-    if not handler or handler != _handler(container, ready):
+    handler = _handler(live, names)
+    if not handler or handler != _handler(ready, names):
         return
     if standard.same_handler == "never" or live.patience <= ready.patience:
         wanted = "another handler"
@@ -248,11 +256,11 @@ def _often(standard: Standard, container: Container, probe: Probe) -> Iterator[V
         )
 
 
-def _unknown_port(container: Container, probe: Probe) -> Iterator[Violation]:
+def _unknown_port(container: Container, probe: Probe, ports: Mapping[str, Any]) -> Iterator[Violation]:
     for kind in ("httpGet", "tcpSocket"):
         port = mapping(probe.spec.get(kind)).get("port")
-        if isinstance(port, str) and port and not port.isdigit() and port not in _ports(container):
-            names = ", ".join(sorted(_ports(container)))
+        if isinstance(port, str) and port and not port.isdigit() and port not in ports:
+            names = ", ".join(sorted(ports))
             yield Violation(
                 f"{probe.pointer}/{kind}/port",
                 "probe of a port that is not there",
@@ -268,9 +276,8 @@ def _ports(container: Container) -> dict[str, Any]:
     return {port["name"]: port.get("containerPort") for port in ports if isinstance(port.get("name"), str)}
 
 
-def _handler(container: Container, probe: Probe) -> Handler:
-    """Return what a probe asks, comparable; () where it asks nothing that Kubernetes knows."""
-    names = _ports(container)
+def _handler(probe: Probe, names: Mapping[str, Any]) -> Handler:
+    """Return what a probe asks, comparable; () where it asks nothing that Kubernetes knows. `names` are the ports."""
 
     def number(port: Any) -> str:
         return str(names.get(port, port) if isinstance(port, str) else port)

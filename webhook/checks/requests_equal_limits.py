@@ -94,6 +94,7 @@ from webhook.model import quantity
 from webhook.model.decision import Violation
 from webhook.model.patch import Draft
 from webhook.model.pods import Container, Pod, mapping
+from webhook.model.record import record
 
 ID = "requests-equal-limits"
 PARAMS: dict[str, Any] = {
@@ -151,7 +152,7 @@ class Standard:
         return "the same value" if self.ratio == 1 else f"limits at most {_number(self.ratio)} times requests"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Amounts:
     """One resource of one container or pod: both values as written, None where missing, and as numbers.
 
@@ -169,6 +170,9 @@ class Amounts:
     def named(self) -> bool:
         """Whether there is a request or a limit at all."""
         return self.raw_request is not None or self.raw_limit is not None
+
+
+_NOTHING = Amounts(None, None)
 
 
 def build(params: Mapping[str, Any]) -> Check:
@@ -228,13 +232,13 @@ def _judge(pod: Pod, standard: Standard) -> Iterator[Violation]:
     shared = _shared(whole, standard.resource)
     if shared:
         asked = _sum(pod, standard.resource) if whole.raw_request is None else None
-        at = pointers.join(pod.pointer, "spec", "resources")
+        at = f"{pod.pointer}/spec/resources"
         yield from _violations(whole, standard, at, None, asked)
     for container in _containers(pod):
         amounts = _amounts(container.spec, standard.resource)
         if shared and amounts.problem is None and amounts.limit is None:
             continue  # KEP-2837: the pod's limit bounds a container that has none
-        at = pointers.join(container.pointer, "resources")
+        at = f"{container.pointer}/resources"
         yield from _violations(amounts, standard, at, container.name, None)
 
 
@@ -253,7 +257,9 @@ def _violations(
             yield Violation(at, "requests without limits", _unlimited(amounts, resource), wanted, container)
         elif standard.required:
             yield Violation(at, "no requests and limits", _unlimited(amounts, resource), wanted, container)
-    elif request is not None and not request <= amounts.limit <= request * standard.ratio:
+    elif request is None or request is amounts.limit:  # one text gives one value, and no ratio is below 1
+        return
+    elif not request <= amounts.limit <= request * standard.ratio:
         shown = _text(amounts.raw_request) if asked is None else f"{quantity.show(asked)} (the sum of the containers')"
         found = f"{resource} requests {shown}, limits {_text(amounts.raw_limit)}"
         reason = "requests above limits" if request > amounts.limit else "requests differ from limits"
@@ -301,15 +307,19 @@ def _share(limit: Fraction, standard: Standard) -> str:
 
 def _amounts(spec: Mapping[str, Any], resource: str) -> Amounts:
     resources = mapping(spec.get("resources"))
-    raw = [mapping(resources.get(key)).get(resource) for key in ("requests", "limits")]
-    values: list[Fraction | None] = []
-    for key, value in zip(("requests", "limits"), raw, strict=True):
-        parsed = None if value is None else _parsed(resource, value)
-        if isinstance(parsed, str):
-            wanted = "a whole number" if "/" in resource else "a quantity such as 500m, 2 or 1Gi"
-            return Amounts(raw[0], raw[1], problem=(f"{resource} {key} {_text(value)}: {parsed}", wanted))
-        values.append(parsed)
-    return Amounts(raw[0], raw[1], values[0], values[1] or None)
+    if not resources:
+        return _NOTHING
+    raw_request = mapping(resources.get("requests")).get(resource)
+    raw_limit = mapping(resources.get("limits")).get(resource)
+    request = None if raw_request is None else _parsed(resource, raw_request)
+    limit = None if raw_limit is None else _parsed(resource, raw_limit)
+    if not isinstance(request, str) and not isinstance(limit, str):
+        return Amounts(raw_request, raw_limit, request, limit or None)
+    wanted = "a whole number" if "/" in resource else "a quantity such as 500m, 2 or 1Gi"
+    found = f"limits {_text(raw_limit)}: {limit}"
+    if isinstance(request, str):
+        found = f"requests {_text(raw_request)}: {request}"
+    return Amounts(raw_request, raw_limit, problem=(f"{resource} {found}", wanted))
 
 
 def _parsed(resource: str, value: object) -> Fraction | str:
@@ -318,7 +328,7 @@ def _parsed(resource: str, value: object) -> Fraction | str:
         parsed = quantity.read(value)
     except ValueError as error:
         return str(error)
-    if parsed < 0:
+    if parsed.numerator < 0:
         return "a quantity of a resource is never negative"
     if "/" in resource and parsed.denominator != 1:
         return "an extended resource has no parts"

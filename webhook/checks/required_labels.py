@@ -92,6 +92,7 @@ import re2
 from webhook.checks.check import Check, ParamError
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
+from webhook.model.glob import remembered
 from webhook.model.neighbours import NAMESPACE, Neighbours, Ref
 from webhook.model.patch import Draft
 from webhook.model.pods import KINDS as WORKLOADS
@@ -227,7 +228,7 @@ def _problems(field: str, entry: Mapping[str, Any], names: set[str]) -> Iterator
 
 def _pattern(entry: Mapping[str, Any]) -> Callable[[str], object]:
     text = entry.get("pattern")
-    fits: Callable[[str], object] = bool if text is None else re2.compile(text).fullmatch
+    fits: Callable[[str], object] = bool if text is None else remembered(re2.compile(text).fullmatch)
     return fits
 
 
@@ -270,13 +271,15 @@ def _metadata(subject: Subject) -> Iterator[tuple[Mapping[str, Any], str, frozen
 
 def _judge(entry: Asked, metadata: Mapping[str, Any], at: str) -> Iterator[Violation]:
     value = mapping(metadata.get(entry.field)).get(entry.name)
+    if isinstance(value, str) and value.strip() and entry.fits(value):
+        return
     what = entry.field.removesuffix("s")
     place = pointers.join(at, entry.field, entry.name)
     wanted = f"{what} {entry.name}: {entry.wanted}"
     if value is None or (isinstance(value, str) and not value.strip()):
         found = f"no {what} {entry.name}" if value is None else f"an empty {what} {entry.name}"
         yield Violation(place, f"{what} is missing", found, wanted)
-    elif not isinstance(value, str) or not entry.fits(value):
+    else:
         text = value if isinstance(value, str) else repr(value)
         found = f"{entry.name}: {text if len(text) <= 60 else text[:60] + '…'}"
         yield Violation(place, f"{what} does not fit", found, wanted)

@@ -92,7 +92,7 @@ None. How much a service needs is measured, not made up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -103,6 +103,7 @@ from webhook.model import quantity
 from webhook.model.decision import Violation
 from webhook.model.pods import KINDS as WORKLOADS
 from webhook.model.pods import Container, Pod, Subject, group_of, listing, mapping
+from webhook.model.record import record
 
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _QUANTITY: dict[str, Any] = {"type": ["string", "number"]}
@@ -172,12 +173,12 @@ class Bounds:
     step: Fraction | None
 
 
-_UNBOUND = Bounds(None, None, None)
-
-
 @dataclass(frozen=True, slots=True)
 class Standard:
-    """What holds for containers, or for pods. `shapes` and `start` are (cpu, memory); `start` is `from`."""
+    """What holds for containers, or for pods. `shapes` and `start` are (cpu, memory); `start` is `from`.
+
+    `bounds` has the resources that have any.
+    """
 
     least: Fraction | None
     most: Fraction | None
@@ -189,10 +190,10 @@ class Standard:
     def asks(self) -> bool:
         """Say whether it asks anything at all."""
         ratio = self.least is not None or self.most is not None
-        return ratio or bool(self.shapes) or any(bounds != _UNBOUND for bounds in self.bounds.values())
+        return ratio or bool(self.shapes) or bool(self.bounds)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Asked:
     """How much is asked for of each resource. `partly`: of which resources some container says nothing.
 
@@ -211,7 +212,9 @@ def build(params: Mapping[str, Any]) -> Check:
     if problems:
         raise ParamError(problems)
     return Check(
-        pod=partial(_pod, container, pod, params["requireEphemeralStorage"]),
+        pod=partial(
+            _pod, container if container.asks else None, pod if pod.asks else None, params["requireEphemeralStorage"]
+        ),
         subject=partial(_replicas, params["maxReplicas"]),
     )
 
@@ -233,8 +236,9 @@ def _standard(written: Mapping[str, Any], where: str, problems: list[_Problem]) 
     bounds = {}
     for resource in RESOURCES:
         given = {key: number(value, resource, key) for key, value in written.get(resource, {}).items()}
-        bounds[resource] = Bounds(given.get("min"), given.get("max"), given.get("step"))
-        problems += _crossed((where, resource), bounds[resource].least, bounds[resource].most)
+        if given:
+            bounds[resource] = Bounds(given.get("min"), given.get("max"), given.get("step"))
+        problems += _crossed((where, resource), given.get("min"), given.get("max"))
     ratio = {key: Fraction(str(value)) for key, value in written.get("gibPerCore", {}).items()}
     problems += _crossed((where, "gibPerCore"), ratio.get("min"), ratio.get("max"))
     shapes = tuple(pair(shape, "shapes", index) for index, shape in enumerate(written.get("shapes", [])))
@@ -248,12 +252,12 @@ def _crossed(path: tuple[str, str], least: Fraction | None, most: Fraction | Non
     return [((*path, "min"), f"is {_number(least)}, more than max, {_number(most)}")]
 
 
-def _pod(container: Standard, whole: Standard, storage: bool, pod: Pod) -> Iterator[Violation]:
+def _pod(container: Standard | None, whole: Standard | None, storage: bool, pod: Pod) -> Iterator[Violation]:
     asking = [one for one in pod.containers if one.role != "ephemeral"]
     for one in asking:
         at = f"{one.pointer}/resources"
         resources = mapping(one.spec.get("resources"))
-        if container.asks:
+        if container is not None:
             asked = Asked(_amounts(resources), passing=one.role == "init")
             yield from _judge(container, asked, at, one.name)
         if storage and mapping(resources.get("limits")).get("ephemeral-storage") is None:
@@ -261,16 +265,16 @@ def _pod(container: Standard, whole: Standard, storage: bool, pod: Pod) -> Itera
             found = "no requests and limits" if requests is None else f"requests {str(requests)[:40]}, no limits"
             wanted = "a limit of ephemeral-storage"
             yield Violation(at, "ephemeral-storage without a limit", f"ephemeral-storage: {found}", wanted, one.name)
-    own = mapping(pod.spec.get("resources"))
-    at = f"{pod.pointer}/spec/{'resources' if own else 'containers'}"
-    if whole.asks:
+    if whole is not None:
+        own = mapping(pod.spec.get("resources"))
+        at = f"{pod.pointer}/spec/{'resources' if own else 'containers'}"
         yield from _judge(whole, _together(own, asking), at, None)
 
 
 def _judge(standard: Standard, asked: Asked, at: str, name: str | None) -> Iterator[Violation]:
     for resource, amount in asked.amounts.items():
-        bounds = standard.bounds[resource]
-        if bounds == _UNBOUND:
+        bounds = standard.bounds.get(resource)
+        if bounds is None:
             continue
         found, whole = f"{resource} {quantity.show(amount)}", resource not in asked.partly
         if bounds.most is not None and amount > bounds.most:
@@ -304,12 +308,12 @@ def _together(own: Mapping[str, Any], containers: list[Container]) -> Asked:
     each = [(one, _amounts(mapping(one.spec.get("resources")))) for one in containers]
     amounts, partly = {}, set()
     for resource in RESOURCES:
-        total = _peak((one.role, asked.get(resource, Fraction(0))) for one, asked in each)
-        if total:
-            amounts[resource] = total
-        if any(resource not in asked for one, asked in each if one.role != "init"):
+        asks = [(one.role, asked[resource]) for one, asked in each if resource in asked]
+        if asks:
+            amounts[resource] = _peak(asks)
+        if any([resource not in asked and one.role != "init" for one, asked in each]):
             partly.add(resource)
-    for resource in ("cpu", "memory"):
+    for resource in ("cpu", "memory") if own else ():
         stated = _read(mapping(own.get("requests")).get(resource))
         if stated is None and resource not in amounts:
             stated = _read(mapping(own.get("limits")).get(resource))
@@ -319,7 +323,9 @@ def _together(own: Mapping[str, Any], containers: list[Container]) -> Asked:
     return Asked(amounts, frozenset(partly))
 
 
-def _peak(asks: Iterable[tuple[str, Fraction]]) -> Fraction:
+def _peak(asks: Sequence[tuple[str, Fraction]]) -> Fraction:
+    if len(asks) == 1:
+        return asks[0][1]
     running, sidecars, peak = Fraction(0), Fraction(0), Fraction(0)
     for role, amount in asks:
         if role == "sidecar":
@@ -352,7 +358,7 @@ def _read(value: object) -> Fraction | None:
         amount = quantity.read(value)
     except ValueError:
         return None
-    return amount if amount > 0 else None
+    return amount if amount.numerator > 0 else None
 
 
 def _replicas(most: int, subject: Subject) -> Iterator[Violation]:

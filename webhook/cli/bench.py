@@ -67,13 +67,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-n", "--namespace", default="default", metavar="NAME", help="namespace of objects that name none"
     )
     parser.add_argument(
-        "--rounds", type=_rounds, default=ROUNDS, metavar="N", help=f"how often each object is judged (default {ROUNDS})"
+        "--rounds", type=_rounds, default=ROUNDS, metavar="N", help=f"how often each is judged (default: {ROUNDS})"
     )
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: text")
 
 
 def run(args: argparse.Namespace, rooms: Rooms) -> int:
-    """Measure and print; return 0, or 2 where a file could not be read. Raises ConfigError where packs can't be used."""
+    """Measure and print; return 0, or 2 where a file can't be read. Raises ConfigError where packs can't be used."""
     if objects.STDIN in args.paths and objects.STDIN in args.policies:
         raise ConfigError([Problem("-", 0, "", "stdin holds either packs or manifests; name a file for the others")])
     ruleset = policies.load(args, rooms)

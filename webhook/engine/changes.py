@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from webhook.engine.view import seeks
-from webhook.model.pods import mapping, subjects
+from webhook.model.pods import mapping, subjects, templates
 from webhook.model.review import Review
 from webhook.packs.rule import Rule, Ruleset
 
@@ -44,7 +44,8 @@ class Changes:
         """
         if self.same("object"):
             return () if _ending(self._new) != _ending(self._old) else tuple(filter(self._always, rules))
-        return tuple(rule for rule in rules if self._always(rule) or not self._untouched(rule))
+        concerned = tuple(rule for rule in rules if self._always(rule) or not self._untouched(rule))
+        return rules if len(concerned) == len(rules) else concerned
 
     def _always(self, rule: Rule) -> bool:
         """Say whether a rule reads what no comparison of objects shows: the request, or what stands beside this one."""
@@ -75,6 +76,9 @@ class Changes:
 
     def _pods(self, obj: Mapping[str, Any]) -> list[Any]:
         review, kind = self._review, self._review.kind
+        row = self._kinds.get((kind.group, kind.kind))
+        if row is not None and not row.wraps:
+            return [(where, _plain(metadata), spec) for where, metadata, spec, _ in templates(obj, row)]
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, self._kinds)
         # a wrapped manifest counts whole: its scope hangs on its own name, namespace and labels; so does an
         # object of a kind without pods, which a rule that reads pods judges in their place

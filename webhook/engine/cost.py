@@ -57,9 +57,12 @@ def costs(
                 first = False
             else:
                 spent[rule.label].append(taken)
-    usual = {label: median(found) if found else 0.0 for label, found in spent.items()}
-    cel = median([taken - usual[label] for label, taken in firsts]) if firsts else 0.0
-    return Costs(usual, median(objects), max(0.0, cel))
+    for label, taken in firsts:
+        if not spent[label]:
+            spent[label] = [taken]  # the only one in CEL: all of it is on its bill
+    usual = {label: float(median(found)) for label, found in spent.items()}
+    more = [taken - usual[label] for label, taken in firsts]
+    return Costs(usual, float(median(objects)), max(0.0, median(more)) if more else 0.0)
 
 
 def _in_cel(rule: Rule) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from webhook.engine import fixes
@@ -12,9 +12,9 @@ from webhook.engine.sitting import Sitting
 from webhook.engine.view import View, controller, namespaced, seeks
 from webhook.model.decision import NOTHING_TO_SAY, Decision
 from webhook.model.neighbours import NAMESPACE, Ref
-from webhook.model.pods import mapping, subjects
+from webhook.model.pods import Subject, mapping, subjects
 from webhook.model.review import MIRROR, Review
-from webhook.packs.rule import Ruleset
+from webhook.packs.rule import Bucket, Rule, Ruleset, titles
 
 SUBRESOURCES = frozenset({"", "ephemeralcontainers", "resize", "scale"})
 
@@ -26,12 +26,14 @@ def evaluate(
     now: datetime,
     endpoint: str,
     expired: Callable[[], bool] = lambda: False,
+    seen: tuple[Subject, ...] | None = None,
 ) -> Decision:
     """Return what the rules say to a review at `endpoint` (validate, advise, mutate; all: the first two).
 
     `now` is a time with a zone. Where a fact that was not gathered would have changed the decision, it is named
     in `wants`. A rule that fails is one fault and never takes another rule down. Once `expired` says that nobody
     waits any more, the rules that are left are not asked, and count as failed: no object is too large to be judged.
+    `seen` are the subjects of this review, where `needs` has read them.
     """
     review = ruleset.workload(review)
     bucket = ruleset.bucket(endpoint, review)
@@ -43,15 +45,26 @@ def evaluate(
         rules = Changes(review, ruleset).concerned(rules)
     if not rules:
         return NOTHING_TO_SAY
-    sitting = Sitting(ruleset, review, facts, now, View.of(ruleset, review, facts, obj, rules))
+    view = View.of(ruleset, review, facts, obj, rules, seen)
+    packs = bucket.packs if rules is bucket.rules else titles(rules)
+    sitting = Sitting(ruleset, review, facts, now, view, packs)
     if endpoint == "mutate":
         return fixes.mend(sitting, rules, expired)
-    for rule in rules:
+    for rule in _left(bucket, view, expired) if rules is bucket.rules else rules:
         if expired():
             sitting.late(rule)
         else:
             sitting.hear(rule)
     return sitting.decision()
+
+
+def _left(bucket: Bucket, view: View, expired: Callable[[], bool]) -> Iterable[Rule]:
+    """Return the rules of a bucket that are to be judged by themselves, because no chorus says that they are kept."""
+    kept = [chorus for chorus in bucket.choruses if not expired() and view.kept(chorus)]
+    if len(kept) == len(bucket.choruses):
+        return bucket.alone
+    rules = {id(rule) for chorus in kept for rule in chorus.rules}
+    return [rule for rule in bucket.rules if id(rule) not in rules]
 
 
 def _let_through(review: Review) -> bool:
@@ -74,13 +87,14 @@ def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
         names.add("namespace")
     if bucket.owners and controller(obj) is not None:
         names.add("owners")
-    if bucket.neighbours:
+    found = None
+    if bucket.seekers:
         kind = review.kind
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
         sought = frozenset(
-            seeks(ruleset, bucket.rules, review, found[0])
+            seeks(ruleset, bucket.seekers, review, found[0])
         )  # what is wrapped has its neighbours in another cluster
         if namespaced(review) and NAMESPACE in sought:
             names.add("namespace")
         sought -= {NAMESPACE}
-    return Needs(frozenset(names), sought)
+    return Needs(frozenset(names), sought, found)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from webhook.model.neighbours import Found, Ref
+from webhook.model.pods import Subject
+from webhook.model.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Missing:
     """A fact that is not there: not asked for (`reason` is empty), or asked for and not had in time."""
 
@@ -19,7 +21,7 @@ class Missing:
 NOT_ASKED = Missing()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Owner:
     """A controller of the object, nearest first; `object` is the whole of it where it is known."""
 
@@ -29,7 +31,7 @@ class Owner:
     object: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Facts:
     """What was gathered for one review: the Namespace object, the chain of controllers, what stands beside it."""
 
@@ -38,12 +40,16 @@ class Facts:
     neighbours: Mapping[Ref, Found] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Needs:
-    """The facts that the rules for one review hang on: by name (`namespace`, `owners`), and neighbours by reference."""
+    """The facts that the rules for one review hang on: by name (`namespace`, `owners`), and neighbours by reference.
+
+    `subjects` are those of the review, where they were read to find that out.
+    """
 
     names: frozenset[str] = frozenset()
     neighbours: frozenset[Ref] = frozenset()
+    subjects: tuple[Subject, ...] | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         """Say whether there is anything to gather."""

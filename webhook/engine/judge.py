@@ -64,15 +64,15 @@ def _conditions_hold(rule: Rule, view: View, number: int, unknown: str) -> bool:
 def violations(rule: Rule, view: View, number: int) -> list[Violation | Unsure]:
     """Return the places where a subject does not keep a rule, and what cannot be told. Raises what the rule raises."""
     found: list[Violation | Unsure] = []
-    subject, check = view.subjects[number], rule.check
+    check = rule.check
     if check is not None:
         if check.subject is not None:
-            found += check.subject(subject)
+            found += check.subject(view.subjects[number])
         if check.pod is not None:
             for _, pod in view.pods(rule, number):
                 found += check.pod(pod)
     elif "pod" not in rule.reads:
-        found += _of_cel(rule, view, number, None, subject.pointer)
+        found += _of_cel(rule, view, number, None, view.subjects[number].pointer)
     else:
         for index, pod in view.pods(rule, number):
             found += _of_cel(rule, view, number, index, pod.pointer)
@@ -83,7 +83,7 @@ def _of_cel(rule: Rule, view: View, number: int, pod: int | None, pointer: str) 
     """Return the violation of a rule in CEL, if there is one."""
     if rule.expression is not None:
         expression = rule.expression
-        if _truth(view.value(expression.holds, number, pod), "expression"):
+        if view.value(expression.holds, number, pod):
             return ()
         return (
             Violation(
@@ -94,7 +94,7 @@ def _of_cel(rule: Rule, view: View, number: int, pod: int | None, pointer: str) 
             ),
         )
     mutation = rule.mutation
-    if mutation is None or not _truth(view.value(mutation.when, number, pod), "when"):
+    if mutation is None or not view.value(mutation.when, number, pod):
         return ()
     return (Violation(pointer, mutation.message or "the patch of this rule applies", mutation.text, mutation.wanted),)
 
@@ -116,12 +116,6 @@ def looked_at(rule: Rule, view: View, number: int) -> dict[str, Any]:
             where = container.pointer.rsplit("/", 2)[1]
             places[f"{index}/{where}/{container.name}"] = seen.of(container.spec)
     return places
-
-
-def _truth(value: object, what: str) -> bool:
-    if not isinstance(value, bool):
-        raise RuleError(f"{what} gave {value!r}, wanted true or false")
-    return value
 
 
 def _said(says: Program | None, activation: object) -> str:

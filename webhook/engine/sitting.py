@@ -32,6 +32,7 @@ class Sitting:
     facts: Facts
     now: datetime
     view: View
+    packs: tuple[str, ...]
     findings: list[Finding] = field(default_factory=list)
     errors: list[Fault] = field(default_factory=list)
     unknown: list[Fault] = field(default_factory=list)
@@ -40,7 +41,9 @@ class Sitting:
     def hear(self, rule: Rule) -> None:
         """Judge every subject by one rule."""
         for number in range(len(self.view.subjects)):
-            self.findings += self.of(rule, self.view, number)
+            found = self.guarded(rule, self.view, number, self._ask)
+            if found:
+                self.findings += found
 
     def late(self, rule: Rule) -> None:
         """Note that a rule was not asked, because nobody waits for the answer any more; `onError` decides."""
@@ -60,10 +63,12 @@ class Sitting:
 
     def _ask(self, rule: Rule, view: View, number: int) -> list[Finding]:
         scope = in_scope(rule, view, number)
-        if isinstance(scope, Lacking):
+        if scope is False:
+            return []
+        if scope is not True:
             self.lacks(rule, number, scope, view)
             return []
-        found = violations(rule, view, number) if scope else []
+        found = violations(rule, view, number)
         if not found:
             return []
         for unsure in found:
@@ -170,8 +175,8 @@ class Sitting:
     def decision(self) -> Decision:
         """Return the decision on everything found, sorted by pointer within each rule's place."""
         if not (self.findings or self.errors or self.unknown or self.wants):
-            return Decision(packs=titles(self.view.rules))
-        findings = tuple(sorted(self.findings, key=_order))
+            return Decision(packs=self.packs)
+        findings = tuple(sorted(self.findings, key=_order) if len(self.findings) > 1 else self.findings)
         errors, unknown = tuple(dict.fromkeys(self.errors)), tuple(dict.fromkeys(self.unknown))
         denied = any(finding.effective == "deny" and finding.exempt is None for finding in findings)
         denied = denied or any(fault.effective == "deny" for fault in (*errors, *unknown))
@@ -180,15 +185,9 @@ class Sitting:
             findings=findings,
             errors=errors,
             unknown=unknown,
-            packs=titles(self.view.rules),
+            packs=self.packs,
             wants=frozenset(self.wants),
         )
-
-
-def titles(rules: tuple[Rule, ...]) -> tuple[str, ...]:
-    """Return the packs of rules, sorted, each once."""
-    packs = {id(rule.pack): rule.pack for rule in rules}
-    return tuple(pack.title for pack in sorted(packs.values(), key=lambda pack: pack.name))
 
 
 def _why(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from webhook.checks import cel
@@ -16,9 +17,11 @@ from webhook.model.neighbours import NAMESPACE, Found, Neighbours, Ref, together
 from webhook.model.pods import Kinds, Pod, Subject, group_of, mapping, subjects
 from webhook.model.review import Review
 from webhook.packs.match import Known, matches, narrow
-from webhook.packs.rule import Rule, Ruleset
+from webhook.packs.rule import Chorus, Rule, Ruleset
 
 NOT_KNOWN = Known("not asked yet", "not asked yet")
+# without a frame for each of many rules
+_SEEKS, _NARROWS = attrgetter("seeks"), attrgetter("narrows")
 UNASKED = "no reader of the cluster is at hand"
 
 
@@ -46,13 +49,24 @@ class View:
 
     @classmethod
     def of(
-        cls, ruleset: Ruleset, review: Review, facts: Facts, obj: Mapping[str, Any], rules: tuple[Rule, ...]
+        cls,
+        ruleset: Ruleset,
+        review: Review,
+        facts: Facts,
+        obj: Mapping[str, Any],
+        rules: tuple[Rule, ...],
+        seen: tuple[Subject, ...] | None = None,
     ) -> View:
-        """Return the view on `obj`, which is the review's object, its old one, or a draft of it."""
-        kind = review.kind
-        found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
-        if any(rule.seeks for rule in rules):
-            found = tuple(subject.beside(_neighbours(subject, found, facts)) for subject in found)
+        """Return the view on `obj`, which is the review's object, its old one, or a draft of it.
+
+        `seen` are the subjects in it, where somebody has read them.
+        """
+        found, kind = seen, review.kind
+        if found is None:
+            found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
+        if any(map(_SEEKS, rules)):
+            among = found
+            found = tuple(subject.beside(_neighbours(subject, among, facts)) for subject in found)
         return cls(ruleset, review, facts, obj, rules, found)
 
     @property
@@ -90,10 +104,11 @@ class View:
         """
         pods = self._pods.get(number)
         if pods is None:
-            pods = self._pods[number] = list(enumerate(self.subjects[number].pods))
-        for _, pod in pods:
-            if pod.unreadable:
-                raise RuleError(f"{pod.pointer}: {pod.unreadable}" if pod.pointer else pod.unreadable)
+            pods = list(enumerate(self.subjects[number].pods))
+            for _, pod in pods:
+                if pod.unreadable:
+                    raise RuleError(f"{pod.pointer}: {pod.unreadable}" if pod.pointer else pod.unreadable)
+            self._pods[number] = pods
         if not rule.narrows:
             return pods
         narrowed = ((i, narrow(rule.scopes, pod)) for i, pod in pods)
@@ -102,9 +117,10 @@ class View:
     def activation(self, number: int, pod: int | None) -> Any:
         """Return the CEL activation for a subject and one of its pods (None: no pod)."""
         key = (number, -1 if pod is None else pod)
-        if key not in self._activations:
-            self._activations[key] = cel.activation(self._bindings(number, pod))
-        return self._activations[key]
+        found = self._activations.get(key)
+        if found is None:
+            found = self._activations[key] = cel.activation(self._bindings(number, pod))
+        return found
 
     def value(self, program: Program, number: int, pod: int | None) -> Any:
         """Return what a program gives for a subject and one of its pods; packs with the same texts share the work.
@@ -112,9 +128,32 @@ class View:
         Raises RuleError, each time anew.
         """
         key = (program.expression, number, pod)
-        if key not in self._values:
-            self._values[key] = program(self.activation(number, pod))
-        return self._values[key]
+        value = self._values.get(key)  # no program of a rule gives null
+        if value is None:
+            value = self._values[key] = program(self.activation(number, pod))
+        return value
+
+    def kept(self, chorus: Chorus) -> bool:
+        """Say whether all rules of a chorus are kept; where one is not, or fails, each is to be judged by itself.
+
+        What each of them gives is kept for that.
+        """
+        if len(self.subjects) != 1:
+            return False  # what a wrapper carries is of many kinds
+        places: list[int | None] = [None]
+        try:
+            if chorus.pods:
+                places = [index for index, _ in self.pods(chorus.rules[0], 0)]
+            heard = [(place, chorus.asks(self.activation(0, place))) for place in places]
+        except (RuleError, *cel.FAILURES):
+            return False
+        if all([value is True for _, values in heard for value in values]):
+            return True
+        for place, values in heard:
+            for program, value in zip(chorus.asks.programs, values, strict=True):
+                if isinstance(value, bool):
+                    self._values[(program.expression, 0, place)] = value
+        return False
 
     def with_item(self, number: int, pod: int, item: Any) -> Any:
         """Return an activation of its own for one element of a list, which CEL sees as `item`."""
@@ -135,8 +174,8 @@ class View:
         found = subject.pods[pod]
         bindings["pod"] = {"metadata": dict(found.metadata), "spec": found.spec}
         bindings["containers"] = [container.spec for container in found.containers]
-        for rule in self.rules:
-            if rule.narrows and rule.check is None:
+        for rule in filter(_NARROWS, self.rules):
+            if rule.check is None:
                 narrowed = narrow(rule.scopes, found)
                 bindings[rule.containers_key] = [c.spec for c in narrowed.containers] if narrowed else []
         return bindings
@@ -171,6 +210,8 @@ def namespaced(review: Review) -> bool:
 def controller(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the ownerReference of an object's controller, or None. There is at most one (apimachinery, ObjectMeta)."""
     references = mapping(obj.get("metadata")).get("ownerReferences")
+    if references is None:
+        return None
     for reference in references if isinstance(references, list) else ():
         if isinstance(reference, dict) and reference.get("controller") is True:
             return reference
@@ -220,9 +261,11 @@ def made_by_a_workload(rule: Rule, subject: Subject, kinds: Kinds) -> bool:
     A Pod counts as itself where the rule names the kind Pod. An owner counts only where such a controller makes
     objects of this kind, so that no made-up ownerReference takes a workload out of a rule's sight.
     """
-    row = kinds.get((subject.group, subject.kind))
     owner = controller(subject.object)
-    if row is None or owner is None:
+    if owner is None:
+        return False
+    row = kinds.get((subject.group, subject.kind))
+    if row is None:
         return False
     made_by = (group_of(owner.get("apiVersion")), owner.get("kind"))
     if (subject.group, subject.kind) == ("", "Pod"):

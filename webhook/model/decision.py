@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from webhook.model.patch import Conflict
+from webhook.model.record import record
 
 Action = Literal["deny", "warn", "audit", "disabled", "allow"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Violation:
     """One place where a check sees its standard not kept.
 
@@ -25,14 +25,14 @@ class Violation:
     container: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unsure:
     """What a check yields where it cannot tell, since it does not know all that stands beside an object: `why`."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class About:
     """What every finding of a rule says of its rule."""
 
@@ -48,7 +48,7 @@ class About:
     pack_mode: str = "enforce"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Finding:
     """One violation of one rule, with what comes of it.
 
@@ -78,7 +78,7 @@ class Finding:
         return self.about.action
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Fault:
     """A rule that failed (`kind` error), or a fact that it lacked (`kind` unknown), and what comes of it."""
 
@@ -99,7 +99,7 @@ class Fault:
         return self.about.rule
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Fixed:
     """A fix that was applied, or (`would`) that would have been: how many operations, and where first."""
 
@@ -120,7 +120,7 @@ class Fixed:
         return self.about.rule
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Decision:
     """All that the answer, the log, the metrics and the reports are made from; everything sorted.
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.model import quantity
 from webhook.model.pods import listing, mapping
+from webhook.model.record import record
 
 # two pods of a namespace never have the same name at one time; a uid is never given twice
 UNIQUE = frozenset({"metadata.name", "metadata.uid"})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Value:
     """What a variable holds: its text, or None where the manifest cannot say it.
 
@@ -34,7 +34,7 @@ UNKNOWN = Value(None)
 Lookup = Callable[[str], Value | None]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Environment:
     """The variables that `env` sets, the last of a name counting. `open`: `envFrom` may set others too."""
 
@@ -59,6 +59,19 @@ def read(container: Mapping[str, Any], keep: bool = False) -> Environment:
         if isinstance(name, str):
             values[name] = _value(container, entry, lambda wanted: _find(wanted, values, has_sources), keep)
     return Environment(values, has_sources)
+
+
+def some(container: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Value]:
+    """Return the values of those of `names` that are set; others are read only where one of these refers to them."""
+    entries = {
+        entry["name"]: entry
+        for entry in listing(container.get("env"))
+        if isinstance(entry, dict) and entry.get("name") in names
+    }
+    if any("$" in entry["value"] for entry in entries.values() if isinstance(entry.get("value"), str)):
+        whole = read(container).values
+        return {name: whole[name] for name in entries}
+    return {name: _value(container, entry, lambda _: None, False) for name, entry in entries.items()}
 
 
 def expand(template: str, lookup: Lookup, keep: bool = False) -> Value:

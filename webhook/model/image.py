@@ -13,6 +13,8 @@ from functools import lru_cache
 
 import re2
 
+from webhook.model.record import record
+
 HUB = "docker.io"
 _INDEX = "index.docker.io"
 _LONGEST = 1024
@@ -32,7 +34,7 @@ _TAG_GLOB = re2.compile(r"[0-9A-Za-z_.*-]{1,128}")
 _DIGEST_GLOB = re2.compile(r"(?:sha256|sha384|sha512):[a-f0-9*]{1,128}|\*")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Image:
     """A normalized reference: host of the registry, repository in it, tag and digest ('' where there is none).
 

@@ -8,7 +8,6 @@ _JAVA_OPTIONS.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import re2
@@ -16,6 +15,7 @@ import re2
 from webhook.model import env, jvm, shell
 from webhook.model.java import HIDDEN, Machine, Source, hold
 from webhook.model.pods import Container, listing, mapping
+from webhook.model.record import record
 
 TOOL, LAUNCHER, LAST = "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"
 # options that nothing but the launcher `java` has
@@ -27,6 +27,8 @@ _SERVERS = frozenset(
         *("connect-standalone.sh", "zkServer.sh", "kc.sh"),
     }
 )
+# what hides a name, and what all names of a JVM and of `_SERVERS` have in them
+_SIGNS = ("$", "\\", "'", '"', "`", "java", ".sh")
 # programs whose words start nothing in this container
 _TALKERS = frozenset({"echo", "printf", "kubectl", "oc", "docker", "podman", "nerdctl", "ssh"})
 _UNSET = re2.compile(r"(?:^|[\s;&|(])(?:unset|-u|--unset)[ =][^;&|\n]*")
@@ -34,7 +36,7 @@ _LONGEST = 65_536  # characters that the variables of a command line may hold to
 _REFERENCE = re2.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}$]*))?\})")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Start:
     """What the manifest of a container says of its JVMs.
 
@@ -85,6 +87,24 @@ class Start:
         words = None if text is None else tuple(text.split()) if script else jvm.split(text)
         options = (jvm.Option("", "", unknown=True),) if words is None else tuple(jvm.options(words))
         return [Source(f"{name}, if a script passes it on" if script else name, at(self.container, name), options)]
+
+
+def silent(container: Container, scripts: Sequence[str]) -> bool:
+    """Say whether nothing in a container's manifest can run a JVM, as far as that is seen without reading it closely.
+
+    Words without quotes and references stand for themselves: what they start stands in them as it is called.
+    """
+    names = (TOOL, LAUNCHER, LAST, *scripts)
+    for entry in listing(container.spec.get("env")):
+        if mapping(entry).get("name") in names:
+            return False
+    given = (*listing(container.spec.get("command")), *listing(container.spec.get("args")))
+    if not given:
+        return True
+    words = [word for word in given if isinstance(word, str)]
+    text = "\n".join(words)
+    told = any(map(text.__contains__, _SIGNS)) or any(map(text.__contains__, names))
+    return not told and _OWN.isdisjoint(words)
 
 
 def start(container: Container, scripts: Sequence[str]) -> Start:

@@ -6,12 +6,12 @@ Sources: k8s.io/api core/v1, VolumeMount and VolumeSource; pkg/apis/core/v1 defa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.model import env, quantity
 from webhook.model.path import Pattern, Segments, inside, segments
 from webhook.model.pods import LISTS, Container, Pod, Volume, listing, mapping
+from webhook.model.record import record
 
 # the types of volume that a container can write to, apart from hostPath
 WRITABLE = (
@@ -21,7 +21,7 @@ WRITABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Mount:
     """One volume mount of a container: what it says, where it is, and which volume (None: not in the pod)."""
 
@@ -73,23 +73,30 @@ def mounts(pod: Pod, container: Container) -> tuple[Mount, ...]:
     volumes = {volume.name: volume for volume in pod.volumes}
     found: dict[Segments, Mount] = {}
     for number, spec in enumerate(listing(container.spec.get("volumeMounts"))):
-        path, name = mapping(spec).get("mountPath"), mapping(spec).get("name")
+        said = mapping(spec)
+        path, name = said.get("mountPath"), said.get("name")
         if isinstance(path, str) and isinstance(name, str):
-            at = f"{container.pointer}/volumeMounts/{number}"
-            found[segments(path)] = Mount(spec, at, segments(path), name, volumes.get(name))
+            at, parts = f"{container.pointer}/volumeMounts/{number}", segments(path)
+            found[parts] = Mount(spec, at, parts, name, volumes.get(name))
     return tuple(found.values())
 
 
 def over(found: Iterable[Mount], path: Segments) -> Mount | None:
     """Return the mount that really holds a path: the deepest at it or above it."""
-    return max((one for one in found if inside(path, one.path)), key=lambda one: one.depth, default=None)
+    deepest: Mount | None = None
+    for one in found:
+        if inside(path, one.path) and (deepest is None or one.depth > deepest.depth):
+            deepest = one
+    return deepest
 
 
-def holding(found: Iterable[Mount], pattern: Pattern) -> Iterator[Mount]:
-    """Give the mounts that hold a directory of a pattern; of several above the whole pattern, only the deepest."""
+def holding(found: Iterable[Mount], pattern: Pattern) -> list[Mount]:
+    """Return the mounts that hold a directory of a pattern; of several above the whole pattern, only the deepest."""
     above = [mount for mount in found if pattern.above(mount.path)]
+    if len(above) < 2:
+        return above
     deepest = max((mount.depth for mount in above if mount.depth <= pattern.literal), default=0)
-    yield from (mount for mount in above if mount.depth >= deepest)
+    return [mount for mount in above if mount.depth >= deepest]
 
 
 def resolve(container: Container, path: str) -> Segments | None:
@@ -104,7 +111,7 @@ def bounded(empty_dir: Mapping[str, Any]) -> bool:
     """Say whether an emptyDir has a `sizeLimit` above 0: the kubelet enforces no other (pkg/kubelet/eviction)."""
     size = empty_dir.get("sizeLimit")
     try:
-        return isinstance(size, str | int | float) and quantity.parse(size) > 0
+        return isinstance(size, str | int | float) and quantity.parse(size).numerator > 0
     except ValueError:
         return False
 

@@ -7,11 +7,12 @@ A check that needs it says by `Check.seeks` what it looks for, so that it is gat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from webhook.model.record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record(frozen=True, slots=True)
 class Ref:
     """What is looked for: the objects of a kind in the namespace of the judged object, or the one of a name.
 
@@ -37,7 +38,7 @@ class Ref:
         return (group, kind) == (self.group, self.kind) and self.name in ("", name)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Found:
     """The objects that were found; `lacking` says why there may be others, '' where these are all there are.
 

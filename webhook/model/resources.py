@@ -6,14 +6,14 @@ a limit of its own gets the pod's into its cgroup, where a program finds it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 from webhook.model import quantity
 from webhook.model.pods import Container, Pod, mapping
+from webhook.model.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Limit:
     """A limit: how much, and whether it is the container's own."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from webhook.errors import ReviewError
 from webhook.model.pods import NOTHING, mapping
+from webhook.model.record import record
 
 API_VERSION = "admission.k8s.io/v1"
 OPERATIONS = ("CREATE", "UPDATE", "DELETE", "CONNECT")
@@ -21,7 +21,7 @@ SMALL = 16 * 1024
 """Bytes of a body up to which its brackets are counted: more of them than `DEPTH` stand in every larger one."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Kind:
     """A GroupVersionKind; `str()` gives what a person writes (`Deployment`, `argoproj.io/Rollout`)."""
 
@@ -34,7 +34,7 @@ class Kind:
         return f"{self.group}/{self.kind}" if "." in self.group else self.kind
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Review:
     """What an API server asks: who wants to do what to which object.
 

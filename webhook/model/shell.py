@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import re2
 
+from webhook.model.record import record
+
 Words = tuple[str, ...]
 
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "ksh", "zsh"})
@@ -58,7 +60,7 @@ _TOKEN = re2.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Start:
     """One program that is started: its words, without what wraps it. `alone`: nothing else is started beside it.
 
@@ -110,7 +112,7 @@ def unwrapped(words: Words) -> Words:
     at, end = 0, len(words)
     while at < end:
         wrapper = _WRAPPERS.get(name(words[at]))
-        if _ASSIGNMENT.fullmatch(words[at]):
+        if "=" in words[at] and words[at][0].isidentifier() and _ASSIGNMENT.fullmatch(words[at]):
             at += 1
         elif wrapper is None or (words[at] == "command" and words[at + 1 : at + 2] in (("-v",), ("-V",))):
             break

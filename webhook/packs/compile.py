@@ -13,6 +13,7 @@ from webhook.model.decision import About, Action
 from webhook.model.pods import KINDS, Kinds
 from webhook.packs import bodies, scopes
 from webhook.packs.bodies import Body
+from webhook.packs.chorus import choruses
 from webhook.packs.index import index
 from webhook.packs.load import load
 from webhook.packs.match import Scope
@@ -50,10 +51,12 @@ def ruleset(
         raise ConfigError(problems)
     compiled.sort(key=lambda entry: entry[0].name)
     rules = tuple(rule for _, rules, _ in compiled for rule in rules)
+    indexed = index(rules, kinds)
     return Ruleset(
         packs=tuple(pack for pack, _, _ in compiled),
         rules=rules,
-        index=index(rules, kinds),
+        index=indexed,
+        choruses=choruses(indexed),
         values={bodies.values_key(number): given for _, _, (number, given) in compiled},
         kinds=kinds,
         dry_run=dry_run,
@@ -193,6 +196,7 @@ def _rule(
         expression=body.expression,
         mutation=body.mutation,
         exemptions=tuple(exemption for exemption in pack.exemptions if name in exemption.rules),
+        seeks=body.check is not None and body.check.seeks is not None,
     )
 
 

@@ -12,13 +12,14 @@ from webhook.model.image import Pattern
 from webhook.model.image import parse as parse_image
 from webhook.model.kinds import CLUSTER_SCOPED
 from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
+from webhook.model.record import record
 from webhook.model.review import Review
 
 Selector = Callable[[Mapping[str, Any]], bool]
 Condition = tuple[str, Program]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Lacking:
     """A clause that cannot be decided, because a fact is not there: which (`namespace`, `owners`), and why."""
 
@@ -67,7 +68,7 @@ class Scope:
         return self.exclude_namespaces is None or not self.exclude_namespaces(namespace)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Known:
     """What is known about the place of a subject: its namespace's labels and its controllers' names.
 

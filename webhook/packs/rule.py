@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
-from webhook.checks.cel import Program
+from webhook.checks.cel import Program, Several
 from webhook.checks.check import Check
 from webhook.model.decision import About, Action
 from webhook.model.kinds import CLUSTER_SCOPED
@@ -84,7 +84,8 @@ class Rule:
     workload, not its pods, and skips objects that another workload's controller made. `on_replicas`: it can judge
     a Scale too. `needs_namespace` and
     `needs_owners` say which facts its scope hangs on; `reads_namespace`, that its CEL reads `namespaceObject`. `hangs`
-    says that its scope hangs on more than operation, kind and namespace; `narrows`, that it leaves containers out.
+    says that its scope hangs on more than operation, kind and namespace; `narrows`, that it leaves containers out;
+    `seeks`, that its check looks for something beside an object.
     """
 
     pack: Pack
@@ -113,11 +114,7 @@ class Rule:
     expression: Expression | None = None
     mutation: Mutation | None = None
     exemptions: tuple[Exemption, ...] = ()
-
-    @property
-    def seeks(self) -> bool:
-        """Say whether its check looks for anything beside an object."""
-        return self.check is not None and self.check.seeks is not None
+    seeks: bool = False
 
     @property
     def label(self) -> str:
@@ -126,24 +123,56 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Chorus:
+    """Rules in CEL of one scope, which concern a review all or none, and the program that asks all of them at once."""
+
+    asks: Several
+    rules: tuple[Rule, ...]
+
+    @property
+    def pods(self) -> bool:
+        """Say whether they are about the pods of an object."""
+        return "pod" in self.rules[0].reads
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
-    """The rules for one kind, operation and namespace at one endpoint, in order, and which facts they need."""
+    """The rules for one kind, operation and namespace at one endpoint, in order, and which facts they need.
+
+    `seekers` are those that look beside an object, `choruses` those that can be asked together, `alone` the others;
+    `packs` are the titles of their packs.
+    """
 
     rules: tuple[Rule, ...] = ()
     namespace: bool = False
     owners: bool = False
-    neighbours: bool = False
+    seekers: tuple[Rule, ...] = ()
+    packs: tuple[str, ...] = ()
+    choruses: tuple[Chorus, ...] = ()
+    alone: tuple[Rule, ...] = ()
 
     @classmethod
-    def of(cls, rules: Iterable[Rule]) -> Bucket:
-        """Return the bucket of some rules."""
+    def of(cls, rules: Iterable[Rule], choruses: Iterable[Chorus]) -> Bucket:
+        """Return the bucket of some rules, with those choruses whose rules are all among them."""
         listed = tuple(rules)
+        there = set(map(id, listed))
+        whole = tuple(one for one in choruses if there.issuperset(map(id, one.rules)))
+        together = {id(rule) for one in whole for rule in one.rules}
         return cls(
             listed,
             any(rule.needs_namespace for rule in listed),
             any(rule.needs_owners for rule in listed),
-            any(rule.seeks for rule in listed),
+            tuple(rule for rule in listed if rule.seeks),
+            titles(listed),
+            whole,
+            tuple(rule for rule in listed if id(rule) not in together),
         )
+
+
+def titles(rules: Iterable[Rule]) -> tuple[str, ...]:
+    """Return the packs of rules, sorted, each once."""
+    packs = {id(rule.pack): rule.pack for rule in rules}
+    return tuple(pack.title for pack in sorted(packs.values(), key=lambda pack: pack.name))
 
 
 SCALE = "scale"
@@ -156,13 +185,14 @@ BUCKETS = 4096
 class Ruleset:
     """All packs, compiled; `index` finds the rules by (endpoint, group, kind).
 
-    `values` are the values of every pack under the key that its CEL reads them by. `dry_run` is the server's. `buckets`
-    keeps what `bucket` has found; it follows from the rest.
+    `choruses` finds those that can be asked together. `values` are the values of every pack under the key that its
+    CEL reads them by. `dry_run` is the server's. `buckets` keeps what `bucket` has found; it follows from the rest.
     """
 
     packs: tuple[Pack, ...] = ()
     rules: tuple[Rule, ...] = ()
     index: Mapping[Key, tuple[Rule, ...]] = field(default_factory=dict)
+    choruses: Mapping[Key, tuple[Chorus, ...]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     kinds: Kinds = field(default_factory=lambda: KINDS)
     dry_run: bool = False
@@ -188,15 +218,15 @@ class Ruleset:
         return found
 
     def _narrowed(self, endpoint: str, review: Review, namespace: str) -> Bucket:
-        rules = self.index.get((endpoint, review.kind.group, review.kind.kind), ())
-        scale = review.subresource == SCALE
-        return Bucket.of(
+        key, scale = (endpoint, review.kind.group, review.kind.kind), review.subresource == SCALE
+        rules = (
             rule
-            for rule in rules
+            for rule in self.index.get(key, ())
             if review.operation in rule.operations
             and (rule.on_replicas or not scale)
             and (not namespace or all(scope.holds(namespace) for scope in rule.scopes))
         )
+        return Bucket.of(rules, self.choruses.get(key, ()))
 
     def workload(self, review: Review) -> Review:
         """Return a review as one of the workload: that of a Scale names the kind that is scaled, not `Scale`.

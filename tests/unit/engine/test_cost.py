@@ -21,16 +21,18 @@ def test_each_rule_has_its_cost_and_what_all_share_stands_apart(load, review, de
 
 
 def test_what_only_the_first_rule_in_cel_pays_is_on_no_rules_bill(load, review, deployment, now):
-    readings = iter(
-        tick
-        for start in range(0, 9000, 100)
-        # the object; the check; the first rule in CEL, which takes 50 more; the second
-        for tick in (start, start + 1, start + 10, start + 12, start + 20, start + 73, start + 80, start + 83)
-    )
+    check, first, later = 2, 53, 3
+    # three rounds, each of which begins with another rule: the object, then each rule in its turn
+    orders = ((1, check, first, later), (1, first, later, check), (1, first, check, later))
+    at, readings = 0, []
+    for order in orders:
+        for spent in order:
+            readings += [at, at + spent]
+            at += 100
     packs = load(TWO + '  - {name: two, expression: "containers.size() < 3", action: deny}\n')
-    found = costs(packs, review(deployment()), Facts(), now, readings.__next__, 1)
-    assert found.rules["pack/two"] == 3
-    assert found.cel == 53  # nothing else tells what the first would have cost later
+    found = costs(packs, review(deployment()), Facts(), now, iter(readings).__next__, 3)
+    assert dict(found.rules) == {"pack/paths": check, "pack/one": later, "pack/two": later}
+    assert (found.object, found.cel) == (1, first - later)
 
 
 def test_an_object_that_no_rule_concerns_costs_nothing(load, review, now):

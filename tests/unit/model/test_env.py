@@ -149,3 +149,20 @@ def test_a_resource_of_the_container_is_its_quotient_rounded_up(field: dict[str,
     entry = {"name": "A", "valueFrom": {"resourceFieldRef": field}}
     found = env.read({"name": "web", "resources": {"limits": limits}, "env": [entry]})
     assert found.values["A"].text == text
+
+
+@pytest.mark.parametrize("names", [("B",), ("A", "C"), ("D", "none"), ("E", "F", "G")])
+def test_some_variables_have_the_values_that_they_have_among_all(names):
+    entries = [
+        {"name": "A", "value": "a"},
+        {"name": "B", "value": "$(A)/$$(A)/$(none)"},
+        {"name": "A", "value": "later"},
+        {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+        {"name": "D", "value": "/$(C)"},
+        {"name": "E", "value": 3},
+        {"name": ["F"], "value": "$"},
+        "G",
+    ]
+    container = {"name": "web", "env": entries}
+    whole = env.read(container).values
+    assert env.some(container, names) == {name: whole[name] for name in names if name in whole}

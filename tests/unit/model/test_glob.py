@@ -41,3 +41,9 @@ def test_only_a_lone_star_is_everything():
 
 def test_a_glob_of_many_stars_on_a_long_name_ends():
     assert not compile_globs(["*a" * 40 + "b"])("a" * 20_000)
+
+
+def test_a_name_is_judged_the_same_however_often_and_however_long():
+    globs = compile_globs(["web-*"])
+    for name in ("web-1", "api-1", "web-" + "x" * 1000, "api-" + "x" * 1000):
+        assert [globs(name) for _ in range(3)] == [name.startswith("web-")] * 3

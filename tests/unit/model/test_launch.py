@@ -134,3 +134,29 @@ def test_an_option_is_named_by_where_it_is_written() -> None:
     ):
         [one] = machines(command=["sh", "-c"], args=[script], env=env)
         assert heap(one) == wanted
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"command": ["java", "-jar", "a.jar"]},
+        {"args": ["-jar", "a.jar"]},
+        {"args": ["-cp", "a", "Main"]},
+        {"command": ["sh", "-c", "ja''va -jar a.jar"]},
+        {"command": ["sh", "-c", "exec ja\\va -jar a.jar"]},
+        {"command": ["$(RUN)", "Main"], "env": {"RUN": "java"}},
+        {"command": ["sh", "-c", "JAVA_OPTS=-Xmx1g exec ./run"]},
+        {"command": ["kafka-server-start.sh"]},
+        {"env": {"JAVA_OPTS": "-Xmx1g"}},
+        {"env": {"JAVA_TOOL_OPTIONS": SECRET}},
+    ],
+)
+def test_a_container_that_runs_a_jvm_is_never_silent(spec):
+    assert launch.start(container(**spec), ["JAVA_OPTS"]).runs
+    assert not launch.silent(container(**spec), ["JAVA_OPTS"])
+
+
+@pytest.mark.parametrize("spec", [{}, {"args": ["--listen=:8080"]}, {"command": ["sh", "-c", "exec web; rm x"]}])
+def test_a_container_without_any_sign_of_java_is_silent(spec):
+    assert launch.silent(container(**spec, env={"A": "java"}), ["JAVA_OPTS"])
+    assert not launch.start(container(**spec, env={"A": "java"}), ["JAVA_OPTS"]).runs

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from webhook.model import pointer as pointers
+from webhook.model.neighbours import Found
 from webhook.model.pods import KINDS, TABLE, Row, group_of, listing, mapping, subjects, table
 
 SPEC = {
@@ -147,3 +150,19 @@ def test_pods_on_every_node_are_those_of_daemonsets_and_broadcast_jobs():
     assert daemons == {
         ("apps", "DaemonSet"), ("apps.kruise.io", "DaemonSet"), ("apps.kruise.io", "BroadcastJob"),
     }  # fmt: skip
+
+
+def test_what_stands_beside_an_object_changes_nothing_else_of_it_and_its_pods():
+    def beside(ref):
+        return Found(lacking="x")
+
+    job = {
+        "spec": {"tasks": [{"template": {"spec": {"containers": [{"name": "a"}]}}}], "volumes": [{"mountPath": "/d"}]}
+    }
+    daemon = {"spec": {"template": {"spec": {"containers": []}}}}
+    for obj, group, kind in ((job, "batch.volcano.sh", "Job"), (daemon, "apps", "DaemonSet")):
+        (alone,) = subjects(obj, group, kind, "shop", "x")
+        changed = alone.beside(beside)
+        assert replace(changed, neighbours=alone.neighbours, pods=alone.pods) == alone
+        assert [replace(pod, neighbours=alone.neighbours) for pod in changed.pods] == list(alone.pods)
+        assert all(one.neighbours is beside for one in (changed, *changed.pods))
