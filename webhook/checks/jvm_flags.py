@@ -5,9 +5,10 @@ Finds the containers that run Java, and reads the options of their JVM as the JV
 
 - **Java** is a container whose command starts `java`, also through `sh -c`, `exec`, `tini`, `wait-for-it.sh` and their
   like, or starts a script that everybody knows (`catalina.sh`, `kafka-server-start.sh`); one that has a variable
-  `JAVA_TOOL_OPTIONS`, `JDK_JAVA_OPTIONS`, `_JAVA_OPTIONS` or one of `scriptVariables`; and the main container of a pod
-  with one of `labels`: the one that `kubectl.kubernetes.io/default-container` names, or the first. Of all others
-  nothing is said. Ephemeral containers and pods for Windows are not judged.
+  `JAVA_TOOL_OPTIONS`, `JDK_JAVA_OPTIONS`, `_JAVA_OPTIONS` or one of `scriptVariables`; one without a `command`, whose
+  image is known by `images` to start Java; and the main container of a pod with one of `labels`: the one that
+  `kubectl.kubernetes.io/default-container` names, or the first. Of all others nothing is said. Ephemeral containers and
+  pods for Windows are not judged.
 - **Which option holds**: the last one, in the JVM's order: `JAVA_TOOL_OPTIONS`, then the command line, before whose
   words the launcher puts `JDK_JAVA_OPTIONS` (JDK 9 and later), then `_JAVA_OPTIONS`. What stands behind the jar or the
   main class belongs to the program. `-Xmx` goes before `MaxRAMPercentage`, and that before `MaxRAMFraction`.
@@ -80,13 +81,18 @@ spec:
 - `cgroupV2` (default: true): the nodes have cgroup v2.
 - `versionVariables` (default: JAVA_VERSION) and `versionLabels` (default: none): variables of the container and labels
   of the pod that declare the version of the JDK, such as `11.0.15` or `8u352`. `11` alone does not say its update.
+- `images` (default: none): what is known of images, by patterns as in `approved-image`: that they start Java, and, with
+  `java`, the version of their JDK. The first that matches counts; what the manifest declares goes before it.
 - `imagesWithoutOptions` (default: none): images, by patterns as in `approved-image`, that set no options themselves:
   none of the variables above, and no heap in their own scripts.
 - `fixPercentage` (default: 75): the `MaxRAMPercentage` that the fix adds.
 
 ```yaml
 params:
-  imagesWithoutOptions: [registry.example/base/java/]
+  images:
+    - {image: registry.example/java/, java: 17.0.9}
+    - {image: registry.example/legacy/billing, java: 8u352}
+  imagesWithoutOptions: [registry.example/java/]
   maxPercentage: 80
 ```
 
@@ -117,6 +123,8 @@ from webhook.model.pods import Container, Pod
 from webhook.model.record import record
 from webhook.model.resources import Limit, amount_of, limit
 
+_Problem = tuple[tuple[str | int, ...], str]
+
 ID = "jvm-flags"
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 _PERCENT = {"type": "number", "minimum": 0, "maximum": 100}
@@ -138,6 +146,19 @@ PARAMS: dict[str, Any] = {
         "cgroupV2": {"type": "boolean", "description": "The nodes have cgroup v2."},
         "versionVariables": {**_TEXTS, "description": "Variables that declare the version of the JDK."},
         "versionLabels": {**_TEXTS, "description": "Labels that declare the version of the JDK."},
+        "images": {
+            "type": "array",
+            "description": "What is known of images: that they start Java, and the version of their JDK.",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["image"],
+                "properties": {
+                    "image": {"type": "string", "minLength": 1, "description": "A pattern of images."},
+                    "java": {"type": "string", "minLength": 1, "description": "The version, such as 17.0.9 or 8u372."},
+                },
+            },
+        },
         "imagesWithoutOptions": {**_TEXTS, "description": "Images that set no options of the JVM themselves."},
         "fixPercentage": {**_PERCENT, "description": "The MaxRAMPercentage that the fix adds."},
     },
@@ -157,6 +178,7 @@ DEFAULTS: dict[str, Any] = {
     "cgroupV2": True,
     "versionVariables": ["JAVA_VERSION"],
     "versionLabels": [],
+    "images": [],
     "imagesWithoutOptions": [],
     "fixPercentage": 75,
 }
@@ -168,6 +190,15 @@ _SMALL = Fraction(256 * 2**20)
 _COUNTS = ("ActiveProcessorCount", "ParallelGCThreads", "ConcGCThreads")
 # what else than -Xmx decides on the heap, so that no size of it is missing
 _SIZERS = frozenset({"MaxRAM", "MaxRAMPercentage", "MaxRAMFraction", "AggressiveHeap"})
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the images of a pattern: they start Java, of this version where one is given."""
+
+    images: image.Pattern
+    version: jvm.Version | None
+    written: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +215,7 @@ class Standard:
     cgroup_v2: bool
     version_variables: tuple[str, ...]
     version_labels: tuple[str, ...]
+    images: tuple[Known, ...]
     bare: tuple[image.Pattern, ...]
     flag: str
 
@@ -216,13 +248,12 @@ class Java:
 
 def build(params: Mapping[str, Any]) -> Check:
     """Return the check. Raises ParamError for a size that is none, an empty range, or no pattern of images."""
-    problems: list[tuple[tuple[str | int, ...], str]] = []
-    patterns = []
-    for number, text in enumerate(params["imagesWithoutOptions"]):
-        try:
-            patterns.append(image.pattern(text))
-        except ValueError as error:
-            problems.append((("imagesWithoutOptions", number), str(error)))
+    problems: list[_Problem] = []
+    bare = [
+        _pattern(text, ("imagesWithoutOptions", number), problems)
+        for number, text in enumerate(params["imagesWithoutOptions"])
+    ]
+    known = [_known(entry, number, problems) for number, entry in enumerate(params["images"])]
     most = amount_of(params["headroomMost"])
     if most is None:
         problems.append((("headroomMost",), f"{params['headroomMost']!r} is no size; wanted one like 1Gi"))
@@ -241,11 +272,29 @@ def build(params: Mapping[str, Any]) -> Check:
         cgroup_v2=params["cgroupV2"],
         version_variables=tuple(params["versionVariables"]),
         version_labels=tuple(params["versionLabels"]),
-        bare=tuple(patterns),
+        images=tuple(one for one in known if one is not None),
+        bare=tuple(pattern for pattern in bare if pattern is not None),
         # with a point: JDK 8 to 12 read no other numbers here
         flag=f"-XX:MaxRAMPercentage={float(params['fixPercentage'])}",
     )
     return Check(pod=partial(_pod, standard), fix=partial(_fix, standard))
+
+
+def _pattern(text: str, path: tuple[str | int, ...], problems: list[_Problem]) -> image.Pattern | None:
+    try:
+        return image.pattern(text)
+    except ValueError as error:
+        problems.append((path, str(error)))
+        return None
+
+
+def _known(entry: Mapping[str, Any], number: int, problems: list[_Problem]) -> Known | None:
+    written = entry.get("java", "")
+    version = jvm.version(written) if written else None
+    if written and version is None:
+        problems.append((("images", number, "java"), f"{written!r} is no version of a JDK; wanted 17.0.9 or 8u372"))
+    images = _pattern(entry["image"], ("images", number, "image"), problems)
+    return None if images is None else Known(images, version, written)
 
 
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
@@ -347,13 +396,14 @@ def _javas(standard: Standard, pod: Pod, container: Container) -> Iterator[Java]
     """Give each JVM that a container starts, as far as the manifest shows them."""
     if container.role == "ephemeral" or pod.windows:
         return
-    labelled = _labelled(standard, pod, container)
-    if not labelled and launch.silent(container, standard.script_variables):
+    known = _of_image(standard, container)
+    told = _labelled(standard, pod, container) or (known is not None and not container.spec.get("command"))
+    if not told and launch.silent(container, standard.script_variables):
         return
     start = launch.start(container, standard.script_variables)
-    if not start.runs and not labelled:
+    if not start.runs and not told:
         return
-    version = _version(standard, pod, start)
+    version = _version(standard, pod, start) or _version_of(container, known)
     # where the image can set nothing that the manifest does not show
     literal = start.direct and launch.literal(container, launch.TOOL) is not None
     shown = literal or image.named(container.image, standard.bare)
@@ -368,6 +418,17 @@ def _labelled(standard: Standard, pod: Pod, container: Container) -> bool:
         return False
     values = [(pod.labels.get(name), matches) for name, matches in standard.labels]
     return any(isinstance(value, str) and matches(value) for value, matches in values)
+
+
+def _of_image(standard: Standard, container: Container) -> Known | None:
+    """Return what is known of a container's image."""
+    return next((one for one in standard.images if image.named(container.image, (one.images,))), None)
+
+
+def _version_of(container: Container, known: Known | None) -> tuple[jvm.Version, str, str] | None:
+    if known is None or known.version is None:
+        return None
+    return known.version, f"{container.pointer}/image", f"{container.image}, known to have Java {known.written}"
 
 
 def _version(standard: Standard, pod: Pod, start: launch.Start) -> tuple[jvm.Version, str, str] | None:
