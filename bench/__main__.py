@@ -6,6 +6,7 @@ python -m bench [--quick] [--only core,denied,...] [--keep | --no-keep]
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ GROUPS: dict[str, Group] = {
 def main() -> int:
     """Measure and print; return 1 where a figure is more than 10 % worse than the one kept last."""
     arguments = _arguments()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # programs that are installed are not compiled at each start
     wanted = arguments.only.split(",") if arguments.only else [*(case.name for case in cpu.CASES), *GROUPS]
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         figures, failed = _measured(_prepared(Path(scratch), arguments.quick), wanted)

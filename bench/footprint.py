@@ -13,7 +13,7 @@ from statistics import median
 import yaml
 from lab import plimsoll
 
-from bench import bodies, servers
+from bench import bodies, manifests, servers
 from bench.cpu import DENIED, Bench
 from bench.load import Load
 from bench.results import Figure
@@ -68,20 +68,11 @@ def commands(bench: Bench) -> Iterator[Figure]:
     count = 500 if bench.quick else 10_000
     one, many = bench.certs.parent / "one.yaml", bench.certs.parent / "manifests"
     one.write_text(yaml.safe_dump(bodies.bare()), encoding="utf-8")
-    many.mkdir(exist_ok=True)
-    for number in range(count):
-        found = bodies.bare()
-        found["metadata"] = {**found["metadata"], "name": f"web-{number}"}
-        (many / f"{number:05}.yaml").write_text(_text(found), encoding="utf-8")
+    manifests.write(many, count)
     yield from _command("help", ["--help"], 0.3, "plimsoll --help", 5)
     yield from _command("check-one", ["check", str(one)], 0.3, "plimsoll check of one file", 3)
     aim = 20.0 * count / 10_000
     yield from _command(f"check-{count}", ["check", str(many)], aim, f"plimsoll check of {count:,} manifests", 1)
-
-
-def _text(obj: bodies.Object) -> str:
-    # as people write them, in blocks; the generator's own time is not measured
-    return yaml.dump(obj, Dumper=yaml.CSafeDumper, sort_keys=False)
 
 
 def _command(name: str, arguments: list[str], aim: float, text: str, times: int) -> Iterator[Figure]:
