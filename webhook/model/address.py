@@ -33,6 +33,8 @@ _OPERATORS = ("==", ">=", "<=", "~=", "!=", "~>")
 _HOST_WORDS = frozenset(
     {"addr", "address", "endpoint", "host", "hostname", "ip", "node", "peer", "server", "tcp", "udp"}
 )
+# options of clients (mysql, psql, redis-cli, ldapsearch) that take a host, which may stand right behind them
+_HOST_OPTIONS = ("-h", "-H")
 # Arcs with four numbers of their own: internet (RFC 1155), attributes and extensions of X.500
 _ARCS = ((1, 3, 6, 1), (2, 5, 4), (2, 5, 29))
 # Sources: the IANA registries of IPv6 address space and of special purposes (RFC 6890). Elsewhere `dad::add` is a name
@@ -129,6 +131,8 @@ def _begins(line: str, begin: int, end: int) -> bool:
     if before == ":" and not _PORT.match(_behind(line, end)):
         word = _WORD.search(line[max(0, begin - 40) : begin])
         return word is not None and (word[1] == "" or word[1].lower() in _HOST_WORDS)
+    if line[max(0, begin - 2) : begin] in _HOST_OPTIONS and (begin == 2 or line[begin - 3].isspace()):
+        return True
     operator = line[max(0, begin - 3) : begin].rstrip()
     return not before.isalnum() and before not in _NOT_BEFORE and not operator.endswith(_OPERATORS)
 
