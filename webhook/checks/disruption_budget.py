@@ -197,10 +197,10 @@ def _judge(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]
         count = replicas(subject, scalers, standard.missing)
         if count is not None and count >= standard.replicas:
             for pod in subject.pods:
-                yield from _workload(subject, pod, count)
+                yield from _workload(subject, pod, count, "".join(f" that {one.title} keeps" for one in scalers[:1]))
 
 
-def _workload(subject: Subject, pod: Pod, count: int) -> Iterator[Violation | Unsure]:
+def _workload(subject: Subject, pod: Pod, count: int, kept: str) -> Iterator[Violation | Unsure]:
     known = subject.neighbours(BUDGETS)
     found = [b for b in map(_budget, known.objects) if matches(b.spec.get("selector"), pod.labels)]
     selecting = list({budget.name: budget for budget in found}.values())  # the overlays of one manifest are one object
@@ -216,7 +216,7 @@ def _workload(subject: Subject, pod: Pod, count: int) -> Iterator[Violation | Un
         yield Violation(at, _SEVERAL, what, _ONE)
     elif _only(selecting[0], subject) or _always(selecting[0]) is not None:
         (budget,) = selecting
-        what = f"budget {budget.name}, {budget.text}, for {count} replicas"
+        what = f"budget {budget.name}, {budget.text}, for the {count} replicas{kept}"
         yield from _verdict(budget.allowed(count), count, at, what)
 
 
