@@ -87,6 +87,7 @@ from functools import partial
 from typing import Any
 
 from webhook.checks.check import Check
+from webhook.model import rollout
 from webhook.model.affinity import matches
 from webhook.model.decision import Unsure, Violation
 from webhook.model.neighbours import Ref
@@ -315,13 +316,9 @@ def _hangs(budget: Budget, least: int) -> bool:
 
 
 def _scaled(value: object, count: int) -> int | None:
-    """Return an IntOrString of `count`, percentages rounded up; None for what Kubernetes would refuse."""
-    if isinstance(value, str):
-        digits = value.removesuffix("%")
-        if digits == value or not (digits.isascii() and digits.isdigit()) or len(digits) > 3:
-            return None
-        return -(-count * int(digits) // 100)
-    return whole(value)
+    """Return an IntOrString of `count`, percentages rounded up; None for a text that is no percentage."""
+    written = rollout.count(value)
+    return whole(value) if written is None else written.of(count, up=True)  # below 0 it stays what it is
 
 
 def _short(text: str) -> str:

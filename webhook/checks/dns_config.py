@@ -196,7 +196,7 @@ def _judge(standard: Standard, pod: Pod) -> Iterator[Violation]:
         wanted = " or ".join(standard.policies) or "no pod at all"
         yield Violation(f"{spec}/dnsPolicy", "DNS policy not allowed", f"dnsPolicy {written}", wanted)
     yield from _others(standard, config, f"{spec}/dnsConfig")
-    if not _windows(pod):
+    if not pod.windows:
         yield from _ndots(standard, pod, f"{spec}/dnsConfig/options")
         if _through_cluster(standard, pod):
             yield from _lacking(standard, config, f"{spec}/dnsConfig")
@@ -252,7 +252,7 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     if not all(part is None or isinstance(part, kind) for part, kind in zip(parts, (dict, list, list), strict=True)):
         return
     config = mapping(config)
-    if _windows(pod):
+    if pod.windows:
         return
     if any(_ndots(standard, pod, at)):
         _set(config, "ndots", str(standard.ndots), f"{at}/options", draft)
@@ -278,7 +278,7 @@ def _policy(pod: Pod) -> Any:
 
 
 def _lost(standard: Standard, pod: Pod) -> bool:
-    return standard.host_network and _on_node(pod) and _policy(pod) == _FIRST and not _windows(pod)
+    return standard.host_network and _on_node(pod) and _policy(pod) == _FIRST and not pod.windows
 
 
 def _on_node(pod: Pod) -> bool:
@@ -289,10 +289,6 @@ def _through_cluster(standard: Standard, pod: Pod) -> bool:
     """Say whether the pod resolves through the cluster's DNS, or will once its policy is mended."""
     policy = _policy(pod)
     return policy == _WITH_HOST_NET or (policy == _FIRST and (standard.host_network or not _on_node(pod)))
-
-
-def _windows(pod: Pod) -> bool:
-    return mapping(pod.spec.get("os")).get("name") == "windows"
 
 
 def _options(config: Mapping[str, Any], name: str) -> list[tuple[int, Any]]:

@@ -232,7 +232,7 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for volume in pod.volumes:
         if _is_empty_dir(volume) and volume.name not in claimed:
             yield from _empty_dir(standard, pod, volume)
-    if standard.read_only_root and mapping(pod.spec.get("os")).get("name") != "windows":
+    if standard.read_only_root and not pod.windows:
         for container in pod.containers:
             if container.role != "ephemeral" and not _root_is_read_only(container):
                 at = f"{container.pointer}/securityContext/readOnlyRootFilesystem"
