@@ -334,10 +334,10 @@ def beside(module: Module) -> set[Ref]:
     cases = yaml.safe_load((ROOT / "webhook" / "checks" / f"{module.ID}.cases.yaml").read_text())
     found: set[Ref] = set()
     for case in cases:
-        seeks = module.build({**module.DEFAULTS, **case.get("params", {})}).seeks
+        check = module.build({**module.DEFAULTS, **case.get("params", {})})
         obj = case.get("object") or {"apiVersion": "v1", "kind": "Pod", **case["pod"]}
         for subject in subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", "x"):
-            found |= set(seeks(subject)) if seeks else set()
+            found |= {ref for ask in (check.seeks, check.fix_seeks) if ask for ref in ask(subject)}
     return found
 
 

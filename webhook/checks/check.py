@@ -24,7 +24,7 @@ class Check:
     `seeks` says what a check looks for beside an object (its autoscaler, its budget, its namespace), so that it is
     gathered; `Subject.neighbours` and `Pod.neighbours` give what was found. It must be cheap, and name nothing where
     the verdict hangs on nothing else. Where not all is known that a verdict hangs on, a check yields Unsure, and no
-    violation.
+    violation. `fix_seeks` is what only the fix looks for.
     """
 
     pod: Callable[[Pod], Iterable[Violation | Unsure]] | None = None
@@ -32,6 +32,7 @@ class Check:
     fix: Callable[[Pod, Draft], None] | None = None
     fix_subject: Callable[[Subject, Draft], None] | None = None
     seeks: Callable[[Subject], Iterable[Ref]] | None = None
+    fix_seeks: Callable[[Subject], Iterable[Ref]] | None = None
 
     @property
     def fixes(self) -> bool:

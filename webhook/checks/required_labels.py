@@ -193,7 +193,7 @@ def build(params: Mapping[str, Any]) -> Check:
         subject=partial(_subject, all_asked),
         fix=partial(_fix_pod, all_asked),
         fix_subject=partial(_fix, all_asked),
-        seeks=_seeks if any(entry.inherited for entry in all_asked) else None,
+        fix_seeks=_seeks if any(entry.inherited for entry in all_asked) else None,
     )
 
 
@@ -271,18 +271,23 @@ def _metadata(subject: Subject) -> Iterator[tuple[Mapping[str, Any], str, frozen
 
 def _judge(entry: Asked, metadata: Mapping[str, Any], at: str) -> Iterator[Violation]:
     value = mapping(metadata.get(entry.field)).get(entry.name)
-    if isinstance(value, str) and value.strip() and entry.fits(value):
+    if isinstance(value, str) and not _absent(value) and entry.fits(value):
         return
     what = entry.field.removesuffix("s")
     place = pointers.join(at, entry.field, entry.name)
     wanted = f"{what} {entry.name}: {entry.wanted}"
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if _absent(value):
         found = f"no {what} {entry.name}" if value is None else f"an empty {what} {entry.name}"
         yield Violation(place, f"{what} is missing", found, wanted)
     else:
         text = value if isinstance(value, str) else repr(value)
         found = f"{entry.name}: {text if len(text) <= 60 else text[:60] + '…'}"
         yield Violation(place, f"{what} does not fit", found, wanted)
+
+
+def _absent(value: object) -> bool:
+    """Say whether a label or annotation says nothing: it is not there, or blank."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _fix(asked: tuple[Asked, ...], subject: Subject, draft: Draft) -> None:
@@ -307,7 +312,6 @@ def _write(
         there = metadata.get(entry.field)
         if not entry.places & places or not (there is None or isinstance(there, dict)):
             continue
-        held = mapping(there).get(entry.name)
-        value = entry.value(neighbours) if held is None or (isinstance(held, str) and not held.strip()) else None
+        value = entry.value(neighbours) if _absent(mapping(there).get(entry.name)) else None
         if value is not None:
             draft.put(pointers.join(at, entry.field, entry.name), value)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from webhook.engine.view import seeks
-from webhook.model.pods import mapping, subjects, templates
+from webhook.model.pods import Subject, mapping, subjects, templates
 from webhook.model.review import Review
 from webhook.packs.rule import Rule, Ruleset
 
@@ -29,8 +29,10 @@ _BOOKKEEPING = frozenset(
 class Changes:
     """Compares the object of an update with the old one, part by part, each at most once."""
 
-    def __init__(self, review: Review, ruleset: Ruleset) -> None:
+    def __init__(self, review: Review, ruleset: Ruleset, seen: tuple[Subject, ...] | None = None) -> None:
+        """Compare for one review; `seen` are its subjects, where somebody has read them."""
         self._review = review
+        self._seen = seen
         self._ruleset = ruleset
         self._kinds = ruleset.kinds
         self._new, self._old = mapping(review.object), mapping(review.old_object)
@@ -44,16 +46,20 @@ class Changes:
         """
         if self.same("object"):
             return () if _ending(self._new) != _ending(self._old) else tuple(filter(self._always, rules))
-        concerned = tuple(rule for rule in rules if self._always(rule) or not self._untouched(rule))
+        concerned = tuple(rule for rule in rules if not self._untouched(rule) or self._always(rule))
         return rules if len(concerned) == len(rules) else concerned
 
     def _always(self, rule: Rule) -> bool:
         """Say whether a rule reads what no comparison of objects shows: the request, or what stands beside this one."""
         if rule.always or not rule.seeks:
             return rule.always
+        if self._seen is None:
+            self._seen = self._subjects(self._new)
+        return any(True for subject in self._seen for _ in seeks(self._ruleset, (rule,), self._review, subject))
+
+    def _subjects(self, obj: Mapping[str, Any]) -> tuple[Subject, ...]:
         review, kind = self._review, self._review.kind
-        found = subjects(self._new, kind.group, kind.kind, review.namespace, review.name, self._kinds)
-        return any(True for subject in found for _ in seeks(self._ruleset, (rule,), review, subject))
+        return subjects(obj, kind.group, kind.kind, review.namespace, review.name, self._kinds)
 
     def _untouched(self, rule: Rule) -> bool:
         parts: set[str] = set(rule.reads)
@@ -75,11 +81,11 @@ class Changes:
         return self._same[part]
 
     def _pods(self, obj: Mapping[str, Any]) -> list[Any]:
-        review, kind = self._review, self._review.kind
+        kind = self._review.kind
         row = self._kinds.get((kind.group, kind.kind))
         if row is not None and not row.wraps:
             return [(where, _plain(metadata), spec) for where, metadata, spec, _ in templates(obj, row)]
-        found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, self._kinds)
+        found = self._subjects(obj)
         # a wrapped manifest counts whole: its scope hangs on its own name, namespace and labels; so does an
         # object of a kind without pods, which a rule that reads pods judges in their place
         return [

@@ -42,7 +42,7 @@ def evaluate(
         return NOTHING_TO_SAY
     rules = bucket.rules
     if review.operation == "UPDATE" and review.old_object is not None:
-        rules = Changes(review, ruleset).concerned(rules)
+        rules = Changes(review, ruleset, seen).concerned(rules)
     if not rules:
         return NOTHING_TO_SAY
     view = View.of(ruleset, review, facts, obj, rules, seen)
@@ -91,9 +91,8 @@ def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
     if bucket.seekers:
         kind = review.kind
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
-        sought = frozenset(
-            seeks(ruleset, bucket.seekers, review, found[0])
-        )  # what is wrapped has its neighbours in another cluster
+        own = found[0]  # what is wrapped has its neighbours in another cluster
+        sought = frozenset(seeks(ruleset, bucket.seekers, review, own, fixes=endpoint == "mutate"))
         if namespaced(review) and NAMESPACE in sought:
             names.add("namespace")
         sought -= {NAMESPACE}

@@ -218,17 +218,23 @@ def controller(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def seeks(ruleset: Ruleset, rules: Iterable[Rule], review: Review, subject: Subject) -> Iterator[Ref]:
-    """Yield what the checks of the rules look for beside a subject, some of it more than once.
+def seeks(
+    ruleset: Ruleset, rules: Iterable[Rule], review: Review, subject: Subject, fixes: bool = False
+) -> Iterator[Ref]:
+    """Yield what the checks of the rules look for beside a subject, and, with `fixes`, their fixes; some of it twice.
 
     Nothing is looked for where a rule will not be asked: of another kind, outside its scope, made by a controller.
     """
     for rule in rules:
-        if rule.check is None or rule.check.seeks is None or (subject.group, subject.kind) not in rule.kinds:
+        check = rule.check
+        if check is None or (subject.group, subject.kind) not in rule.kinds:
             continue
-        out = rule.hangs and any(matches(scope, review, subject, NOT_KNOWN) is False for scope in rule.scopes)
-        if not out and not (rule.on_workload and made_by_a_workload(rule, subject, ruleset.kinds)):
-            yield from rule.check.seeks(subject)
+        asking = [ask for ask in (check.seeks, check.fix_seeks if fixes else None) if ask is not None]
+        if not asking or (rule.on_workload and made_by_a_workload(rule, subject, ruleset.kinds)):
+            continue
+        if not (rule.hangs and any(matches(scope, review, subject, NOT_KNOWN) is False for scope in rule.scopes)):
+            for ask in asking:
+                yield from ask(subject)
 
 
 def _neighbours(subject: Subject, among: tuple[Subject, ...], facts: Facts) -> Neighbours:

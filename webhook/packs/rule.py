@@ -85,7 +85,7 @@ class Rule:
     a Scale too. `needs_namespace` and
     `needs_owners` say which facts its scope hangs on; `reads_namespace`, that its CEL reads `namespaceObject`. `hangs`
     says that its scope hangs on more than operation, kind and namespace; `narrows`, that it leaves containers out;
-    `seeks`, that its check looks for something beside an object.
+    `seeks`, that its check, or its fix, looks for something beside an object.
     """
 
     pack: Pack

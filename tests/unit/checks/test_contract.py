@@ -50,7 +50,7 @@ def seen(check: Check, obj: dict[str, Any], case: dict[str, Any]) -> tuple[Subje
         return Found(objects, case.get("lacking", ""), case.get("failed", False))
 
     def beside(subject: Subject) -> Neighbours:
-        sought = set(check.seeks(subject)) if check.seeks else set()
+        sought = {ref for ask in (check.seeks, check.fix_seeks) if ask for ref in ask(subject)}
         return lambda ref: known(ref) if ref in sought else alone(ref)  # what is not sought is not gathered
 
     return tuple(subject.beside(beside(subject)) for subject in found)

@@ -195,13 +195,18 @@ def seen(obj: Object, check: Check | None = None, case: Case | None = None) -> t
     alone = subjects(
         obj, group_of(obj["apiVersion"]), obj["kind"], metadata.get("namespace", "shop"), metadata["name"], KINDS
     )
-    if check is None or check.seeks is None or case is None:
+    if check is None or case is None:
         return alone
-    found = [(subject, beside(check.seeks(subject), subject, case)) for subject in alone]
+    found = [(subject, beside(sought(check, subject), subject, case)) for subject in alone]
     return tuple(subject.beside(lambda ref, known=known: known.get(ref) or nobody(ref)) for subject, known in found)
 
 
-def beside(sought: Iterable[Ref], subject: Subject, case: Case) -> dict[Ref, Found]:
+def sought(check: Check, subject: Subject) -> set[Ref]:
+    """Return what a check and its fix look for beside a subject."""
+    return {ref for ask in (check.seeks, check.fix_seeks) if ask for ref in ask(subject)}
+
+
+def beside(refs: Iterable[Ref], subject: Subject, case: Case) -> dict[Ref, Found]:
     """Return the neighbours of a case; autoscalers of the case's own workload scale it in its new kind."""
     old, own = case.get("object", {}), subject.object
     others = []
@@ -212,7 +217,7 @@ def beside(sought: Iterable[Ref], subject: Subject, case: Case) -> dict[Ref, Fou
             other = {**other, "spec": {**other["spec"], "scaleTargetRef": target}}
         others.append((group_of(other["apiVersion"]), other["kind"], other["metadata"]["name"], other))
     more = case.get("lacking", ""), case.get("failed", False)
-    return {ref: Found(tuple(other for *key, other in others if ref.fits(*key)), *more) for ref in sought}
+    return {ref: Found(tuple(other for *key, other in others if ref.fits(*key)), *more) for ref in refs}
 
 
 def said(violations: list[Violation], before: str = "", after: str = "") -> list[Said]:
@@ -478,13 +483,13 @@ def pack(check: str, case: Case, **more: Any) -> str:
 
 def alone(check: Check, case: Case) -> bool:
     """Say whether nothing beside the object of a case counts; in a wrapper, only what is in it too would."""
-    return check.seeks is None or not any(list(check.seeks(subject)) for subject in seen(whole(case)))
+    return not any(sought(check, subject) for subject in seen(whole(case)))
 
 
 def facts(check: Check, case: Case) -> Facts:
     """Return what is known beside the object of a case, as the service gathers it."""
     (subject, *_) = seen(whole(case))
-    known = beside(check.seeks(subject), subject, case) if check.seeks else {}
+    known = beside(sought(check, subject), subject, case)
     spaces = [found.objects[0] for ref, found in known.items() if ref.kind == "Namespace" and found.objects]
     return Facts(namespace=spaces[0] if spaces else Missing("not known"), neighbours=known)
 

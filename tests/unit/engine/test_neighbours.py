@@ -151,3 +151,21 @@ def test_an_update_that_changes_nothing_is_let_through_where_nothing_is_sought(l
     sharing = deployment(pod={"volumes": [{"name": "tmp", "emptyDir": {}}, claim]})
     sharing["spec"]["replicas"] = 2
     assert not judge(text, sharing, old=sharing).allowed  # its claim may be another one today
+
+
+def test_what_only_a_fix_looks_at_is_sought_where_fixes_are_made_and_nowhere_else(load, judge, review, deployment):
+    text = """
+    rules:
+      - name: labels
+        check: required-labels
+        params: {labels: [{name: team, fromNamespace: team}]}
+        fix: true
+        action: deny
+        existing: deny
+    """
+    packs, unlabelled = load(text), deployment()
+    assert needs(packs, review(unlabelled), "validate") == Needs()
+    assert needs(packs, review(unlabelled), "mutate") == Needs(frozenset({"namespace"}))
+    assert not judge(packs, unlabelled).allowed
+    # the verdict hangs on nothing beside the object, so that an update which changes nothing is let through
+    assert judge(packs, unlabelled, old=unlabelled).allowed
