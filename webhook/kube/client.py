@@ -75,6 +75,11 @@ class ApiError(Exception):
         super().__init__(f"{call}: {status or 'no answer'}: {message}" if message else f"{call}: {status}")
 
 
+def weight(value: object) -> int:
+    """Return the bytes of something that an API server answered, as JSON; about what keeping it takes."""
+    return len(orjson.dumps(value))
+
+
 class Client:
     """Calls one API server. Threads may share it; no connection is opened before the first call."""
 

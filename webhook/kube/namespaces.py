@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from webhook.kube.cache import Bounds, Cache
-from webhook.kube.client import ApiError, Client, Object
+from webhook.kube.client import ApiError, Client, Object, weight
 from webhook.ports import Unknown
 
 BOUNDS = Bounds(entries=2000, weight=16 * 1024 * 1024, fresh=30.0)
@@ -51,7 +51,7 @@ class Namespaces:
         if found is None:
             return None
         (found.get("metadata") or {}).pop("managedFields", None)
-        return found, len(repr(found))
+        return found, weight(found)
 
     def _ask(self, name: str, timeout: float) -> Object | None:
         try:

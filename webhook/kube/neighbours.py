@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from webhook.kube.cache import Bounds, Cache
-from webhook.kube.client import ApiError, Client
+from webhook.kube.client import ApiError, Client, weight
 from webhook.model.kinds import OTHERS
 from webhook.model.neighbours import Found, Ref
 from webhook.model.pods import KINDS, Kinds
@@ -90,4 +90,4 @@ class Neighbours:
         except ApiError as error:
             if error.status != 404:
                 raise Unknown(str(error)) from error
-        return Found(tuple(objects), lacking), len(repr(objects))
+        return Found(tuple(objects), lacking), weight(objects)

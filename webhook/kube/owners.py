@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from webhook.kube.cache import Bounds, Cache
-from webhook.kube.client import ApiError, Client
+from webhook.kube.client import ApiError, Client, weight
 from webhook.model.pods import KINDS, Kinds
 from webhook.ports import Owner, Unknown
 
@@ -112,7 +112,7 @@ class Owners:
         created = metadata.get("creationTimestamp")
         when = datetime.fromisoformat(created) if isinstance(created, str) else None
         owner = Owner(reference.group, reference.kind, reference.name, reference.uid, when, found)
-        return owner, len(repr(found))
+        return owner, weight(found)
 
 
 def _nobody(reference: _Reference) -> tuple[Owner, int]:
