@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from webhook.model.decision import Decision
 from webhook.model.neighbours import Found, Ref
+from webhook.model.oci import Inspected, Lookup
 from webhook.model.review import Review
 
 
@@ -50,6 +51,18 @@ class NeighbourReader(Protocol):
 
     def find(self, namespace: str, ref: Ref, timeout: float) -> Found:
         """Return what `ref` means in a namespace, as it is now. Raises Unknown; an error is never "there is none"."""
+        ...
+
+
+class ImageReader(Protocol):
+    """Asks registries what images are."""
+
+    def look(self, lookups: Collection[Lookup], namespace: str, timeout: float) -> Mapping[Lookup, Inspected]:
+        """Return what is known of each image within `timeout` seconds, all of them asked for at once.
+
+        `namespace` is that of the pull secrets that the look-ups name. Nothing is raised: what could not be had has
+        `lacking`, with a sentence.
+        """
         ...
 
 

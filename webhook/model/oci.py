@@ -1,0 +1,206 @@
+"""What an image is, as its registry tells it: the manifest and the config of every platform; plain values.
+
+The words are those of the OCI image specification (github.com/opencontainers/image-spec: manifest.md, config.md,
+image-index.md). A check that needs them names the images by `Check.inspects`, so that they are gathered;
+`Pod.images` gives what was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import field
+from datetime import datetime
+from typing import Any
+
+from webhook.model.record import record
+
+OS_LABEL, ARCH_LABEL = "kubernetes.io/os", "kubernetes.io/arch"
+
+
+@record(frozen=True, slots=True)
+class Platform:
+    """What an image runs on, in Go's words: `linux`, `arm64`, `v8`."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        """Return it as `docker --platform` takes it: `linux/arm64/v8`."""
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+@record(frozen=True, slots=True)
+class Layer:
+    """One layer as it is stored: the digest of the compressed blob, and its bytes."""
+
+    digest: str
+    size: int
+
+
+@record(frozen=True, slots=True)
+class Build:
+    """An image for one platform.
+
+    `digest` is that of its manifest, `config` the image configuration whole (`architecture`, `config`, `rootfs`, ...),
+    `layers` and `annotations` are the manifest's. `sources` are references of images that a build attestation says
+    went into it; nobody has proved them.
+    """
+
+    digest: str
+    platform: Platform
+    config: Mapping[str, Any]
+    layers: tuple[Layer, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+
+    @property
+    def diff_ids(self) -> tuple[str, ...]:
+        """The digests of the unpacked layers, the lowest first: what the image's files are made from."""
+        found = _mapping(self.config.get("rootfs")).get("diff_ids")
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
+    @property
+    def execution(self) -> Mapping[str, Any]:
+        """The `config` of the image configuration: `User`, `Env`, `Entrypoint`, `Cmd`, `Labels`."""
+        return _mapping(self.config.get("config"))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels of the image."""
+        return {key: value for key, value in _mapping(self.execution.get("Labels")).items() if isinstance(value, str)}
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that the image sets; of two with one name the last counts."""
+        pairs = self.execution.get("Env")
+        texts = [pair for pair in pairs if isinstance(pair, str)] if isinstance(pairs, list) else []
+        return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+    @property
+    def size(self) -> int:
+        """The bytes of all layers as they are stored and sent."""
+        return sum(layer.size for layer in self.layers)
+
+
+@record(frozen=True, slots=True)
+class Content:
+    """What a reference stands for: one image, or an index of images for several platforms.
+
+    `digest` is that of the manifest or index that the reference names: what a tag is pinned to. `annotations` are
+    those of the index, empty where there is none.
+    """
+
+    digest: str
+    builds: tuple[Build, ...]
+    index: bool = False
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def on(self, spec: Mapping[str, Any]) -> tuple[Build, ...]:
+        """Return the builds that a pod of this spec can run: all of them, where its node selector does not say."""
+        selector, system = _mapping(spec.get("nodeSelector")), _mapping(spec.get("os")).get("name")
+        systems = {one for one in (selector.get(OS_LABEL), system) if isinstance(one, str)}
+        machine = selector.get(ARCH_LABEL)
+        return tuple(
+            build
+            for build in self.builds
+            if systems <= {build.platform.os} and machine in (None, build.platform.architecture)
+        )
+
+
+@record(frozen=True, slots=True)
+class Lookup:
+    """An image that a registry is asked for: its normalized reference, and the pod's own pull secrets."""
+
+    reference: str
+    secrets: tuple[str, ...] = ()
+
+
+@record(frozen=True, slots=True)
+class Former:
+    """What a tag stood for before: `age` is how many seconds ago it was last seen to do so."""
+
+    content: Content
+    age: float
+
+
+@record(frozen=True, slots=True)
+class Inspected:
+    """What is known of an image: its content, or why that is lacking.
+
+    `absent`: its registry says that there is no such image. `former` is what the tag stood for before, the latest
+    first. `asked` is the time of the review, for the age of what is inspected.
+    """
+
+    content: Content | None = None
+    lacking: str = ""
+    absent: bool = False
+    former: tuple[Former, ...] = ()
+    asked: datetime | None = None
+
+
+Images = Callable[[Lookup], Inspected]
+
+
+def uninspected(lookup: Lookup) -> Inspected:
+    """Return that nothing is known of an image."""
+    return Inspected(lacking="no registry was asked")
+
+
+def dump(content: Content) -> dict[str, Any]:
+    """Return a content as JSON values, which `load` reads back."""
+    return {
+        "digest": content.digest,
+        "index": content.index,
+        "annotations": dict(content.annotations),
+        "builds": [
+            {
+                "digest": build.digest,
+                "platform": str(build.platform),
+                "annotations": dict(build.annotations),
+                "sources": list(build.sources),
+                "layers": [{"digest": layer.digest, "size": layer.size} for layer in build.layers],
+                "config": build.config,
+            }
+            for build in content.builds
+        ],
+    }
+
+
+def load(document: Mapping[str, Any]) -> Content:
+    """Return the content that JSON values describe; what is left out is empty. Raises ValueError with a sentence."""
+    try:
+        return Content(
+            str(document["digest"]),
+            tuple(_builds(document["builds"])),
+            bool(document.get("index", False)),
+            dict(document.get("annotations") or {}),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this describes no image: {error!r}; wanted digest and builds, each with config") from error
+
+
+def platform(text: str) -> Platform:
+    """Return the platform that `linux/amd64` names. Raises ValueError with a sentence."""
+    parts = text.split("/")
+    if len(parts) not in (2, 3) or not all(parts):
+        raise ValueError(f"{text!r} is no platform; wanted os/architecture, such as linux/amd64")
+    return Platform(*parts)
+
+
+def _builds(documents: Any) -> Iterator[Build]:
+    for document in documents:
+        config = document["config"]
+        named = document.get("platform") or f"{config.get('os', 'linux')}/{config.get('architecture', 'amd64')}"
+        yield Build(
+            str(document.get("digest", "")),
+            platform(named),
+            config,
+            tuple(Layer(str(layer["digest"]), int(layer["size"])) for layer in document.get("layers") or ()),
+            dict(document.get("annotations") or {}),
+            tuple(map(str, document.get("sources") or ())),
+        )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
