@@ -13,12 +13,18 @@ from webhook.engine.view import controller
 from webhook.errors import ConfigError
 from webhook.model.decision import Decision
 from webhook.model.neighbours import Found, Ref
+from webhook.model.oci import Inspected, Lookup
 from webhook.model.review import Review
 from webhook.packs.rule import Ruleset
-from webhook.ports import Clock, NamespaceReader, NeighbourReader, Owner, OwnerReader, Recorder, Unknown
+from webhook.ports import Clock, ImageReader, NamespaceReader, NeighbourReader, Owner, OwnerReader, Recorder, Unknown
 
 GATHER_SECONDS = 0.5
+IMAGE_SECONDS = 1.5
+"""A registry is farther away than the API server: token, manifest and configs are some round trips, once per image."""
+FOR_JUDGING = 0.4
+"""The part of what is left of a caller's time that registries must leave."""
 NO_CLUSTER = "no connection to a cluster"
+NO_REGISTRY = "no registry is asked here"
 
 
 def utc_now() -> datetime:
@@ -36,6 +42,7 @@ class Service:
         namespaces: NamespaceReader | None = None,
         owners: OwnerReader | None = None,
         neighbours: NeighbourReader | None = None,
+        images: ImageReader | None = None,
         recorder: Recorder | None = None,
         clock: Clock = utc_now,
     ) -> None:
@@ -44,6 +51,7 @@ class Service:
         self._namespaces = namespaces
         self._owners = owners
         self._neighbours = neighbours
+        self._images = images
         self._recorder = recorder
         self._clock = clock
         self.problems: ConfigError | None = None
@@ -81,14 +89,29 @@ class Service:
         return True, f"{packs} pack{'' if packs == 1 else 's'} with {rules} rule{'' if rules == 1 else 's'}"
 
     def _gather(self, review: Review, wanted: Needs, known: Facts, deadline: float | None) -> Facts:
-        namespace, owners, neighbours = known.namespace, known.owners, known.neighbours
+        namespace, owners, neighbours, images = known.namespace, known.owners, known.neighbours, known.images
         if "namespace" in wanted.names and review.namespace:
             namespace = self._namespace(review.namespace, _budget(deadline))
         if "owners" in wanted.names and review.object is not None:
             owners = self._chain(review, _budget(deadline))
         if wanted.neighbours:
             neighbours = self._beside(review.namespace, wanted.neighbours, deadline)
-        return Facts(namespace, owners, neighbours)
+        if wanted.images:
+            images = self._inspect(review.namespace, wanted.images, deadline)
+        return Facts(namespace, owners, neighbours, images)
+
+    def _inspect(
+        self, namespace: str, lookups: frozenset[Lookup], deadline: float | None
+    ) -> Mapping[Lookup, Inspected]:
+        """Return what is known of each image; all of them are asked for at once."""
+        if self._images is None:
+            return dict.fromkeys(lookups, Inspected(lacking=NO_REGISTRY))
+        left = IMAGE_SECONDS if deadline is None else max(0.0, deadline - time.monotonic()) * (1 - FOR_JUDGING)
+        asked = self._clock()
+        return {
+            lookup: Inspected(found.content, found.lacking, found.absent, found.former, asked)
+            for lookup, found in self._images.look(lookups, namespace, min(IMAGE_SECONDS, left)).items()
+        }
 
     def _beside(self, namespace: str, refs: Iterable[Ref], deadline: float | None) -> Mapping[Ref, Found]:
         """Return what each reference means; all of them share one budget."""

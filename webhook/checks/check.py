@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from webhook.model.decision import Unsure, Violation
 from webhook.model.neighbours import Ref
+from webhook.model.oci import Lookup
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Subject
 
@@ -25,6 +26,9 @@ class Check:
     gathered; `Subject.neighbours` and `Pod.neighbours` give what was found. It must be cheap, and name nothing where
     the verdict hangs on nothing else. Where not all is known that a verdict hangs on, a check yields Unsure, and no
     violation. `fix_seeks` is what only the fix looks for.
+
+    `inspects` and `fix_inspects` name the images whose registries are to be asked, in the same way; `Pod.images` gives
+    what they said. `bases` are images that a check compares with, whatever the pod: they are asked for ahead of it.
     """
 
     pod: Callable[[Pod], Iterable[Violation | Unsure]] | None = None
@@ -33,11 +37,24 @@ class Check:
     fix_subject: Callable[[Subject, Draft], None] | None = None
     seeks: Callable[[Subject], Iterable[Ref]] | None = None
     fix_seeks: Callable[[Subject], Iterable[Ref]] | None = None
+    inspects: Callable[[Pod], Iterable[Lookup]] | None = None
+    fix_inspects: Callable[[Pod], Iterable[Lookup]] | None = None
+    bases: tuple[str, ...] = ()
 
     @property
     def fixes(self) -> bool:
         """Say whether there is any fix."""
         return self.fix is not None or self.fix_subject is not None
+
+    @property
+    def into_images(self) -> bool:
+        """Say whether it, or its fix, asks what images are."""
+        return self.inspects is not None or self.fix_inspects is not None
+
+    @property
+    def asks(self) -> bool:
+        """Say whether it, or its fix, needs facts: what stands beside an object, or what images are."""
+        return self.seeks is not None or self.fix_seeks is not None or self.into_images
 
 
 class ParamError(ValueError):

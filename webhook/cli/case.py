@@ -13,11 +13,12 @@ from webhook.cli.judge import Neighbours as Among
 from webhook.cli.judge import admission, neighbours, strongest
 from webhook.cli.suite import Case
 from webhook.engine.evaluate import evaluate, needs
-from webhook.engine.facts import Facts, Missing, Owner
-from webhook.model import answer
+from webhook.engine.facts import Facts, Missing, Needs, Owner
+from webhook.model import answer, image, oci
 from webhook.model import pointer as pointers
 from webhook.model.decision import Decision
 from webhook.model.neighbours import Found, Ref
+from webhook.model.oci import Inspected, Lookup
 from webhook.model.patch import apply
 from webhook.model.pods import group_of, mapping
 from webhook.model.review import Review, parse
@@ -33,8 +34,8 @@ def differences(case: Case, ruleset: Ruleset, now: datetime) -> list[str]:
     annotations are those of /mutate. Raises ReviewError for a request that no API server would send.
     """
     review, endpoint = _review(case), case.spec.get("endpoint", "all")
-    wanted = {ref for place in (endpoint, "mutate") for ref in needs(ruleset, review, place).neighbours}
-    facts = _facts(case, wanted)
+    wanted = [needs(ruleset, review, place) for place in (endpoint, "mutate")]
+    facts = _facts(case, wanted, now)
     decision = evaluate(ruleset, review, facts, now, endpoint)
     mended = decision if endpoint == "mutate" else evaluate(ruleset, review, facts, now, "mutate")
     expect = case.spec["expect"]
@@ -68,7 +69,7 @@ def _review(case: Case) -> Review:
     return parse(admission(case.object, space, operation, **request))
 
 
-def _facts(case: Case, wanted: Iterable[Ref]) -> Facts:
+def _facts(case: Case, wanted: Iterable[Needs], now: datetime) -> Facts:
     given = case.spec.get("facts", {})
     namespace: Mapping[str, Any] | Missing = Missing("the test gives no namespaceLabels")
     if "namespace" in given:
@@ -80,7 +81,15 @@ def _facts(case: Case, wanted: Iterable[Ref]) -> Facts:
     owners: tuple[Owner, ...] | Missing = Missing("the test gives no facts.owners")
     if "owners" in given:
         owners = tuple(_owner(obj) for obj in given["owners"])
-    return Facts(namespace, owners, _neighbours(case, given, wanted))
+    refs = {ref for needed in wanted for ref in needed.neighbours}
+    lookups = {lookup for needed in wanted for lookup in needed.images}
+    return Facts(namespace, owners, _neighbours(case, given, refs), _images(given, lookups, now))
+
+
+def _images(given: Mapping[str, Any], wanted: Iterable[Lookup], now: datetime) -> Mapping[Lookup, Inspected]:
+    known = {str(image.parse(name)): oci.inspected(what, now) for name, what in given.get("images", {}).items()}
+    unsaid = Inspected(lacking="the test says nothing of it in facts.images")
+    return {lookup: known.get(lookup.reference, unsaid) for lookup in wanted}
 
 
 def _neighbours(case: Case, given: Mapping[str, Any], wanted: Iterable[Ref]) -> Mapping[Ref, Found]:

@@ -14,6 +14,7 @@ import jsonpointer
 
 from webhook.cli import objects
 from webhook.errors import ConfigError, Problem
+from webhook.model import image
 from webhook.model.patch import apply
 from webhook.model.review import clean
 from webhook.packs.parse import Document, documents
@@ -36,6 +37,39 @@ _TEXTS = {"type": "array", "items": _TEXT}
 _ANY = {"type": "object", "additionalProperties": True}
 _OBJECT = {"type": "object", "additionalProperties": True, "required": ["apiVersion", "kind"], "properties": {
     "apiVersion": _TEXT, "kind": _TEXT}}  # fmt: skip
+_CONTENT = {
+    "digest": _TEXT,
+    "index": {"type": "boolean"},
+    "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
+    "builds": {
+        "type": "array",
+        "minItems": 1,
+        "items": _object(
+            {
+                "digest": _TEXT,
+                "platform": {"type": "string", "pattern": "^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$"},
+                "config": _ANY,
+                "layers": {
+                    "type": "array",
+                    "items": _object({"digest": _TEXT, "size": {"type": "integer", "minimum": 0}}, "digest", "size"),
+                },
+                "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
+                "sources": _TEXTS,
+            },
+            "config",
+        ),
+    },
+}
+_FORMER = _object({**_CONTENT, "age": {"type": "number", "minimum": 0}}, "digest", "builds")
+_IMAGE = _object(
+    {
+        **_CONTENT,
+        "lacking": _TEXT,
+        "absent": {"type": "boolean"},
+        "former": {"type": "array", "items": _FORMER},
+    },
+    minProperties=1,
+)
 _FINDING = _object(
     {
         "rule": _TEXT,
@@ -84,6 +118,7 @@ _CASE = _object(
                 "namespace": _OBJECT,
                 "owners": {"type": "array", "items": _OBJECT},
                 "neighbours": {"type": "array", "items": _OBJECT},
+                "images": {"type": "object", "additionalProperties": _IMAGE, "minProperties": 1},
             },
             minProperties=1,
         ),
@@ -202,9 +237,21 @@ class _Loader:
             self._say((*path, "changes"), "there is no base that it could change; name one")
         if "namespaceLabels" in case and "namespace" in case.get("facts", {}):
             self._say((*path, "namespaceLabels"), "facts.namespace says the labels already; keep one")
+        for name, known in case.get("facts", {}).get("images", {}).items():
+            self._image((*path, "facts", "images", name), name, known)
         patched = case["expect"].get("patched")
         if patched is not None and case.get("endpoint", "all") not in ("mutate", "all"):
             self._say((*path, "expect", "patched"), f"/{case['endpoint']} patches nothing; set endpoint: mutate")
+
+    def _image(self, path: Place, name: str, known: Mapping[str, Any]) -> None:
+        try:
+            image.parse(name)
+        except ValueError as error:
+            self._say(path, str(error))
+        if ("builds" in known) != ("digest" in known):
+            self._say(path, "digest and builds go together: both say what the image is")
+        elif "builds" in known and ("lacking" in known or known.get("absent")):
+            self._say(path, "found builds and a reason why nothing is known; wanted one of them")
 
     def _object(self, path: Place, case: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any] | None:
         given = [key for key in _SOURCES if key in case]

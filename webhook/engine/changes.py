@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from webhook.engine.view import seeks
+from webhook.engine.view import inspects, seeks
 from webhook.model.pods import Subject, mapping, subjects, templates
 from webhook.model.review import Review
 from webhook.packs.rule import Rule, Ruleset
@@ -50,12 +50,15 @@ class Changes:
         return rules if len(concerned) == len(rules) else concerned
 
     def _always(self, rule: Rule) -> bool:
-        """Say whether a rule reads what no comparison of objects shows: the request, or what stands beside this one."""
+        """Say whether a rule reads what no comparison of objects shows: the request, or facts."""
         if rule.always or not rule.seeks:
             return rule.always
         if self._seen is None:
             self._seen = self._subjects(self._new)
-        return any(True for subject in self._seen for _ in seeks(self._ruleset, (rule,), self._review, subject))
+        asked = (
+            ask(self._ruleset, (rule,), self._review, subject) for subject in self._seen for ask in (seeks, inspects)
+        )
+        return any(True for asks in asked for _ in asks)
 
     def _subjects(self, obj: Mapping[str, Any]) -> tuple[Subject, ...]:
         review, kind = self._review, self._review.kind

@@ -9,9 +9,10 @@ from webhook.engine import fixes
 from webhook.engine.changes import Changes
 from webhook.engine.facts import Facts, Needs
 from webhook.engine.sitting import Sitting
-from webhook.engine.view import View, controller, namespaced, seeks
+from webhook.engine.view import View, controller, inspects, namespaced, seeks
 from webhook.model.decision import NOTHING_TO_SAY, Decision
 from webhook.model.neighbours import NAMESPACE, Ref
+from webhook.model.oci import Lookup
 from webhook.model.pods import Subject, mapping, subjects
 from webhook.model.review import MIRROR, Review
 from webhook.packs.rule import Bucket, Rule, Ruleset, titles
@@ -82,7 +83,7 @@ def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
     bucket, obj = ruleset.bucket(endpoint, review), review.object
     if not bucket.rules or obj is None or _let_through(review):
         return Needs()
-    names, sought = set(), frozenset[Ref]()
+    names, sought, images = set(), frozenset[Ref](), frozenset[Lookup]()
     if bucket.namespace and namespaced(review):
         names.add("namespace")
     if bucket.owners and controller(obj) is not None:
@@ -92,8 +93,11 @@ def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
         kind = review.kind
         found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
         own = found[0]  # what is wrapped has its neighbours in another cluster
-        sought = frozenset(seeks(ruleset, bucket.seekers, review, own, fixes=endpoint == "mutate"))
+        fixing = endpoint == "mutate"
+        sought = frozenset(seeks(ruleset, bucket.seekers, review, own, fixing))
+        asking = bucket.inspectors
+        images = frozenset(one for each in found for one in inspects(ruleset, asking, review, each, fixing))
         if namespaced(review) and NAMESPACE in sought:
             names.add("namespace")
         sought -= {NAMESPACE}
-    return Needs(frozenset(names), sought, found)
+    return Needs(frozenset(names), sought, images, found)

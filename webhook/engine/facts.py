@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from webhook.model.neighbours import Found, Ref
+from webhook.model.oci import Inspected, Lookup
 from webhook.model.pods import Subject
 from webhook.model.record import record
 
@@ -33,24 +34,29 @@ class Owner:
 
 @record(frozen=True, slots=True)
 class Facts:
-    """What was gathered for one review: the Namespace object, the chain of controllers, what stands beside it."""
+    """What was gathered for one review: the Namespace object, the chain of controllers, what stands beside it, and
+    what its images are.
+    """
 
     namespace: Mapping[str, Any] | Missing = NOT_ASKED
     owners: tuple[Owner, ...] | Missing = NOT_ASKED
     neighbours: Mapping[Ref, Found] = field(default_factory=dict)
+    images: Mapping[Lookup, Inspected] = field(default_factory=dict)
 
 
 @record(frozen=True, slots=True)
 class Needs:
-    """The facts that the rules for one review hang on: by name (`namespace`, `owners`), and neighbours by reference.
+    """The facts that the rules for one review hang on: by name (`namespace`, `owners`), and neighbours and images
+    by reference.
 
     `subjects` are those of the review, where they were read to find that out.
     """
 
     names: frozenset[str] = frozenset()
     neighbours: frozenset[Ref] = frozenset()
+    images: frozenset[Lookup] = frozenset()
     subjects: tuple[Subject, ...] | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         """Say whether there is anything to gather."""
-        return bool(self.names or self.neighbours)
+        return bool(self.names or self.neighbours or self.images)

@@ -73,7 +73,7 @@ class Sitting:
             return []
         for unsure in found:
             if isinstance(unsure, Unsure):
-                self.lacks(rule, number, Lacking("neighbours", unsure.why), view)
+                self.lacks(rule, number, Lacking(unsure.fact, unsure.why), view)
         return self.weigh(rule, view, number, [one for one in found if isinstance(one, Violation)])
 
     def fails(self, rule: Rule, number: int, error: Exception, view: View) -> None:

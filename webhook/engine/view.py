@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from webhook.checks import cel
 from webhook.checks.cel import Program
@@ -14,6 +14,7 @@ from webhook.errors import RuleError
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.neighbours import NAMESPACE, Found, Neighbours, Ref, together
+from webhook.model.oci import Images, Lookup, uninspected
 from webhook.model.pods import Kinds, Pod, Subject, group_of, mapping, subjects
 from webhook.model.review import Review
 from webhook.packs.match import Known, matches, narrow
@@ -23,6 +24,8 @@ NOT_KNOWN = Known("not asked yet", "not asked yet")
 # without a frame for each of many rules
 _SEEKS, _NARROWS = attrgetter("seeks"), attrgetter("narrows")
 UNASKED = "no reader of the cluster is at hand"
+T = TypeVar("T")
+Asked = TypeVar("Asked")
 
 
 @dataclass(slots=True)
@@ -66,7 +69,7 @@ class View:
             found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
         if any(map(_SEEKS, rules)):
             among = found
-            found = tuple(subject.beside(_neighbours(subject, among, facts)) for subject in found)
+            found = tuple(one.beside(_neighbours(one, among, facts), _images(one, facts)) for one in found)
         return cls(ruleset, review, facts, obj, rules, found)
 
     @property
@@ -227,14 +230,49 @@ def seeks(
     """
     for rule in rules:
         check = rule.check
-        if check is None or (subject.group, subject.kind) not in rule.kinds:
-            continue
-        asking = [ask for ask in (check.seeks, check.fix_seeks if fixes else None) if ask is not None]
-        if not asking or (rule.on_workload and made_by_a_workload(rule, subject, ruleset.kinds)):
-            continue
-        if not (rule.hangs and any(matches(scope, review, subject, NOT_KNOWN) is False for scope in rule.scopes)):
+        asking = () if check is None else _given(check.seeks, check.fix_seeks if fixes else None)
+        if asking and _asked(ruleset, rule, review, subject):
             for ask in asking:
                 yield from ask(subject)
+
+
+def inspects(
+    ruleset: Ruleset, rules: Iterable[Rule], review: Review, subject: Subject, fixes: bool = False
+) -> Iterator[Lookup]:
+    """Yield the images that the checks of the rules ask registries about, and, with `fixes`, their fixes.
+
+    As `seeks` does; of a pod in a wrapper without pull secrets, which are another cluster's.
+    """
+    for rule in rules:
+        check = rule.check
+        asking = () if check is None else _given(check.inspects, check.fix_inspects if fixes else None)
+        if asking and _asked(ruleset, rule, review, subject):
+            for pod in subject.pods:
+                seen = narrow(rule.scopes, pod) if rule.narrows else pod
+                if seen is not None:
+                    yield from (_meant(lookup, subject) for ask in asking for lookup in ask(seen))
+
+
+def _given(*asking: Callable[[T], Iterable[Asked]] | None) -> list[Callable[[T], Iterable[Asked]]]:
+    return [ask for ask in asking if ask is not None]
+
+
+def _asked(ruleset: Ruleset, rule: Rule, review: Review, subject: Subject) -> bool:
+    """Say whether a rule may be asked about a subject, as far as can be told without facts."""
+    if (subject.group, subject.kind) not in rule.kinds:
+        return False
+    if rule.on_workload and made_by_a_workload(rule, subject, ruleset.kinds):
+        return False
+    return not (rule.hangs and any(matches(scope, review, subject, NOT_KNOWN) is False for scope in rule.scopes))
+
+
+def _meant(lookup: Lookup, subject: Subject) -> Lookup:
+    return Lookup(lookup.reference) if subject.pointer else lookup
+
+
+def _images(subject: Subject, facts: Facts) -> Images:
+    """Return what tells a check what an image is."""
+    return lambda lookup: facts.images.get(_meant(lookup, subject)) or uninspected(lookup)
 
 
 def _neighbours(subject: Subject, among: tuple[Subject, ...], facts: Facts) -> Neighbours:

@@ -27,9 +27,10 @@ class Violation:
 
 @record(frozen=True, slots=True)
 class Unsure:
-    """What a check yields where it cannot tell, since it does not know all that stands beside an object: `why`."""
+    """What a check yields where it cannot tell, since a fact is lacking: `why`, and which (`neighbours`, `images`)."""
 
     why: str
+    fact: str = "neighbours"
 
 
 @record(frozen=True, slots=True)

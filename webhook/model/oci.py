@@ -12,6 +12,7 @@ from dataclasses import field
 from datetime import datetime
 from typing import Any
 
+from webhook.model import image
 from webhook.model.record import record
 
 OS_LABEL, ARCH_LABEL = "kubernetes.io/os", "kubernetes.io/arch"
@@ -147,6 +148,17 @@ def uninspected(lookup: Lookup) -> Inspected:
     return Inspected(lacking="no registry was asked")
 
 
+def lookup(reference: str, spec: Mapping[str, Any]) -> Lookup | None:
+    """Return what to ask about a reference in a pod of this spec; None where the reference is none."""
+    try:
+        name = str(image.parse(reference))
+    except ValueError:
+        return None
+    secrets = spec.get("imagePullSecrets")
+    named = (_mapping(secret).get("name") for secret in secrets) if isinstance(secrets, list) else ()
+    return Lookup(name, tuple(secret for secret in named if isinstance(secret, str)))
+
+
 def dump(content: Content) -> dict[str, Any]:
     """Return a content as JSON values, which `load` reads back."""
     return {
@@ -178,6 +190,18 @@ def load(document: Mapping[str, Any]) -> Content:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this describes no image: {error!r}; wanted digest and builds, each with config") from error
+
+
+def inspected(document: Mapping[str, Any], asked: datetime) -> Inspected:
+    """Return what a test says is known of an image: its content as `dump` writes it, or `lacking`, or `absent`.
+
+    `former` is a list of contents, each with its `age` in seconds. Raises ValueError with a sentence.
+    """
+    former = tuple(Former(load(one), float(one.get("age", 0))) for one in document.get("former") or ())
+    content = load(document) if "builds" in document else None
+    absent = bool(document.get("absent", False))
+    lacking = str(document.get("lacking") or ("" if content else "the registry says that there is no such image"))
+    return Inspected(content, lacking, absent, former, asked)
 
 
 def platform(text: str) -> Platform:

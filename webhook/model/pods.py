@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from webhook.model import pointer as pointers
 from webhook.model.neighbours import Neighbours, alone
+from webhook.model.oci import Images, uninspected
 from webhook.model.record import record
 
 Role = Literal["init", "sidecar", "container", "ephemeral"]
@@ -239,7 +240,8 @@ class Pod:
     `containers` are those in the scope of the rule that looks, all roles, in the order init and sidecars, normal,
     ephemeral; `everyone` are all of them. `image_volumes` likewise; `volumes` are always all. `unreadable` is a
     sentence where a list of the pod is none, so that Kubernetes would refuse it. `neighbours` are those of the
-    object that the pod stands in. `claims` are those that its workload makes. `daemon`: such a pod runs on every node.
+    object that the pod stands in, `images` what registries say of its images. `claims` are those that its workload
+    makes. `daemon`: such a pod runs on every node.
     """
 
     metadata: Mapping[str, Any]
@@ -253,6 +255,7 @@ class Pod:
     neighbours: Neighbours = alone
     claims: tuple[Claim, ...] = ()
     daemon: bool = False
+    images: Images = uninspected
 
     @property
     def annotations(self) -> Mapping[str, Any]:
@@ -275,11 +278,11 @@ class Pod:
         first = next((mapping(one).get("name") for one in listing(self.spec.get("containers"))), None)
         return self.annotations.get("kubectl.kubernetes.io/default-container", first)
 
-    def beside(self, neighbours: Neighbours) -> Pod:
-        """Return this pod with what stands beside its object."""
+    def beside(self, neighbours: Neighbours, images: Images = uninspected) -> Pod:
+        """Return this pod with what stands beside its object, and with what is known of images."""
         return Pod(
             *(self.metadata, self.spec, self.pointer, self.containers, self.volumes, self.image_volumes),
-            *(self.unreadable, self.everyone, neighbours, self.claims, self.daemon),
+            *(self.unreadable, self.everyone, neighbours, self.claims, self.daemon, images),
         )
 
     def keep(self, container: Callable[[Container], bool], volume: Callable[[Volume], bool]) -> Pod:
@@ -314,9 +317,9 @@ class Subject:
         """The labels of the object, empty where there are none."""
         return mapping(mapping(self.object.get("metadata")).get("labels"))
 
-    def beside(self, neighbours: Neighbours) -> Subject:
-        """Return this subject, and the pods in it, with what stands beside them."""
-        pods = tuple(pod.beside(neighbours) for pod in self.pods)
+    def beside(self, neighbours: Neighbours, images: Images = uninspected) -> Subject:
+        """Return this subject, and the pods in it, with what stands beside them, and what is known of images."""
+        pods = tuple(pod.beside(neighbours, images) for pod in self.pods)
         # `replace` costs four times as much, and this is done in most reviews
         return Subject(
             *(self.object, self.group, self.kind, self.namespace, self.name, self.pointer),

@@ -31,7 +31,7 @@ _OPERATIONS = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 _ENDPOINTS = frozenset({"validate", "advise", "mutate"})
 SHED = ("connections", "large", "overflow", "requests", "threads")
 """Why the server turns something away (web/worker.py)."""
-FACTS = ("namespace", "neighbours", "owners")
+FACTS = ("images", "namespace", "neighbours", "owners")
 
 
 def prepare() -> Path:

@@ -196,7 +196,7 @@ def _rule(
         expression=body.expression,
         mutation=body.mutation,
         exemptions=tuple(exemption for exemption in pack.exemptions if name in exemption.rules),
-        seeks=body.check is not None and (body.check.seeks is not None or body.check.fix_seeks is not None),
+        seeks=body.check is not None and body.check.asks,
     )
 
 

@@ -85,7 +85,7 @@ class Rule:
     a Scale too. `needs_namespace` and
     `needs_owners` say which facts its scope hangs on; `reads_namespace`, that its CEL reads `namespaceObject`. `hangs`
     says that its scope hangs on more than operation, kind and namespace; `narrows`, that it leaves containers out;
-    `seeks`, that its check, or its fix, looks for something beside an object.
+    `seeks`, that its check, or its fix, looks for something beside an object, or asks what images are.
     """
 
     pack: Pack
@@ -139,8 +139,8 @@ class Chorus:
 class Bucket:
     """The rules for one kind, operation and namespace at one endpoint, in order, and which facts they need.
 
-    `seekers` are those that look beside an object, `choruses` those that can be asked together, `alone` the others;
-    `packs` are the titles of their packs.
+    `seekers` are those that look beside an object or into images, `inspectors` those of them that look into images,
+    `choruses` those that can be asked together, `alone` the others; `packs` are the titles of their packs.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -150,6 +150,7 @@ class Bucket:
     packs: tuple[str, ...] = ()
     choruses: tuple[Chorus, ...] = ()
     alone: tuple[Rule, ...] = ()
+    inspectors: tuple[Rule, ...] = ()
 
     @classmethod
     def of(cls, rules: Iterable[Rule], choruses: Iterable[Chorus]) -> Bucket:
@@ -166,6 +167,7 @@ class Bucket:
             titles(listed),
             whole,
             tuple(rule for rule in listed if id(rule) not in together),
+            tuple(rule for rule in listed if rule.check is not None and rule.check.into_images),
         )
 
 

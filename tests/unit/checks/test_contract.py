@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import yaml
 import webhook.checks
 from webhook.checks import CHECKS, Module
 from webhook.checks.check import Check
+from webhook.model import image, oci
 from webhook.model.decision import Unsure, Violation
 from webhook.model.neighbours import Found, Neighbours, Ref, alone
+from webhook.model.oci import Images, Inspected, Lookup
 from webhook.model.patch import Draft, apply
 from webhook.model.pods import Subject, group_of, subjects
 from webhook.packs.schema import pack_schema
@@ -53,7 +56,27 @@ def seen(check: Check, obj: dict[str, Any], case: dict[str, Any]) -> tuple[Subje
         sought = {ref for ask in (check.seeks, check.fix_seeks) if ask for ref in ask(subject)}
         return lambda ref: known(ref) if ref in sought else alone(ref)  # what is not sought is not gathered
 
-    return tuple(subject.beside(beside(subject)) for subject in found)
+    return tuple(subject.beside(beside(subject), inspected(check, subject, case)) for subject in found)
+
+
+ASKED = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def images(case: dict[str, Any]) -> dict[str, Inspected]:
+    """Return what the `images` of a case say that registries know, by normalized reference."""
+    return {str(image.parse(name)): oci.inspected(known, ASKED) for name, known in case.get("images", {}).items()}
+
+
+def inspected(check: Check, subject: Subject, case: dict[str, Any]) -> Images:
+    """Return what tells a check what its images are; what it does not ask about is not gathered."""
+    asking = [ask for ask in (check.inspects, check.fix_inspects) if ask]
+    sought = {lookup for ask in asking for pod in subject.pods for lookup in ask(pod)}
+    known = images(case)
+
+    def look(lookup: Lookup) -> Inspected:
+        return known[lookup.reference] if lookup in sought and lookup.reference in known else oci.uninspected(lookup)
+
+    return look
 
 
 def judged(check: Check, obj: dict[str, Any], case: dict[str, Any]) -> list[Violation | Unsure]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ import webhook.checks
 from webhook.checks import CHECKS, Module
 from webhook.checks.check import Check
 from webhook.engine.facts import Facts, Missing
+from webhook.model import image, oci
 from webhook.model.decision import Decision, Unsure, Violation
 from webhook.model.neighbours import Found, Ref
 from webhook.model.neighbours import alone as nobody
+from webhook.model.oci import Inspected, Lookup
 from webhook.model.patch import Draft, apply
 from webhook.model.pods import TABLE, Row, Subject, group_of, mapping, row, subjects, table
 from webhook.packs.rule import Ruleset
@@ -31,6 +34,7 @@ ROOM = Path(webhook.checks.__file__).parent
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Kind = tuple[str, str]
 Case = dict[str, Any]
+ASKED = datetime(2026, 11, 1, tzinfo=UTC)
 Object = dict[str, Any]
 # what a finding says, and where
 Said = tuple[str, str, str, str, str | None]
@@ -198,7 +202,19 @@ def seen(obj: Object, check: Check | None = None, case: Case | None = None) -> t
     if check is None or case is None:
         return alone
     found = [(subject, beside(sought(check, subject), subject, case)) for subject in alone]
-    return tuple(subject.beside(lambda ref, known=known: known.get(ref) or nobody(ref)) for subject, known in found)
+    registries = images(case)
+    return tuple(
+        subject.beside(
+            lambda ref, known=known: known.get(ref) or nobody(ref),
+            lambda lookup: registries.get(lookup.reference) or oci.uninspected(lookup),
+        )
+        for subject, known in found
+    )
+
+
+def images(case: Case) -> dict[str, Inspected]:
+    """Return what the `images` of a case say that registries know, by normalized reference."""
+    return {str(image.parse(name)): oci.inspected(known, ASKED) for name, known in case.get("images", {}).items()}
 
 
 def sought(check: Check, subject: Subject) -> set[Ref]:
@@ -491,7 +507,8 @@ def facts(check: Check, case: Case) -> Facts:
     (subject, *_) = seen(whole(case))
     known = beside(sought(check, subject), subject, case)
     spaces = [found.objects[0] for ref, found in known.items() if ref.kind == "Namespace" and found.objects]
-    return Facts(namespace=spaces[0] if spaces else Missing("not known"), neighbours=known)
+    registries = {Lookup(name): found for name, found in images(case).items()}
+    return Facts(namespace=spaces[0] if spaces else Missing("not known"), neighbours=known, images=registries)
 
 
 @pytest.mark.parametrize("name", CHECKS)
