@@ -31,14 +31,19 @@ def hands(wanted: int | None, pieces: int) -> int:
     return 1 if wanted is None and pieces < FEW else max(1, min(able, pieces))
 
 
+def parts(pieces: int) -> int:
+    """Return into how many parts `spread` cuts so many pieces."""
+    return -(-pieces // PIECES)
+
+
 def spread(work: Callable[[Sequence[T]], R], pieces: Sequence[T], processes: int) -> Iterator[R]:
     """Yield what `work` makes of some pieces after the other, in their order.
 
     What `work` raises is raised here. Raises ConfigError where a process is killed from outside.
     """
-    parts = [pieces[start : start + PIECES] for start in range(0, len(pieces), PIECES)]
+    cut = [pieces[start : start + PIECES] for start in range(0, len(pieces), PIECES)]
     if processes < 2:
-        yield from map(work, parts)
+        yield from map(work, cut)
         return
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
@@ -50,7 +55,7 @@ def spread(work: Callable[[Sequence[T]], R], pieces: Sequence[T], processes: int
     # Ctrl-C goes to all of them, and the first ends the others: they are born deaf to it
     heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        made = crew.map(_do, parts)
+        made = crew.map(_do, cut)
         signal.pthread_sigmask(signal.SIG_SETMASK, heard)
         yield from made
     except BrokenProcessPool:

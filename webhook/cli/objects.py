@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from webhook.cli import jsontext, yamltext
 from webhook.cli.marks import Mark, Tree, find
@@ -17,6 +18,7 @@ from webhook.model import pointer as pointers
 from webhook.model.review import clean
 
 STDIN = "-"
+SHOWN = "stdin"
 SIZE = 32 * 2**20
 """Bytes that one file may have."""
 ENDINGS = (".yaml", ".yml", ".json")
@@ -38,6 +40,17 @@ class Manifest:
     def line(self, pointer: str) -> int:
         """Return the line of what a JSON pointer names, or of the nearest part around it that is there."""
         return find(self.mark, pointers.split(pointer))[0]
+
+    def place(self, pointer: str) -> tuple[int, str]:
+        """Return the line as `line` does, and the key that stands there; '' where it is no member of a mapping."""
+        mark, key = self.mark, ""
+        for token in pointers.split(pointer):
+            below = find(mark, [token])
+            if below is mark:
+                break
+            key = token if isinstance(mark[1], dict) else ""
+            mark = below
+        return mark[0], key
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +83,7 @@ def within(name: str) -> Iterator[Manifest | None]:
 
     Raises ConfigError where anything in it cannot be read, at the end: what was yielded before is then not to be used.
     """
-    shown = "stdin" if name == STDIN else name
+    shown = SHOWN if name == STDIN else name
     for tree in parse(shown, text(name)):
         yield from _unlisted(shown, tree)
 
@@ -116,10 +129,10 @@ def _inside(directory: str, endings: tuple[str, ...]) -> Iterator[str]:
 
 def text(name: str) -> str:
     """Return what a file holds (`-`: stdin). Raises ConfigError where it cannot be read, or is too large."""
-    shown = "stdin" if name == STDIN else name
+    shown = SHOWN if name == STDIN else name
     try:
         if name == STDIN:
-            data = sys.stdin.buffer.read(SIZE + 1)
+            data = _stdin(sys.stdin)
         else:
             with Path(name).open("rb") as file:
                 data = file.read(SIZE + 1)
@@ -133,6 +146,17 @@ def text(name: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError([Problem(shown, line, "", "this is not UTF-8; save it as UTF-8")]) from error
+
+
+def again(shown: str) -> str:
+    """Return the text of a file by the name that a manifest has; that of stdin as it was read."""
+    return text(STDIN if shown == SHOWN and _stdin.cache_info().currsize else shown)
+
+
+@lru_cache(maxsize=1)
+def _stdin(stream: TextIO) -> bytes:
+    """Return what stands on stdin; it can be read once, and is shown again in a report."""
+    return stream.buffer.read(SIZE + 1)
 
 
 def parse(name: str, content: str) -> Iterable[Tree]:

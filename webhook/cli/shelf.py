@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from webhook.cli import crew, objects
 from webhook.cli.objects import Manifest
+from webhook.cli.progress import bar
 from webhook.errors import ConfigError, Problem
 from webhook.model.neighbours import NAMESPACE, Found, Ref
 from webhook.model.pods import group_of, mapping
@@ -43,15 +44,18 @@ class Batch(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def read(paths: Sequence[str], jobs: int | None = None) -> Batch:
-    """Return what is at `paths`, as `objects.read` finds it, packed; `jobs` processes read it."""
+def read(paths: Sequence[str], jobs: int | None = None, progress: bool = False) -> Batch:
+    """Return what is at `paths`, as `objects.read` finds it, packed; `jobs` processes read it.
+
+    `progress`: a bar shows how far that is.
+    """
     problems: list[Problem] = []
     names = objects.files(paths, objects.ENDINGS, problems)
     # stdin is this process' own
     processes = 1 if objects.STDIN in names else crew.hands(jobs, len(names))
     packed: list[Packed] = []
     strangers = 0
-    for batch in crew.spread(_read, names, processes):
+    for batch in bar(crew.spread(_read, names, processes), crew.parts(len(names)), "reading", progress):
         packed += batch.packed
         strangers += batch.strangers
         problems += batch.problems

@@ -197,6 +197,8 @@ def _rule(
         mutation=body.mutation,
         exemptions=tuple(exemption for exemption in pack.exemptions if name in exemption.rules),
         seeks=body.check is not None and body.check.asks,
+        check_name=entry.get("check", ""),
+        description=entry.get("description", ""),
     )
 
 

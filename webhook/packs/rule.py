@@ -86,6 +86,7 @@ class Rule:
     `needs_owners` say which facts its scope hangs on; `reads_namespace`, that its CEL reads `namespaceObject`. `hangs`
     says that its scope hangs on more than operation, kind and namespace; `narrows`, that it leaves containers out;
     `seeks`, that its check, or its fix, looks for something beside an object, or asks what images are.
+    `check_name` is the name of its check; `description` says why the rule is there.
     """
 
     pack: Pack
@@ -115,6 +116,8 @@ class Rule:
     mutation: Mutation | None = None
     exemptions: tuple[Exemption, ...] = ()
     seeks: bool = False
+    check_name: str = ""
+    description: str = ""
 
     @property
     def label(self) -> str:

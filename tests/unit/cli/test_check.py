@@ -76,7 +76,7 @@ def test_the_json_report_has_exactly_the_public_shape(check: Callable[..., Any])
         "version": 1,
         "summary": {
             "objects": 1, "skipped": 2, "denied": 1, "warned": 0, "audited": 0,
-            "findings": 1, "exempt": 0, "unknown": 0, "errors": 0,
+            "findings": 1, "exempt": 0, "known": 0, "unknown": 0, "errors": 0,
         },
         "results": [
             {
@@ -171,7 +171,7 @@ def test_bad_packs_are_said_and_nothing_is_judged(check: Callable[..., Any]) -> 
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (("-o", "sarif"), "(choose from 'text', 'json')"),
+        (("-o", "xml"), "(choose from 'text', 'json', 'sarif', 'junit', 'github')"),
         (("--date", "2026-02-30"), "'2026-02-30' is no day of the calendar"),
         (("--mode", "disabled"), "(choose from 'enforce', 'dry-run')"),
     ],

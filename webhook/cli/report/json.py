@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -19,21 +19,24 @@ def document(results: Sequence[Judged], skipped: int) -> dict[str, Any]:
     return _whole(Tally.of(results, skipped), [_result(one) for one in results])
 
 
-def block(one: Judged) -> str:
-    """Return what the report has of one object, as text, indented as it stands there."""
-    # no line break stands in a text of JSON, so that each one is the layout's
-    return "    " + orjson.dumps(_result(one), option=orjson.OPT_INDENT_2).decode().replace("\n", "\n    ")
+class Json:
+    """The report as JSON text."""
 
+    def block(self, one: Judged) -> str:
+        """Return what the report has of one object, as text, indented as it stands there."""
+        # no line break stands in a text of JSON, so that each one is the layout's
+        return "    " + orjson.dumps(_result(one), option=orjson.OPT_INDENT_2).decode().replace("\n", "\n    ")
 
-def pieces(blocks: Iterable[str], tally: Tally) -> Iterator[str]:
-    """Yield the report as JSON text, piece by piece: the figures stand before the objects."""
-    empty = orjson.dumps(_whole(tally, []), option=orjson.OPT_INDENT_2).decode()
-    head, tail = empty.removesuffix("]\n}"), "]\n}\n"
-    between = head + "\n"
-    for text in blocks:
-        yield between + text
-        between = ",\n"
-    yield head + tail if between.startswith(head) else f"\n  {tail}"
+    def pieces(self, blocks: Iterator[str], tally: Tally) -> Iterator[str]:
+        """Yield the report piece by piece: the figures stand before the objects."""
+        objects = list(blocks)  # until all are judged, nobody knows the figures
+        empty = orjson.dumps(_whole(tally, []), option=orjson.OPT_INDENT_2).decode()
+        head, tail = empty.removesuffix("]\n}"), "]\n}\n"
+        between = head + "\n"
+        for text in objects:
+            yield between + text
+            between = ",\n"
+        yield head + tail if between.startswith(head) else f"\n  {tail}"
 
 
 def _whole(tally: Tally, results: list[dict[str, Any]]) -> dict[str, Any]:

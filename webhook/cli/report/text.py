@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from functools import lru_cache
 
 from webhook.cli.judge import Judged
+from webhook.cli.report.place import excerpt, lines
 from webhook.cli.report.tally import Tally
+from webhook.cli.report.words import details, failure, place
 from webhook.model import pointer as pointers
 from webhook.model.decision import Fault, Finding, Violation
 
 WIDTH = 100
+FILES = 16
+"""Files whose lines are kept; objects of one file are shown one after the other."""
 _INDENT = "      "
 _COLOURS = {"deny": "31;1", "warn": "33;1", "audit": "36;1", "exempt": "2", "allow": "32", "": "1", "note": "2"}
 _VERDICTS = {
@@ -27,6 +32,7 @@ class Page:
     def __init__(self, colour: bool, verbose: bool) -> None:
         self._colour = colour
         self._verbose = verbose
+        self._lines_of = lru_cache(maxsize=FILES)(lines)
 
     def block(self, one: Judged) -> str:
         """Return the lines on one object and an empty one; nothing where there is nothing to say."""
@@ -54,26 +60,34 @@ class Page:
     def _finding(self, one: Judged, finding: Finding) -> Iterator[str]:
         violation = finding.violation
         shown = "exempt" if finding.exempt is not None else finding.effective
-        place = f"{one.manifest.file}:{one.manifest.line(violation.pointer)}"
         where = f" ({_whose(one, violation)} {violation.container})" if violation.container else ""
-        yield f"  {_plain(place)}: {self._paint(shown, shown)}: {finding.rule}: {_plain(violation.reason + where)}"
-        yield from _field("at", violation.pointer or "/")
-        yield from _field("found", violation.found)
-        if violation.wanted != violation.reason:
-            yield from _field("wanted", violation.wanted)
+        yield (
+            f"  {_plain(place(one, violation.pointer))}: {self._paint(shown, shown)}: {finding.rule}: "
+            f"{_plain(violation.reason + where)}"
+        )
+        for line in excerpt(one.manifest, violation.pointer, self._lines_of(one.manifest.file)):
+            yield self._paint("note", line)
+        said = dict(details(finding))
+        for name in ("at", "found", "wanted"):
+            yield from _field(name, said.get(name, ""))
         if finding.exempt is not None:
             yield from _field("exempt", finding.exempt)
             return
         if finding.effective != finding.action:
             yield from _field("note", _weaker(finding))
-        yield from _field("do", finding.about.remediation)
-        yield from _field("docs", finding.about.docs)
+        for name in ("do", "docs"):
+            yield from _field(name, said.get(name, ""))
 
     def _fault(self, one: Judged, fault: Fault) -> Iterator[str]:
-        what = "the rule failed" if fault.kind == "error" else "could not be decided"
+        what, _, why = failure(fault).partition(": ")
         shown = self._paint(fault.effective, fault.effective)
         yield f"  {_plain(one.manifest.source)}: {shown}: {fault.rule}: {what}"
-        yield from _field("why", fault.message)
+        yield from _field("why", why)
+
+    def pieces(self, blocks: Iterator[str], tally: Tally) -> Iterator[str]:
+        """Yield the blocks as they come, and the end."""
+        yield from blocks
+        yield self.end(tally)
 
     def end(self, tally: Tally) -> str:
         """Return whom to ask, and the line of figures."""
@@ -85,7 +99,7 @@ class Page:
             f"{figures['audited']} audited",
         ]
         found = _count(figures["findings"], "finding")
-        more = [f"{figures[key]} {key}" for key in ("exempt", "unknown", "errors", "skipped") if figures[key]]
+        more = [f"{figures[key]} {key}" for key in ("exempt", "known", "unknown", "errors", "skipped") if figures[key]]
         line = f"{_count(figures['objects'], 'object')}: {', '.join(counts)}; {', '.join([found, *more])}"
         return "\n".join([*asked, line, ""])
 

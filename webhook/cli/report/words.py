@@ -1,0 +1,38 @@
+"""What every report says of a finding, in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from webhook.cli.judge import Judged
+from webhook.model.decision import Fault, Finding
+
+
+def title(finding: Finding) -> str:
+    """Return what is wrong and with whom: `requests differ from limits (web)`."""
+    violation = finding.violation
+    return violation.reason + (f" ({violation.container})" if violation.container else "")
+
+
+def details(finding: Finding) -> Iterator[tuple[str, str]]:
+    """Yield where it is, what was found and is wanted, what to do and where to read on; nothing that is empty."""
+    violation = finding.violation
+    yield "at", violation.pointer or "/"
+    if violation.found:
+        yield "found", violation.found
+    if violation.wanted and violation.wanted != violation.reason:
+        yield "wanted", violation.wanted
+    if finding.about.remediation:
+        yield "do", finding.about.remediation
+    if finding.about.docs:
+        yield "docs", finding.about.docs
+
+
+def failure(fault: Fault) -> str:
+    """Return that a rule failed, or could not be decided, and why."""
+    return f"{'the rule failed' if fault.kind == 'error' else 'could not be decided'}: {fault.message}"
+
+
+def place(one: Judged, pointer: str) -> str:
+    """Return file and line of what a pointer leads to."""
+    return f"{one.manifest.file}:{one.manifest.line(pointer)}"
