@@ -90,7 +90,7 @@ class Gate:
     def forget(self, key: Key, value: str) -> None:
         """Drop an Authorization that is no longer good, if nobody has put another in its place."""
         with self._lock:
-            if self._held.get(key, ("",))[0] == value:
+            if key in self._held and self._held[key][0] == value:
                 del self._held[key]
 
     def open(self, key: Key, registry: Registry, refused: Answer, deadline: Deadline) -> str:

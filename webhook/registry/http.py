@@ -61,6 +61,10 @@ class Deadline:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
+    def __str__(self) -> str:
+        """Return what it was given, as people say it: `2.5 s`."""
+        return f"{round(self.seconds, 2):g} s"
+
     def left(self) -> float:
         """Return the seconds that are left, never less than 0."""
         return max(0.0, self._end - time.monotonic())
@@ -131,7 +135,7 @@ class Wire:
         `cap` is how many bytes a good answer may have. `plain` allows http to a host that is not listed as insecure.
         Raises Unanswered with a sentence.
         """
-        target = self._target(url, "", plain)
+        target = self._target(url, None, plain)
         first = target.origin
         for _ in range(redirects + 1):
             sent = {"User-Agent": "plimsoll", "Accept-Encoding": "identity", **headers}
@@ -142,7 +146,7 @@ class Wire:
                 return answer
             if target.origin != first:
                 authorization = ""  # nor is it sent again by a detour that leads back
-            target = self._target(urljoin(target.url.url, answer.headers.get("Location", "")), target.name, False)
+            target = self._target(answer.headers.get("Location", ""), target, False)
         many = f"redirected more than {redirects} times" if redirects else "redirects, where that is not followed"
         raise Unanswered(f"{answer.host}: {many}")
 
@@ -153,12 +157,12 @@ class Wire:
         for pool in pools.values():
             pool.close()
 
-    def _target(self, url: str, origin: str, plain: bool) -> _Target:
-        """Return where a URL leads; `origin` is who redirects to it, '' for nobody. Unanswered where it must not."""
-        said = f"{origin}: redirects to " if origin else ""
+    def _target(self, url: str, base: _Target | None, plain: bool) -> _Target:
+        """Return where a URL leads; `base` is who redirects to it, None for nobody. Unanswered where it must not."""
+        said = f"{base.name}: redirects to " if base else ""
         try:
-            parsed = parse_url(url)
-        except LocationParseError:
+            parsed = parse_url(urljoin(base.url.url, url) if base else url)
+        except (LocationParseError, ValueError):
             raise Unanswered(f"{said}{cleaned(url)}, which is no URL") from None
         place = _place(parsed)
         if parsed.scheme not in _PORTS or not parsed.host or parsed.auth is not None:
@@ -253,7 +257,7 @@ class Wire:
 
     def _resolved(self, target: _Target, port: int, deadline: Deadline) -> list[tuple[Any, ...]]:
         """Look a name up in a thread of its own, since no look-up can be given a deadline."""
-        late = f"{target.name}: its name had not been looked up after {deadline.seconds:.3g} s"
+        late = f"{target.name}: its name had not been looked up after {deadline}"
         if not self._resolvers.acquire(timeout=deadline.left()):
             raise Unanswered(late)
         done: SimpleQueue[list[tuple[Any, ...]] | OSError] = SimpleQueue()
@@ -367,7 +371,7 @@ def _first(addresses: Sequence[tuple[int, Any]], target: _Target, deadline: Dead
             made.settimeout(deadline.left() or _AT_ONCE)
             return made
         except TimeoutError:
-            text = text or f"no connection after {deadline.seconds:.3g} s"
+            text = text or f"no connection after {deadline}"
         except OSError as error:
             text = text or f"cannot be connected to: {error.strerror or error}"
         made.close()
@@ -422,9 +426,9 @@ def _fail(error: Exception, target: _Target, deadline: Deadline, late: str, *, w
     """
     host = _whole(target) if whole else ""
     if isinstance(error, EmptyPoolError):
-        text = f"all {CONNECTIONS} connections to it were in use for {deadline.seconds:.3g} s"
+        text = f"all {CONNECTIONS} connections to it were in use for {deadline}"
     elif isinstance(error, Urllib3Timeout | TimeoutError):
-        text = f"{late} after {deadline.seconds:.3g} s"
+        text = f"{late} after {deadline}"
     else:
         text = _said(error)
     raise Unanswered(f"{target.name}: {text}", host=host) from error
