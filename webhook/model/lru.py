@@ -11,7 +11,7 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """Keeps at most so many `entries`, and of their weights together at most `weight`. Threads need a lock around it."""
+    """Keeps at most so many `entries`, which together weigh at most `weight`. Threads need a lock around it."""
 
     def __init__(self, entries: int, weight: int) -> None:
         """Start empty; the weights are in whatever unit `put` is given."""
