@@ -279,9 +279,7 @@ class Images:
     def _older(self, asked: Question, age: float) -> bool:
         with self._lock:
             entry = self._entries.get(asked.key)
-        if entry is None:
-            return True
-        return not asked.image.digest and self._clock() >= entry.due - self._terms.fresh + age
+        return entry is None or not self._young(asked, entry, age)
 
     # -- what a thread of the crew does -------------------------------------------------------------------------------
 
@@ -344,13 +342,13 @@ class Images:
     def _learn(self, asked: Question, flight: _Flight, age: float, ends: float) -> Fact | None:
         """Settle a flight, and return what is to be kept."""
         try:
-            known = self._recall(asked)
-            if known is not None and (asked.image.digest or (known.current and self._age(known) < age)):
-                flight.fact = known
+            entry = self._recall(asked)
+            if entry is not None and self._young(asked, entry, age):
+                flight.fact = entry.fact
                 return None
             with self._lock:
                 flight.refusal = self._resting(asked)
-            return None if flight.refusal else self._asked(asked, flight, known, ends)
+            return None if flight.refusal else self._asked(asked, flight, entry.fact if entry else None, ends)
         finally:
             self._land(asked, flight)
 
@@ -373,21 +371,20 @@ class Images:
         self._take(asked, fact)
         return fact
 
-    def _recall(self, asked: Question) -> Fact | None:
-        """Have in memory what is known, also what is too old, and return it."""
-        known = self._known(asked)
-        if known is not None:
-            self._take(asked, known)
-        return known
-
-    def _known(self, asked: Question) -> Fact | None:
-        """Return the latest of what another worker and what this one knows."""
+    def _recall(self, asked: Question) -> _Entry | None:
+        """Return the latest of what this worker and another one know, which is in memory now, also if it is too old."""
         with self._lock:
             entry = self._entries.get(asked.key)
         found = self._shelf.fact(asked, entry.fact if entry else None)
-        if found is None or entry is None:
-            return found or (entry.fact if entry else None)
-        return min(found, entry.fact, key=self._age)
+        if found is None or (entry is not None and self._age(entry.fact) <= self._age(found)):
+            return entry
+        return self._take(asked, found)
+
+    def _young(self, asked: Question, entry: _Entry, age: float) -> bool:
+        """Say whether a fact is known to have been so `age` seconds ago; those about a digest always are."""
+        if asked.image.digest:
+            return True
+        return entry.fact.current and self._clock() < entry.due - self._terms.fresh + age
 
     def _age(self, fact: Fact) -> float:
         """Return how long ago a fact was so; a time to come was told by a clock that went wrong, and is just stale."""
@@ -411,18 +408,19 @@ class Images:
         for sighting in known.history:
             if sighting.content.digest == asked.image.digest:
                 return sighting.content
-        fact = self._known(asked)
-        return fact.latest.content if fact else None
+        entry = self._recall(asked)
+        return entry.fact.latest.content if entry else None
 
-    def _take(self, asked: Question, fact: Fact) -> None:
+    def _take(self, asked: Question, fact: Fact) -> _Entry:
         with self._lock:
-            self._put(asked, fact)
+            entry = self._put(asked, fact)
             if not asked.image.digest and fact.current:
                 # the same image by its digest: what a tag is pinned to is reviewed next
                 self._put(asked.at(fact.latest.content.digest), Fact((fact.latest,)))
+        return entry
 
-    def _put(self, asked: Question, fact: Fact) -> None:
-        """Keep a fact in memory. Called with the lock."""
+    def _put(self, asked: Question, fact: Fact) -> _Entry:
+        """Keep a fact in memory, if it isn't too large. Called with the lock."""
         now = self._clock()
         if asked.image.digest:
             entry = _Entry(fact, now + HOUR if self._store else inf, inf)
@@ -430,6 +428,7 @@ class Images:
             read = now - self._age(fact)
             entry = _Entry(fact, read + self._terms.fresh if fact.current else now, read + self._terms.kept)
         self._entries.put(asked.key, entry, fact.weight)
+        return entry
 
     def _unanswered(self, asked: Question, error: Unanswered) -> _Refusal:
         """Note that a registry didn't tell, and for how long it is left alone now."""
