@@ -121,13 +121,14 @@ class Shelf:
             return Fact((found,)) if found else None
         return self._tag(asked, self.store.read(asked.key), had)
 
-    def keep(self, asked: Question, fact: Fact) -> None:
-        """Keep what is known."""
+    def keep(self, asked: Question, fact: Fact, known: Fact | None) -> None:
+        """Keep what is known now; contents that were `known` before are kept already, but if they were swept away."""
         if self.store is None:
             return
+        had = {sighting.content.digest for sighting in known.history} if known else set()
         for sighting in fact.history:
             key = asked.at(sighting.content.digest).key
-            if not self.store.touch(key):
+            if sighting.content.digest not in had or not self.store.touch(key):
                 self.store.write(key, oci.dump(sighting.content))
         if not asked.image.digest:
             history = [[sighting.content.digest, sighting.seen] for sighting in fact.history]

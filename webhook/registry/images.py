@@ -182,7 +182,7 @@ class Images:
             if not asked.image.digest:
                 return None
             self._put(asked, entry.fact)
-        self._crew.submit("", lambda: self._shelf.keep(asked, entry.fact))
+        self._crew.submit("", lambda: self._shelf.keep(asked, entry.fact, entry.fact))
         return entry.fact
 
     def _patience(self, asked: Question, flight: _Flight, ends: float, timeout: float) -> float:
@@ -317,10 +317,9 @@ class Images:
         ends = self._clock() + self._terms.question
         held = self._hold(asked, ends)
         try:
-            learnt = self._learn(asked, flight, age, ends)
-            if learnt is not None:
-                self._shelf.keep(asked, learnt)
+            self._learn(asked, flight, age, ends)
         finally:
+            self._land(asked, flight)
             if held and self._store is not None:
                 self._store.free(asked.key)
 
@@ -339,37 +338,35 @@ class Images:
             time.sleep(POLL)
         return False
 
-    def _learn(self, asked: Question, flight: _Flight, age: float, ends: float) -> Fact | None:
-        """Settle a flight, and return what is to be kept."""
-        try:
-            entry = self._recall(asked)
-            if entry is not None and self._young(asked, entry, age):
-                flight.fact = entry.fact
-                return None
-            with self._lock:
-                flight.refusal = self._resting(asked)
-            return None if flight.refusal else self._asked(asked, flight, entry.fact if entry else None, ends)
-        finally:
-            self._land(asked, flight)
+    def _learn(self, asked: Question, flight: _Flight, age: float, ends: float) -> None:
+        """Give a flight its answer, from the store or from the registry."""
+        entry = self._recall(asked)
+        if entry is not None and self._young(asked, entry, age):
+            flight.fact = entry.fact
+            return
+        with self._lock:
+            flight.refusal = self._resting(asked)
+        if flight.refusal is None:
+            self._inquire(asked, flight, entry.fact if entry else None, ends)
 
-    def _asked(self, asked: Question, flight: _Flight, known: Fact | None, ends: float) -> Fact | None:
-        """Ask the registry, give its answer to a flight, and return what is to be kept."""
+    def _inquire(self, asked: Question, flight: _Flight, known: Fact | None, ends: float) -> None:
         try:
             fact = flight.fact = self._ask(asked, known, ends)
         except Unanswered as error:
             flight.refusal = self._unanswered(asked, error)
-            return None
+            return
         except Absent as error:
             flight.refusal = self._absent(asked, error)
             if known is None:
-                return None
+                return
             fact = Fact(known.history, current=False)
         else:
             with self._lock:
                 self._refusals.drop(asked.key)
                 self._hosts.drop(asked.image.registry)
         self._take(asked, fact)
-        return fact
+        self._land(asked, flight)  # nobody waits for what we write
+        self._shelf.keep(asked, fact, known)
 
     def _recall(self, asked: Question) -> _Entry | None:
         """Return the latest of what this worker and another one know, which is in memory now, also if it is too old."""
@@ -449,7 +446,8 @@ class Images:
 
     def _land(self, asked: Question, flight: _Flight) -> None:
         with self._lock:
-            self._flights.pop(asked.key, None)
+            if self._flights.get(asked.key) is flight:
+                del self._flights[asked.key]
             if flight.fact is None and flight.refusal is None:
                 flight.refusal = _Refusal("the question was broken off", 0.0)
         flight.done.set()

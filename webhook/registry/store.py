@@ -80,7 +80,7 @@ class Store:
 
     def free(self, key: str) -> None:
         """Hold a key no longer."""
-        self._aside.post(lambda: self._tried(lambda: self._disk.free(key), None))
+        self._aside.post(lambda: self._disk.free(key))
 
     def _call(self, make: Callable[[], T], otherwise: T, undo: Callable[[], None] | None = None) -> T:
         return self._aside.call(lambda: self._tried(make, otherwise), otherwise, undo)
