@@ -30,6 +30,22 @@ def now() -> datetime:
     return NOW
 
 
+class Hands:
+    """A clock that moves only when told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Hands:
+    """A clock that moves only when told (`clock.now += 30`)."""
+    return Hands()
+
+
 @pytest.fixture
 def load() -> Callable[..., Ruleset]:
     """Compile packs given as the text of their `spec` (or as whole documents, where they name their kind)."""

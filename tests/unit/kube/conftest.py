@@ -120,19 +120,3 @@ def api(tmp_path: Path) -> Iterator[Api]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-class Hands:
-    """A clock that moves only when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Hands:
-    """A clock that moves only when told (`clock.now += 30`)."""
-    return Hands()

@@ -148,7 +148,7 @@ def test_a_docker_config_that_cannot_be_used_is_said_and_not_shown(text: str, wo
 
 
 def test_the_example_of_the_docs_is_read(lab: Any) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "registries.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[4] / "docs" / "registries.md").read_text(encoding="utf-8")
     text = next(block for block in page.split("```yaml\n")[1:] if "kind: Registries" in block).partition("```")[0]
     (lab.folder / "docker").mkdir()
     lab.docker("docker/config.json", {})
