@@ -26,16 +26,20 @@ from webhook import __version__, cli
 from webhook.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from webhook.kube.client import Access
+    from webhook.kube.client import Access, Client
     from webhook.model.decision import Decision
     from webhook.model.pods import Kinds
     from webhook.model.review import Review
     from webhook.observe.metrics import Metrics
+    from webhook.packs.rule import Ruleset
     from webhook.ports import Rooms
+    from webhook.registry.images import Images
     from webhook.service import Service
     from webhook.settings import Settings
 
 LOG = logging.getLogger("plimsoll")
+WARM = 500
+"""Images that are asked for ahead."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -189,11 +193,14 @@ def _serve(settings: Settings, directory: Path) -> int:
     bases = [(source.name, source.text) for source in sources.read([str(path) for path in sources.shipped()])]
     kinds = pods.table(settings.workload)
     figures = Metrics()
-    readers = _readers(settings, kinds)
+    client = _cluster(settings)
+    asking = images(settings, client, figures.image)
+    readers = _readers(client, kinds)
     seen = read()  # before they are loaded, so that a change meanwhile is seen
     service = Service(
         lambda: packs.ruleset(read(), settings.mode or None, settings.dry_run, kinds, bases=bases),
         recorder=figures,
+        images=asking,
         **readers,
     )
     LOG.info(
@@ -201,15 +208,27 @@ def _serve(settings: Settings, directory: Path) -> int:
         service.ready()[1],
         extra={"fields": {"packs": sorted(pack.name for pack in service.ruleset.packs)}},
     )
-    look = Look(service, figures, read, seen)
+    upkeep = _upkeep(settings, asking, client, directory) if asking else _nothing
+    look = Look(service, figures, read, seen, upkeep)
     return host(settings, directory, service, figures, look, lambda found: _register(settings, service, found))
 
 
 class Look:
     """Looks whether the packs changed, and has them loaded then. Called from one thread of each worker."""
 
-    def __init__(self, service: Service, figures: Metrics, read: Callable[[], Any], seen: Any) -> None:
-        """`read` gives the packs' texts, which were `seen` when they were loaded first."""
+    def __init__(
+        self,
+        service: Service,
+        figures: Metrics,
+        read: Callable[[], Any],
+        seen: Any,
+        upkeep: Callable[[Ruleset], None],
+    ) -> None:
+        """`read` gives the packs' texts, which were `seen` when they were loaded first.
+
+        `upkeep` is told of the rules that are in force now.
+        """
+        self._upkeep = upkeep
         self._service = service
         self._figures = figures
         self._read = read
@@ -241,6 +260,7 @@ class Look:
         ruleset = self._service.ruleset
         self._figures.loaded(len(ruleset.packs))
         self._figures.expect((rule.about.pack, rule.about.rule) for rule in ruleset.rules)
+        self._upkeep(ruleset)
 
 
 def _access(settings: Settings) -> Access | None:
@@ -260,21 +280,107 @@ def _access(settings: Settings) -> Access | None:
         return None
 
 
-def _readers(settings: Settings, kinds: Kinds) -> dict[str, Any]:
+def _cluster(settings: Settings) -> Client | None:
+    """Return what calls the API server, if there is one; it opens no connection before the fork."""
     access = _access(settings)
     if access is None:
-        return {}
+        return None
     from webhook.kube.client import Client
+
+    return Client(access)
+
+
+def _readers(client: Client | None, kinds: Kinds) -> dict[str, Any]:
+    if client is None:
+        return {}
     from webhook.kube.namespaces import Namespaces
     from webhook.kube.neighbours import Neighbours
     from webhook.kube.owners import Owners
 
-    client = Client(access)  # opens no connection before the fork
     return {
         "namespaces": Namespaces(client),
         "owners": Owners(client, kinds),
         "neighbours": Neighbours(client, kinds),
     }
+
+
+def images(settings: Settings, client: Client | None, count: Callable[[str], None]) -> Images | None:
+    """Return what asks the registries that are listed, None where none are. Raises ConfigError."""
+    needed = {
+        "image_cache": settings.image_cache,
+        "registry_secret": settings.registry_secret,
+        "pod_secrets": settings.pod_secrets,
+        "warm": settings.warm,
+    }
+    given = [name for name, value in needed.items() if value]
+    if not settings.registries:
+        text = "has no use without --registries, which names the registries that may be asked"
+        if given:
+            raise ConfigError([Problem("--" + name.replace("_", "-"), 0, "", text) for name in given])
+        return None
+    in_cluster = [name for name in given if name != "image_cache"]
+    if client is None and in_cluster:
+        text = "needs a connection to a cluster: a pod's own, or --kubeconfig"
+        raise ConfigError([Problem("--" + name.replace("_", "-"), 0, "", text) for name in in_cluster])
+    from webhook.kube.secrets import Secrets
+    from webhook.registry import client as registries
+    from webhook.registry import config
+    from webhook.registry.images import Images, Terms
+    from webhook.registry.store import Store
+
+    file = Path(settings.registries)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError([Problem(str(file), 0, "", f"can't be read: {reason}; see --registries")]) from error
+    listed = config.load(str(file), text, file.parent)
+    secrets = client is not None and (settings.registry_secret or settings.pod_secrets)
+    keys = Secrets(client, settings.registry_secret, pods=settings.pod_secrets) if client and secrets else None
+    return Images(
+        registries.Client(listed, keys=keys) if keys else registries.Client(listed),
+        Store(Path(settings.image_cache)) if settings.image_cache else None,
+        terms=Terms(fresh=settings.image_fresh),
+        pull_secrets=settings.pod_secrets,
+        count=count,
+    )
+
+
+def _nothing(ruleset: Ruleset) -> None:
+    """Keep nothing up."""
+
+
+def _upkeep(settings: Settings, images: Images, client: Client | None, directory: Path) -> Callable[[Ruleset], None]:
+    """Return what a worker does whenever it has loaded rules: their bases are asked for before a review needs them."""
+
+    def keep(ruleset: Ruleset) -> None:
+        images.start()
+        images.keep(base for rule in ruleset.rules if rule.check for base in rule.check.bases)
+        if settings.warm and client is not None and _first(directory / "warmed"):
+            threading.Thread(target=warm, args=(client,), name="warm-up", daemon=True).start()
+
+    def warm(client: Client) -> None:
+        from webhook.kube import running
+        from webhook.kube.client import ApiError
+
+        try:
+            found = running.images(client, WARM)
+        except ApiError as error:
+            LOG.warning("images are looked into when they are needed, and not ahead: %s", error)
+            return
+        LOG.info("registries are asked about the %d commonest images of the cluster", len(found))
+        images.warm(found)
+
+    return keep
+
+
+def _first(path: Path) -> bool:
+    """Say whether nobody was here before: one worker of a pod does it for all, and once."""
+    try:
+        path.touch(exist_ok=False)
+    except OSError:
+        return False
+    return True
 
 
 def _registered_kinds(service: Service) -> dict[str, frozenset[tuple[str, str]]]:

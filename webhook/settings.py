@@ -117,6 +117,24 @@ class Settings:
     deadline: float = _setting(
         10.0, _number(0.1, 30), "seconds for a decision where the caller names no shorter timeout"
     )
+    registries: str = _setting(
+        "", _text, "YAML file with the image registries that may be asked what images are; default: none is asked"
+    )
+    image_cache: str = _setting(
+        "", _text, "directory for what images are, over restarts and for all workers; default: memory alone"
+    )
+    image_fresh: float = _setting(
+        300.0, _number(1, 86400), "seconds after which a tag is asked for again; digests never are"
+    )
+    registry_secret: tuple[str, ...] = _setting(
+        (), _text, "Secret of our own namespace with a docker config for registries", many=True
+    )
+    pod_secrets: bool = _setting(
+        False, _switch, "ask registries with a pod's own pull secrets, too; needs the right to get Secrets everywhere"
+    )
+    warm: bool = _setting(
+        False, _switch, "ask registries at start about the images that the cluster runs; needs the right to list Pods"
+    )
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "least level that is logged")
     log_format: str = _setting("json", _one_of("json", "text"), "json for machines, text for people")
     register: bool = _setting(False, _switch, "register with the cluster of the kubeconfig, for development")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from webhook import main
+from webhook import main, settings
 from webhook.errors import ConfigError
 from webhook.settings import options
 
@@ -109,3 +110,36 @@ def test_a_disk_that_is_full_is_a_sentence_and_bad_use(tmp_path: Path) -> None:
         ]
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stderr) == (2, "plimsoll: No space left on device\n")
+
+
+def uncounted(result: str) -> None:
+    """Count no look-up."""
+
+
+def test_without_a_registries_file_nothing_asks_registries() -> None:
+    assert main.images(settings.read({}, {}), None, uncounted) is None
+
+
+@pytest.mark.parametrize("flag", ["image_cache", "registry_secret", "pod_secrets", "warm"])
+def test_what_is_about_registries_needs_the_file_that_lists_them(flag: str) -> None:
+    given = {"registry_secret": ["pull"], "image_cache": "cache"}.get(flag, True)
+    with pytest.raises(ConfigError, match=f"--{flag.replace('_', '-')}: has no use without --registries"):
+        main.images(settings.read({flag: given}, {}), None, uncounted)
+
+
+def test_what_is_asked_of_a_cluster_needs_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--warm: needs a connection to a cluster"):
+        main.images(settings.read({"registries": str(tmp_path / "registries.yaml"), "warm": True}, {}), None, uncounted)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "can't be read: No such file or directory; see --registries"), (b"\xff", "it is not UTF-8"),
+     (b"kind: Registries", "registries.yaml:1")],
+)  # fmt: skip
+def test_a_registries_file_that_cannot_be_used_ends_the_start(text: bytes | None, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "registries.yaml"
+    if text is not None:
+        file.write_bytes(text)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        main.images(settings.read({"registries": str(file)}, {}), None, uncounted)

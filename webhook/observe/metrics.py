@@ -32,6 +32,8 @@ _ENDPOINTS = frozenset({"validate", "advise", "mutate"})
 SHED = ("connections", "large", "overflow", "requests", "threads")
 """Why the server turns something away (web/worker.py)."""
 FACTS = ("images", "namespace", "neighbours", "owners")
+LOOK_UPS = ("absent", "hit", "miss", "stale", "unknown")
+"""How a look-up of an image ends (registry/images.py)."""
 
 
 def prepare() -> Path:
@@ -94,6 +96,7 @@ class Metrics:
         )
         self._patched = Counter("plimsoll_patched", "Fixes applied", ["pack", "rule"], registry=registry)
         self._shed = Counter("plimsoll_shed", "Requests and connections turned away", ["reason"], registry=registry)
+        self._images = Counter("plimsoll_image_lookups", "Look-ups of images", ["result"], registry=registry)
         self._connections = Gauge(
             "plimsoll_connections", "Open connections", registry=registry, multiprocess_mode="livesum"
         )
@@ -145,6 +148,11 @@ class Metrics:
         with _kept():
             self._shed.labels(reason).inc()
 
+    def image(self, result: str) -> None:
+        """Count one look-up of an image."""
+        with _kept():
+            self._images.labels(result).inc()
+
     def connections(self, count: int) -> None:
         """Say how many connections this worker holds now."""
         with _kept():
@@ -165,6 +173,8 @@ class Metrics:
         with _kept():
             for reason in SHED:
                 self._shed.labels(reason)
+            for result in LOOK_UPS:
+                self._images.labels(result)
             for fact in FACTS:
                 self._unknown.labels(*self._bound_facts(fact))
             for pack, rule in rules:
