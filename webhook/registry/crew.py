@@ -31,7 +31,7 @@ class Crew:
         self._threads = self._idle = 0
 
     def submit(self, host: str, job: Job) -> bool:
-        """Have a job done for a host; False where too many wait already, and then it is not done at all."""
+        """Have a job done for a host; False where nobody can, and then it is not done at all."""
         with self._changed:
             if len(self._jobs) >= self._waiting:
                 return False
@@ -39,9 +39,17 @@ class Crew:
             self._changed.notify()
             # who was woken for the job before may not have come to take it yet, and counts as idle until then
             if self._threads < self._most and len(self._jobs) > self._idle:
-                self._threads += 1
-                threading.Thread(target=self._work, name="images", daemon=True).start()
-            return True
+                self._start()
+            if not self._threads:
+                self._jobs.pop()
+            return self._threads > 0
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._work, name="images", daemon=True).start()
+        except RuntimeError:
+            return  # the machine has no thread for us; those that we have go on
+        self._threads += 1
 
     def _work(self) -> None:
         try:
@@ -51,9 +59,11 @@ class Crew:
                     job()
                 finally:
                     self._done(host)
-        finally:  # a job raised what it must not: the thread ends with it, another is made for the next job
+        finally:  # a job raised what it must not: the thread ends with it, another goes on
             with self._changed:
                 self._threads -= 1
+                if self._jobs:
+                    self._start()
 
     def _next(self) -> tuple[str, Job]:
         with self._changed:

@@ -65,7 +65,7 @@ class Store:
 
     def write(self, key: str, document: Any) -> None:
         """Keep a document in the place of what the key had."""
-        self._call(lambda: self._disk.write(key, document), None)
+        self._call(lambda: self._written(key, document), None)
 
     def touch(self, key: str) -> bool:
         """Note that a document was used; say whether there is one, without looking at it."""
@@ -87,14 +87,16 @@ class Store:
 
     def _tried(self, make: Callable[[], T], otherwise: T) -> T:
         try:
-            result = make()
+            return make()
         except OSError as error:
             if self._well:
                 LOG.warning("%s: %s; what is known of images is in memory alone", self._disk.place, error)
             self._well = False
             return otherwise
-        self._well = True
-        return result
+
+    def _written(self, key: str, document: Any) -> None:
+        self._disk.write(key, document)
+        self._well = True  # on a full disk the rest works
 
 
 class _Disk:
