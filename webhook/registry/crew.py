@@ -18,7 +18,7 @@ class Crew:
     """
 
     def __init__(self, threads: int, waiting: int, each_host: int) -> None:
-        """Have at most so many `threads`, jobs `waiting` for one, and jobs of each host under way."""
+        """Have at most so many `threads`, jobs `waiting` (half of them for one host), and jobs of a host under way."""
         self._most = threads
         self._waiting = waiting
         self._each = each_host
@@ -33,7 +33,7 @@ class Crew:
     def submit(self, host: str, job: Job) -> bool:
         """Have a job done for a host; False where nobody can, and then it is not done at all."""
         with self._changed:
-            if len(self._jobs) >= self._waiting:
+            if len(self._jobs) >= self._waiting or self._crowded(host):
                 return False
             self._jobs.append((host, job))
             self._changed.notify()
@@ -43,6 +43,10 @@ class Crew:
             if not self._threads:
                 self._jobs.pop()
             return self._threads > 0
+
+    def _crowded(self, host: str) -> bool:
+        """Say whether a host has its part of those that wait: one that hangs must not take the others' place."""
+        return 2 * sum(waits == host for waits, _ in self._jobs) >= self._waiting
 
     def _start(self) -> None:
         try:

@@ -172,8 +172,10 @@ class _Disk:
         with contextlib.suppress(FileExistsError):
             self.place.mkdir(mode=0o700, parents=True)
         found = self.place.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise OSError("this is no directory of ours; wanted one that belongs to the user we run as")
+        if not stat.S_ISDIR(found.st_mode):
+            raise OSError("this is no directory; remove it, or give another place")
+        if found.st_uid != os.geteuid():
+            raise OSError(f"this belongs to user {found.st_uid}, and we run as {os.geteuid()}; remove it")
         if stat.S_IMODE(found.st_mode) != 0o700:
             self.place.chmod(0o700)  # a volume's group is given rights on all that is in it
         return self.place

@@ -251,6 +251,29 @@ def test_that_a_tag_is_gone_is_known_after_a_restart(
     assert (found.content, found.lacking, len(found.former)) == (None, "down", 1)
 
 
+def test_what_one_worker_keeps_fresh_the_others_read(
+    make: Make, of: Of, store: Open, registry: Any, clock: Any, digest: Any
+) -> None:
+    base, last = "registry.example/base:17", "registry.example/last:1"
+    registry.tags |= {base: digest("base"), last: digest("last")}
+    of(make(store()), base)
+    clock.now += 200
+    first = make(store())
+    first.keep([base])
+    first.start()
+    registry.until(lambda one: one.count("digest") == 1)
+    of(first, base)
+    second = make(store())
+    second.keep([base])
+    second.warm([last])
+    second.start()
+    registry.until(lambda one: ("content", last) in one.asked)  # after what is kept
+    assert of(second, base, timeout=0).content.digest == digest("base")
+    clock.now += 149
+    assert of(second, base, timeout=0).content.digest == digest("base")
+    assert registry.count("digest") == 1
+
+
 def test_what_was_read_with_secrets_is_kept_for_those_alone(make: Make, of: Of, store: Open, registry: Any) -> None:
     of(make(store(), pull_secrets=True), secrets=("mine",))
     images = make(store(), pull_secrets=True)
