@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bodies, cluster, counts, cpu, footprint, packs, programs, results, servers, show
+from bench import bodies, cluster, counts, cpu, footprint, images, packs, programs, results, servers, show
 from bench.results import Figure
 
 Group = Callable[[cpu.Bench], Iterator[Figure]]
@@ -24,6 +24,7 @@ GROUPS: dict[str, Group] = {
     "commands": footprint.commands,
     "cluster": cluster.figures,
     "instructions": counts.processor,
+    "images": images.figures,
 }
 """What is measured beside CPU time a review, by the name that `--only` takes."""
 

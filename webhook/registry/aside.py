@@ -37,7 +37,7 @@ class Aside:
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._calls: SimpleQueue[_Call[Any]] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._works = False
         self._hangs = False
 
     def call(self, make: Callable[[], T], otherwise: T, undo: Callable[[], None] | None = None) -> T:
@@ -60,21 +60,35 @@ class Aside:
             self._put(_Call(make, None, None))
 
     def _put(self, call: _Call[Any]) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._work, name="image store", daemon=True)
-            self._thread.start()
         self._calls.put(call)
+        if not self._works:
+            self._start()
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._work, name="image store", daemon=True).start()
+        except RuntimeError:
+            return  # the machine has no thread for us; the next call tries again
+        self._works = True
 
     def _work(self) -> None:
-        while True:
-            call = self._calls.get()
-            try:
-                if not call.given_up:
-                    call.result = call.make()
-            finally:
-                with self._lock:
-                    call.done.set()
-                    if self._calls.empty():
-                        self._hangs = False
-            if call.given_up and call.undo is not None:
-                call.undo()
+        try:
+            while True:
+                self._make(self._calls.get())
+        finally:  # a call raised what it must not: the thread ends with it, another goes on
+            with self._lock:
+                self._works = False
+                if not self._calls.empty():
+                    self._start()
+
+    def _make(self, call: _Call[Any]) -> None:
+        try:
+            if not call.given_up:
+                call.result = call.make()
+        finally:
+            with self._lock:
+                call.done.set()
+                if self._calls.empty():
+                    self._hangs = False
+        if call.given_up and call.undo is not None:
+            call.undo()

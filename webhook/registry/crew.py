@@ -18,7 +18,7 @@ class Crew:
     """
 
     def __init__(self, threads: int, waiting: int, each_host: int) -> None:
-        """Have at most so many `threads`, jobs `waiting` for one, and jobs of each host under way."""
+        """Have at most so many `threads`, jobs `waiting` (half of them for one host), and jobs of a host under way."""
         self._most = threads
         self._waiting = waiting
         self._each = each_host
@@ -31,17 +31,29 @@ class Crew:
         self._threads = self._idle = 0
 
     def submit(self, host: str, job: Job) -> bool:
-        """Have a job done for a host; False where too many wait already, and then it is not done at all."""
+        """Have a job done for a host; False where nobody can, and then it is not done at all."""
         with self._changed:
-            if len(self._jobs) >= self._waiting:
+            if len(self._jobs) >= self._waiting or self._crowded(host):
                 return False
             self._jobs.append((host, job))
             self._changed.notify()
             # who was woken for the job before may not have come to take it yet, and counts as idle until then
             if self._threads < self._most and len(self._jobs) > self._idle:
-                self._threads += 1
-                threading.Thread(target=self._work, name="images", daemon=True).start()
-            return True
+                self._start()
+            if not self._threads:
+                self._jobs.pop()
+            return self._threads > 0
+
+    def _crowded(self, host: str) -> bool:
+        """Say whether a host has its part of those that wait: one that hangs must not take the others' place."""
+        return 2 * sum(waits == host for waits, _ in self._jobs) >= self._waiting
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._work, name="images", daemon=True).start()
+        except RuntimeError:
+            return  # the machine has no thread for us; those that we have go on
+        self._threads += 1
 
     def _work(self) -> None:
         try:
@@ -51,9 +63,11 @@ class Crew:
                     job()
                 finally:
                     self._done(host)
-        finally:  # a job raised what it must not: the thread ends with it, another is made for the next job
+        finally:  # a job raised what it must not: the thread ends with it, another goes on
             with self._changed:
                 self._threads -= 1
+                if self._jobs:
+                    self._start()
 
     def _next(self) -> tuple[str, Job]:
         with self._changed:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
-from typing import Literal, get_args
+from typing import Literal
 
 from webhook.model.lru import Lru
 from webhook.model.oci import Content, Former, Inspected, Lookup
@@ -24,7 +24,6 @@ from webhook.registry.source import Absent, Source, Unanswered
 from webhook.registry.store import Store
 
 Result = Literal["hit", "miss", "stale", "absent", "unknown"]
-RESULTS: tuple[Result, ...] = get_args(Result)
 """How a look-up ends: known in memory; asked for; known of old, as its registry doesn't answer; not there; unknown."""
 
 FIRST, MOST = 1.0, 30.0
@@ -37,6 +36,8 @@ FEW = 2
 """Images that are asked for at once where nobody waits for them."""
 HOSTS = 256
 """Registries of which it is remembered that they don't answer."""
+SHORTEST = 1.0
+"""Seconds between two looks at what is kept fresh, at least."""
 POLL = 0.02
 """Seconds between two looks whether another worker has its answer."""
 
@@ -62,8 +63,9 @@ class Terms:
 class Bounds:
     """How much one process keeps and does at once.
 
-    `entries` references with `weight` bytes of JSON, which take several times that as objects; `threads` that ask, at
-    most `each_host` of them one registry, and `waiting` images for which there is no thread yet.
+    `entries` references with `weight` bytes of JSON, which take two and a half times that as objects; `threads` that
+    ask, at most `each_host` of them one registry, and `waiting` images for which there is no thread yet, at most half
+    of them in one registry.
     """
 
     entries: int = 2_000
@@ -262,7 +264,7 @@ class Images:
             self._together(self._watched, self._terms.fresh / 2)
             self._together(self._thawing(), self._terms.fresh)
             if not self._cold:
-                self._wake.wait(self._terms.fresh / 4)
+                self._wake.wait(max(SHORTEST, self._terms.fresh / 4))
 
     def _thawing(self) -> list[Question]:
         """Return a part of what is to be warmed, so that what is kept is looked after in between."""

@@ -65,7 +65,7 @@ class Store:
 
     def write(self, key: str, document: Any) -> None:
         """Keep a document in the place of what the key had."""
-        self._call(lambda: self._disk.write(key, document), None)
+        self._call(lambda: self._written(key, document), None)
 
     def touch(self, key: str) -> bool:
         """Note that a document was used; say whether there is one, without looking at it."""
@@ -87,14 +87,16 @@ class Store:
 
     def _tried(self, make: Callable[[], T], otherwise: T) -> T:
         try:
-            result = make()
+            return make()
         except OSError as error:
             if self._well:
                 LOG.warning("%s: %s; what is known of images is in memory alone", self._disk.place, error)
             self._well = False
             return otherwise
-        self._well = True
-        return result
+
+    def _written(self, key: str, document: Any) -> None:
+        self._disk.write(key, document)
+        self._well = True  # on a full disk the rest works
 
 
 class _Disk:
@@ -170,8 +172,10 @@ class _Disk:
         with contextlib.suppress(FileExistsError):
             self.place.mkdir(mode=0o700, parents=True)
         found = self.place.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise OSError("this is no directory of ours; wanted one that belongs to the user we run as")
+        if not stat.S_ISDIR(found.st_mode):
+            raise OSError("this is no directory; remove it, or give another place")
+        if found.st_uid != os.geteuid():
+            raise OSError(f"this belongs to user {found.st_uid}, and we run as {os.geteuid()}; remove it")
         if stat.S_IMODE(found.st_mode) != 0o700:
             self.place.chmod(0o700)  # a volume's group is given rights on all that is in it
         return self.place

@@ -348,8 +348,17 @@ def test_one_wait_is_enough_for_all_who_come_while_a_registry_hangs(
     clock.now += 300
     registry.hold()
     of(images, timeout=0)
-    clock.now += 60
-    assert of(images, timeout=60).content.digest == digest("one")  # would wait for as long as the registry is held
+    clock.now += 600
+    found: list[Inspected] = []
+    told = threading.Event()
+
+    def late() -> None:
+        found.append(of(images, timeout=600))
+        told.set()
+
+    threading.Thread(target=late, daemon=True).start()
+    assert told.wait(60)  # while the registry is held
+    assert found[0].content.digest == digest("one")
     registry.release()
 
 
@@ -369,15 +378,20 @@ def test_one_registry_is_not_asked_by_all_threads_and_does_not_hold_up_another(
     assert registry.most["registry.example"] == 3
 
 
-def test_when_too_many_wait_the_rest_is_unknown_at_once(make: Make, of: Of, registry: Any, digest: Digest) -> None:
+def test_when_too_many_wait_the_rest_is_unknown_at_once_and_one_registry_takes_only_half_of_the_room(
+    make: Make, of: Of, registry: Any, digest: Digest
+) -> None:
     registry.tags["registry.example/app:5"] = digest("five")
-    images = make(bounds=Bounds(threads=1, waiting=2))
+    images = make(bounds=Bounds(threads=1, waiting=4))
     registry.hold()
     of(images, "registry.example/app:2", timeout=0)
     registry.until(lambda one: one.busy["registry.example"] == 1)
     for number in (3, 4):
-        of(images, f"registry.example/app:{number}", timeout=0)
+        assert "in time" in of(images, f"registry.example/app:{number}", timeout=0).lacking
     assert "too many images" in of(images, "registry.example/app:5").lacking
+    for number in (1, 2):
+        assert "in time" in of(images, f"other{number}.example/app:1", timeout=0).lacking
+    assert "too many images" in of(images, "more.example/app:1").lacking
     registry.release()
     assert of(images, "registry.example/app:4").absent
     assert of(images, "registry.example/app:5").content is not None

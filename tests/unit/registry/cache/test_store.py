@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -231,6 +233,7 @@ def test_what_another_worker_knows_is_told_while_a_registry_is_left_alone(
     of(images, "registry.example/app:2")
     registry.error = None
     of(make(store()))
+    store()
     assert of(images).content.digest == digest("one")
     assert len(registry.asked) == 2
 
@@ -246,6 +249,29 @@ def test_that_a_tag_is_gone_is_known_after_a_restart(
     registry.error = Unanswered("down")
     found = of(make(store()))
     assert (found.content, found.lacking, len(found.former)) == (None, "down", 1)
+
+
+def test_what_one_worker_keeps_fresh_the_others_read(
+    make: Make, of: Of, store: Open, registry: Any, clock: Any, digest: Any
+) -> None:
+    base, last = "registry.example/base:17", "registry.example/last:1"
+    registry.tags |= {base: digest("base"), last: digest("last")}
+    of(make(store()), base)
+    clock.now += 200
+    first = make(store())
+    first.keep([base])
+    first.start()
+    registry.until(lambda one: one.count("digest") == 1)
+    of(first, base)
+    second = make(store())
+    second.keep([base])
+    second.warm([last])
+    second.start()
+    registry.until(lambda one: ("content", last) in one.asked)  # after what is kept
+    assert of(second, base, timeout=0).content.digest == digest("base")
+    clock.now += 149
+    assert of(second, base, timeout=0).content.digest == digest("base")
+    assert registry.count("digest") == 1
 
 
 def test_what_was_read_with_secrets_is_kept_for_those_alone(make: Make, of: Of, store: Open, registry: Any) -> None:
@@ -440,52 +466,42 @@ def test_a_directory_in_the_place_of_a_file_is_no_fact(
 def test_a_disk_that_hangs_holds_up_neither_a_review_nor_the_question_to_the_registry(
     make: Make, of: Of, store: Open, registry: Any, digest: Any, files: Callable[[], list[Path]]
 ) -> None:
-    of(make(store()))
-    fifos = hang(files())
+    pinned = f"registry.example/app@{digest('one')}"
+    of(make(store()), pinned)
+    fifo = hang(files)
     images = make(store(patience=0.05))
-    late = of(images, timeout=0)
+    late = of(images, pinned, timeout=0)
     assert late.lacking == "registry.example did not answer in time"
-    assert of(images).content.digest == digest("one")
+    assert of(images, pinned).content.digest == digest("one")
     assert of(images, "registry.example/app:2").absent  # while it still hangs
     assert registry.count("content") == 3
-    free(fifos)
+    free(fifo)
 
 
-def test_a_disk_that_hung_is_used_again_when_it_has_come_back(
-    make: Make, of: Of, store: Open, registry: Any, digest: Any, files: Callable[[], list[Path]]
-) -> None:
-    of(make(store()))
-    fifos = hang(files())
+def test_a_disk_that_hung_is_used_again_when_it_has_come_back(store: Open, files: Callable[[], list[Path]]) -> None:
+    store().write("key", "there")
+    fifo = hang(files)
     held = store(patience=0.05)
-    assert held.read(APP) is None
-    free(fifos)
-    while held.read("key") != "there":  # not used until its thread has come back
-        held.write("key", "there")
-    assert store().read("key") == "there"
+    assert held.read("key") is None
+    free(fifo)
+    while held.read("key") != "again":  # not used until its thread has come back
+        held.write("key", "again")
+    assert store().read("key") == "again"
 
 
-def hang(paths: list[Path]) -> list[Path]:
-    """Put FIFOs in the place of files: whoever opens one to read it waits until somebody writes."""
-    for path in paths:
-        path.unlink()
-        os.mkfifo(path)
-    return paths
+def hang(files: Callable[[], list[Path]]) -> Path:
+    """Put a FIFO in the place of the file: whoever opens it to read waits until somebody writes."""
+    [path] = files()
+    path.unlink()
+    os.mkfifo(path)
+    return path
 
 
-def free(paths: list[Path]) -> None:
-    """Let go of those who wait for a FIFO: they read that it is empty, and throw it away."""
-    for path in paths:
-        while path.exists() and stat.S_ISFIFO(path.stat().st_mode):
+def free(path: Path) -> None:
+    """Let go of who waits for a FIFO, or will: he reads that it is empty, and throws it away."""
+    with contextlib.suppress(FileNotFoundError):
+        while stat.S_ISFIFO(path.stat().st_mode):
             try:
                 os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-            except OSError:
-                break  # nobody waits for this one
-
-
-def test_a_lock_that_came_too_late_is_given_back(store: Open, files: Callable[[], list[Path]]) -> None:
-    held = store(patience=0.05)
-    held.write("key", 1)
-    [path] = hang(files())
-    assert held.read("key") is None
-    assert held.hold("key")  # nobody can say, so everybody may
-    free([path])
+            except OSError as error:
+                assert error.errno in (errno.ENXIO, errno.ENOENT)  # nobody waits yet, or nobody waits any more

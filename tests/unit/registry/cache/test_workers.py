@@ -111,7 +111,7 @@ def test_a_process_that_is_forked_late_starts_anew(place: Path) -> None:
 
 
 def test_a_process_that_stops_waits_for_no_registry(place: Path) -> None:
-    assert run(place, "stop")[0][-1] == "registry.example did not answer in time"
+    assert "registry.example did not answer in time" in run(place, "stop")[0]
 
 
 @pytest.mark.parametrize("what", ["full", "read-only"])
