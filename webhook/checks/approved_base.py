@@ -239,9 +239,14 @@ class Standard:
     excepted: tuple[Pattern, ...]
 
     @property
-    def names(self) -> list[str]:
-        """The names of all bases, in the order of the parameters."""
-        return list(dict.fromkeys([*(base.written for base in self.bases), *(stack.name for stack in self.locked)]))
+    def images(self) -> list[Image]:
+        """The references of all bases, known or not."""
+        return [*(base.image for base in self.bases), *(stack.image for stack in self.locked)]
+
+    @property
+    def starts(self) -> list[str]:
+        """What one may write in FROM, in the order of the parameters."""
+        return list(dict.fromkeys([*(base.written for base in self.bases), *(stack.start for stack in self.locked)]))
 
 
 @record(frozen=True, slots=True)
@@ -467,7 +472,8 @@ def _says(stacks: Iterable[Stack], content: Content, build: Build) -> bool:
 def _annotated(content: Content, build: Build) -> Hint | None:
     """Return what the annotations, or the labels of these names, say."""
     said = {**build.labels, **content.annotations, **build.annotations}
-    return _hint(said.get(BASE_NAME, ""), said.get(BASE_DIGEST, ""))
+    # a registry may send anything
+    return _hint(str(said.get(BASE_NAME, "")), str(said.get(BASE_DIGEST, "")))
 
 
 def _hint(name: str, digest: str = "") -> Hint | None:
@@ -489,15 +495,15 @@ def _told(standard: Standard, stacks: tuple[Stack, ...], content: Content, build
         return _OUTDATED, found, f"a new build, FROM {former.start}; {good}"
     current = [stack for stack in fitting if stack.good]
     nearest = max(current, key=lambda stack: stack.shared(layers), default=None)
-    hint = _telling(content, build, current)
-    if hint is not None:
-        named = next((stack for stack in current if _names(hint, stack)), None)
-        if named is None:
-            near = nearest.start if nearest is not None and nearest.shared(layers) else one_of(standard.names)
-            return _REASON, f"says that it is built on {hint.image}, which is no approved base", f"FROM {near}"
+    hint = _telling(standard, content, build)
+    named = next((stack for stack in current if hint is not None and _means(hint, stack.image)), None)
+    if named is not None:
         parting = f"; it {_parting(named, layers)}" if named.shared(layers) else ""
         found = f"says that it is built on {named.name}, but its layers are not that image's{parting}"
         return _REASON, found, f"FROM {named.start}"
+    if hint is not None and not any(_means(hint, image) for image in standard.images):
+        near = nearest.start if nearest is not None and nearest.shared(layers) else one_of(standard.starts)
+        return _REASON, f"says that it is built on {hint.image}, which is no approved base", f"FROM {near}"
     if nearest is not None and nearest.shared(layers):
         return _REASON, _parting(nearest, layers, f" of {nearest.name}"), f"FROM {nearest.start}"
     if not layers:
@@ -506,23 +512,23 @@ def _told(standard: Standard, stacks: tuple[Stack, ...], content: Content, build
         found = "is for a platform for which no approved base has layers"
     else:
         found = f"shares no layer with an approved base; it has {len(layers)}"
-    return _REASON, found, f"FROM {one_of(standard.names)}"
+    return _REASON, found, f"FROM {one_of(standard.starts)}"
 
 
-def _telling(content: Content, build: Build, stacks: list[Stack]) -> Hint | None:
+def _telling(standard: Standard, content: Content, build: Build) -> Hint | None:
     """Return what an image says of its base: its annotations, else an approved base that its attestation names.
 
     An attestation names all that went into a build, such as the image of the compiler.
     """
     sources = [hint for source in build.sources if (hint := _hint(source)) is not None]
-    attested = (hint for hint in sources if any(_names(hint, stack) for stack in stacks))
+    attested = (hint for hint in sources if any(_means(hint, image) for image in standard.images))
     return _annotated(content, build) or next(attested, None)
 
 
-def _names(hint: Hint, stack: Stack) -> bool:
+def _means(hint: Hint, base: Image) -> bool:
     """Say whether a hint means a base: its name, and its tag where there are both."""
-    one, other = hint.image, stack.image
-    return one.name == other.name and (not one.tag or not other.tag or one.tag == other.tag)
+    one = hint.image
+    return one.name == base.name and (not one.tag or not base.tag or one.tag == base.tag)
 
 
 def _parting(stack: Stack, layers: tuple[str, ...], of: str = "") -> str:
