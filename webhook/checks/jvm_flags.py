@@ -353,8 +353,9 @@ def _inspected(standard: Standard, pod: Pod, container: Container) -> Inspected 
 
 
 def _builds(pod: Pod, inspected: Inspected | None) -> tuple[Build, ...]:
-    """Return what a container may run, as far as that is known."""
-    return () if inspected is None or inspected.content is None else inspected.content.on(pod.spec)
+    """Return what a container may run on Linux, as far as that is known."""
+    builds = () if inspected is None or inspected.content is None else inspected.content.on(pod.spec)
+    return tuple(build for build in builds if build.platform.os == "linux")
 
 
 def _found(standard: Standard, pod: Pod, container: Container, build: Build | None) -> Iterator[Violation]:

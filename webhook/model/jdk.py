@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import re2
@@ -76,6 +77,7 @@ _HOMES = tuple((one, re2.compile(f"(?i)(?:{one.home})")) for one in _VENDORS)
 _HISTORIES = tuple((one, re2.compile(f"(?i)(?:{one.history})")) for one in _VENDORS)
 _ANY_HISTORY = re2.compile("(?i)" + "|".join(one.history for one in _VENDORS))
 _VERSIONS = {one.name: re2.compile(one.version) for one in _VENDORS if one.version}
+_LONGEST = 8192  # characters of a step that are read; those of the vendors have half of it
 _ROOT = re2.compile(r"/opt/java/openjdk/?")  # of Temurin, Semeru and Dragonwell alike
 
 
@@ -126,6 +128,8 @@ def vendor(build: Build) -> str:
     return found[0].name if found else ""
 
 
+# the same few texts come again and again, review after review
+@lru_cache(maxsize=1024)
 def version(text: str) -> jvm.Version | None:
     """Return the version that a text says, in the numbers of any vendor; None where it says none."""
     own, corretto = _OWN_8.fullmatch(text), _CORRETTO_8.fullmatch(text)
@@ -160,6 +164,7 @@ def _home(build: Build) -> tuple[str, str]:
     return next(((name, environment[name]) for name in HOMES if environment.get(name)), ("", ""))
 
 
+@lru_cache(maxsize=1024)
 def _of_path(path: str) -> jvm.Version | None:
     """Return the version in the name of a directory; the exact one where there are two (zulu17.44.15-ca-jdk17.0.8)."""
     kona = _KONA_8.search(path)
@@ -187,14 +192,20 @@ def _of_history(build: Build) -> tuple[jvm.Version, str] | None:
 
 def _built(build: Build) -> tuple[Vendor, str] | None:
     """Return whose JDK the history says was installed last, and the step that did it."""
-    for step in _steps(build):
-        if _ANY_HISTORY.search(step):
-            return next((one, step) for one, pattern in _HISTORIES if pattern.search(step))
-    return None
+    found = ((_installed(step), step) for step in _steps(build))
+    return next(((one, step) for one, step in found if one is not None), None)
+
+
+@lru_cache(maxsize=1024)
+def _installed(step: str) -> Vendor | None:
+    """Return whose JDK a step installed."""
+    if not _ANY_HISTORY.search(step):
+        return None
+    return next(one for one, pattern in _HISTORIES if pattern.search(step))
 
 
 def _steps(build: Build) -> Sequence[str]:
     """Return the commands that built an image, the last first."""
     steps: Any = build.config.get("history")
     texts = [step.get("created_by") for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
-    return [text for text in reversed(texts) if isinstance(text, str)]
+    return [text[:_LONGEST] for text in reversed(texts) if isinstance(text, str)]
