@@ -19,6 +19,7 @@ from webhook.errors import ConfigError
 from webhook.model import oci
 from webhook.model.decision import Decision
 from webhook.model.oci import Inspected, Lookup
+from webhook.model.patch import apply
 from webhook.model.review import Review
 from webhook.packs.compile import ruleset
 from webhook.packs.rule import Ruleset
@@ -218,3 +219,17 @@ def test_a_company_switches_them_on_by_a_pack_that_extends_the_shipped_one(
     config = {**OLD, "config": {**OLD["config"], "Entrypoint": ["java", "-Xmx64m", "-jar", "/app.jar"]}}
     decision = judge(extended(base, spec), deployment(), facts=known(config))
     assert [one.violation.found for one in decision.findings if one.rule == rule] == found
+
+
+def test_what_an_image_sets_stays_when_a_heap_that_nothing_sizes_is_mended(
+    judge: Callable[..., Decision], deployment: Callable[..., Any]
+) -> None:
+    limits = {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}
+    obj = deployment(pod={"containers": [{"name": "web", "image": IMAGE, "resources": limits}]})
+    env = ["JAVA_VERSION=17.0.9", "JAVA_TOOL_OPTIONS=-javaagent:/agent.jar"]
+    facts = known({"config": {"Entrypoint": ["java", "-jar", "/app.jar"], "Env": env}})
+    rules = extended("containerization", "values: {javaFromImages: true}")
+    decision = judge(rules, obj, facts=facts, endpoint="mutate")
+    wanted = {"name": "JAVA_TOOL_OPTIONS", "value": "-javaagent:/agent.jar -XX:MaxRAMPercentage=75.0"}
+    (container,) = apply(obj, list(decision.patch))["spec"]["template"]["spec"]["containers"]
+    assert [one for one in container["env"] if one["name"] == "JAVA_TOOL_OPTIONS"] == [wanted]
