@@ -77,6 +77,7 @@ _HOMES = tuple((one, re2.compile(f"(?i)(?:{one.home})")) for one in _VENDORS)
 _HISTORIES = tuple((one, re2.compile(f"(?i)(?:{one.history})")) for one in _VENDORS)
 _ANY_HISTORY = re2.compile("(?i)" + "|".join(one.history for one in _VENDORS))
 _VERSIONS = {one.name: re2.compile(one.version) for one in _VENDORS if one.version}
+_OLDEST = 5  # no directory of a JDK in a container is named after an older one; java2 is something else
 _LONGEST = 8192  # characters of a step that are read; those of the vendors have half of it
 _ROOT = re2.compile(r"/opt/java/openjdk/?")  # of Temurin, Semeru and Dragonwell alike
 
@@ -171,7 +172,7 @@ def _of_path(path: str) -> jvm.Version | None:
     if kona:
         return jvm.Version(8, int(kona[1]))
     found = [version(match[1]) for match in _NAMED.finditer(path)]
-    known = [one for one in found if one is not None]
+    known = [one for one in found if one is not None and one.major >= _OLDEST]
     return next((one for one in known if one.update is not None), known[-1] if known else None)
 
 
@@ -181,19 +182,21 @@ def _of_history(build: Build) -> tuple[jvm.Version, str] | None:
     pattern = _VERSIONS.get(built[0].name) if built else None
     if built is None or pattern is None:
         return None
-    # the arguments of a step stand before it, or in it: `ARG version=...`, `|1 version=... /bin/sh -c ...`
-    for step in (built[1], *_steps(build)):
+    # the arguments of a step stand in it, or before it: `|1 version=... /bin/sh -c ...`, `ARG version=...`; a `version`
+    # that comes later is the application's own
+    for step in built[1]:
         match = pattern.search(step)
         known = version(match[1]) if match else None
-        if match and known is not None:
+        if match and known is not None and known.update is not None:
             return known, f"{match[0]} in the history of the image"
     return None
 
 
-def _built(build: Build) -> tuple[Vendor, str] | None:
-    """Return whose JDK the history says was installed last, and the step that did it."""
-    found = ((_installed(step), step) for step in _steps(build))
-    return next(((one, step) for one, step in found if one is not None), None)
+def _built(build: Build) -> tuple[Vendor, Sequence[str]] | None:
+    """Return whose JDK the history says was installed last; and the step that did it, with those before, last first."""
+    steps = _steps(build)
+    found = ((_installed(step), number) for number, step in enumerate(steps))
+    return next(((one, steps[number:]) for one, number in found if one is not None), None)
 
 
 @lru_cache(maxsize=1024)

@@ -131,6 +131,14 @@ def test_a_history_that_tells_of_another_version_than_the_config_does_not_count(
     assert found == jdk.Jdk(Version(11, None), "JAVA_HOME=/usr/lib/jvm/java-11-openjdk")
 
 
+def test_the_version_of_the_application_is_not_that_of_its_jdk() -> None:
+    base = ["ARG version=11.0.30.7.1", "RUN apk add amazon-corretto-11=$version-r0"]
+    found = jdk.read(image(["JAVA_HOME=/usr/lib/jvm/default-jvm"], [*base, "ARG version=21.0.4", "COPY . /app"]))
+    assert found == jdk.Jdk(Version(11, 30), "version=11.0.30.7.1 in the history of the image")
+    squashed = jdk.read(image(["JAVA_HOME=/opt/java2"], ["RUN apk add amazon-corretto-11", "ARG version=1.4.2"]))
+    assert squashed == jdk.Jdk(None, "JAVA_HOME=/opt/java2")
+
+
 def test_of_a_history_the_jdk_counts_that_came_last() -> None:
     steps = ["RUN curl https://corretto.aws/x", "RUN wget https://cdn.azul.com/zulu/bin/x"]
     assert jdk.vendor(image([HOME], steps)) == "zulu"
