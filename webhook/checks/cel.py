@@ -29,7 +29,9 @@ VARIABLES = (
 )  # fmt: skip
 Wants = Literal["bool", "string", "any"]
 Names = tuple[tuple[str, str], ...]
+Static = Literal["DYN", "TIMESTAMP", "DURATION"]
 UNSCOPED: Mapping[str, str] = MappingProxyType({})
+UNTYPED: Mapping[str, Static] = MappingProxyType({})
 # What the binding raises while it evaluates, seen: conversion errors as RuntimeError, values that
 # Python has no type for as TypeError or SystemError.
 FAILURES = (RuntimeError, TypeError, ValueError, OverflowError, SystemError, MemoryError)
@@ -71,6 +73,13 @@ class CelError(ValueError):
         for name, found in self.variables.items():
             told += [(f"variable {name}: ", problem) for problem in found]
         super().__init__("; ".join(f"{where}{line}:{column}: {said}" for where, (line, column, said) in told))
+
+
+def placed(problem: tuple[int, int, str]) -> str:
+    """Return what is wrong with a text, with its place in it, for whoever wrote it into a pack."""
+    line, column, sentence = problem
+    where = f"line {line}, column {column}" if line > 1 else f"column {column}"
+    return f"CEL, {where}: {sentence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +168,15 @@ def compile(
     variables: Sequence[tuple[str, str]] = (),
     wants: Wants,
     words: frozenset[str] | None = None,
+    more: Mapping[str, Static] = UNTYPED,
 ) -> Program:
     """Compile a CEL text; CelError with everything that is wrong with it and its variables.
 
     `names` maps a word to its key in the activation (`{"values": "p3.values"}`; the word itself where
     not given). `variables` are (name, text) in order; each may use the earlier ones. `wants` is the
-    type that must come out. `words` limits the words that exist (default: all of VARIABLES).
+    type that must come out. `words` limits the words that exist (default: all of VARIABLES). `more` are words beside
+    VARIABLES, with their types; `variables` do not see them. One with a dot (`image.created`) is the field of another,
+    and goes before what that has: only so can a field be a timestamp.
     """
     allowed = frozenset(VARIABLES) if words is None else words
     given = tuple((name, body) for name, body in variables)
@@ -172,17 +184,22 @@ def compile(
     # most texts have no `values` and `containers` of their own.
     texts = (source, *(body for _, body in given))
     scope = tuple(sorted((word, key) for word, key in names.items() if word != key and _stands(word, texts)))
-    return _compiled(source, scope, given, wants, allowed)
+    return _compiled(source, scope, given, wants, allowed, tuple(more.items()))
 
 
 @functools.lru_cache(maxsize=4096)
 def _compiled(
-    source: str, scope: Names, variables: tuple[tuple[str, str], ...], wants: Wants, allowed: frozenset[str]
+    source: str,
+    scope: Names,
+    variables: tuple[tuple[str, str], ...],
+    wants: Wants,
+    allowed: frozenset[str],
+    more: Names,
 ) -> Program:
     # kept, because packs that are loaded again are mostly what they were
     declared = _declare(variables, scope, allowed)
     tokens = _tokens(source)
-    checked, problems = _check(source, tokens, declared, declared.names, scope, allowed)
+    checked, problems = _check(source, tokens, declared, declared.names, scope, allowed, more)
     if checked is not None:
         problems = [*problems, *_wrong_type(wants, checked.return_type().name())]
     if problems or declared.problems or checked is None:
@@ -213,13 +230,13 @@ def _stands(word: str, texts: Sequence[str]) -> bool:
     return any(re.search(rf"(?<![.\w]){word}(?!\w)", source) for source in texts if word in source)
 
 
-def activation(shared: Mapping[str, Any]) -> object:
+def activation(shared: Mapping[str, Any], more: Mapping[str, Static] = UNTYPED) -> object:
     """Return the values that programs see, by activation key; it serves all programs of a review.
 
-    Each value is converted at its first use, once. Strings hold no NUL (the binding cuts there);
-    `unfit` tells. An activation belongs to one thread.
+    `more` is as in `compile`. Each value is converted at its first use, once. Strings hold no NUL (the binding cuts
+    there); `unfit` tells. An activation belongs to one thread.
     """
-    return _environment((), ()).Activation(dict(shared))
+    return _environment((), (), tuple(more.items())).Activation(dict(shared))
 
 
 def unfit(value: Any) -> Iterator[tuple[str, str]]:
@@ -317,10 +334,11 @@ def _functions() -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _environment(scope: Names, variables: tuple[_Typed, ...]) -> Any:
+def _environment(scope: Names, variables: tuple[_Typed, ...], more: Names = ()) -> Any:
     keys = {word: word for word in VARIABLES} | dict(scope)
     declared = {key: cel.Type.DYN for key in keys.values()}
     declared |= {f"variables.{variable.name}": variable.type for variable in variables}
+    declared |= {name: getattr(cel.Type, static) for name, static in more}
     aliases = {word: key for word, key in keys.items() if word != key}
     return cel.NewEnv(
         config=_libraries(),
@@ -370,6 +388,7 @@ def _check(
     variables: Sequence[str],
     scope: Names,
     words: frozenset[str],
+    more: Names = (),
 ) -> tuple[Any, list[Problem]]:
     """Compile a text as its author wrote it, with `variables.x` declared by type.
 
@@ -386,7 +405,7 @@ def _check(
     if wording.hopeless(tokens):
         return None, problems
     try:
-        expression = _environment(scope, used).compile(text.apply(source, edits))
+        expression = _environment(scope, used, more).compile(text.apply(source, edits))
     except FAILURES as error:
         problems += wording.at_compile(str(error), source, edits, known, later, sorted(words))
         return None, problems

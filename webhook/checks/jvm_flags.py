@@ -9,6 +9,11 @@ Finds the containers that run Java, and reads the options of their JVM as the JV
   image is known by `images` to start Java; and the main container of a pod with one of `labels`: the one that
   `kubectl.kubernetes.io/default-container` names, or the first. Of all others nothing is said. Ephemeral containers and
   pods for Windows are not judged.
+- **With `fromImages`** the registry is asked for the image's config, and what it says counts: a container without a
+  `command` is Java where the image's own entrypoint is; the variables that the image sets are read where the manifest
+  does not set them; the version of its JDK is known as `jdk-version` knows it. Without, or where the registry gives no
+  answer, the image's own variables and scripts are taken to leave everything as the manifest has it. Where a container
+  runs Java and its image is not known, the rule is *unknown* beside what it finds; of others nothing is said.
 - **Which option holds**: the last one, in the JVM's order: `JAVA_TOOL_OPTIONS`, then the command line, before whose
   words the launcher puts `JDK_JAVA_OPTIONS` (JDK 9 and later), then `_JAVA_OPTIONS`. What stands behind the jar or the
   main class belongs to the program. `-Xmx` goes before `MaxRAMPercentage`, and that before `MaxRAMFraction`.
@@ -18,18 +23,25 @@ Finds the containers that run Java, and reads the options of their JVM as the JV
 - **What cannot be seen** may hold options too. With `envFrom`, a variable of `valueFrom`, a variable that a script sets
   or unsets, what a command prints or an `@argfile`, nothing is called missing, and of what the manifest sets, only what
   stands behind such a variable or file in the order above is judged. In `-Xmx$(HEAP)` only that one size is not seen.
-  The image's own variables and scripts are taken to leave it as it is.
 
 In them it finds
 - a largest or first heap (`-Xmx`, `-Xms`, `MaxHeapSize`, `InitialHeapSize`, or its share of `MaxRAM`) that leaves less
   than the headroom within the memory limit: `headroomPercent` of the limit, and at most `headroomMost`,
 - `MaxRAMPercentage`, or `100 / MaxRAMFraction`, outside of `minPercentage` to `maxPercentage`,
 - a heap that nothing sizes, where the memory limit is 256Mi or more and the manifest has both, a `command` that starts
-  `java` and a literal `JAVA_TOOL_OPTIONS`, or where the image is one of `imagesWithoutOptions`,
+  `java` and a literal `JAVA_TOOL_OPTIONS`, or where the image is one of `imagesWithoutOptions`, or is known by
+  `fromImages`, and nothing but `java` is started,
 - `-XX:-UseContainerSupport`,
 - `ActiveProcessorCount`, `ParallelGCThreads`, `ConcGCThreads` above the cpu limit, rounded up,
 - with `requireProcessors`, neither a cpu limit nor an `ActiveProcessorCount` above 0,
-- with `cgroupV2`, a declared JDK that does not read cgroup v2: before 8u372, 11.0.16 and 15.
+- with `cgroupV2`, a JDK that does not read cgroup v2: before 8u372, 11.0.16 and 15,
+- an option that the JDK does not know, so that it refuses to start: `MaxRAMPercentage`, `UseContainerSupport` and
+  `ActiveProcessorCount` before 8u191 and 10, and of the old ones `UseCGroupMemoryLimitForHeap` from 11 on,
+  `PrintGCDateStamps` from 9, `UseConcMarkSweepGC` from 15, `MaxPermSize` from 17 and their like; but with
+  `IgnoreUnrecognizedVMOptions`, and in Semeru, which ignores them.
+
+The version of the JDK is what the manifest declares, then what `images` says, then what the image does. Where none of
+them tells enough of it, nothing is said that hangs on it.
 
 Where a container has no limit, the pod's own (`spec.resources`) counts. A value that cannot be read is not judged; what
 a `resourceFieldRef` takes from the container's own limits is known.
@@ -85,6 +97,7 @@ spec:
   `java`, the version of their JDK. The first that matches counts; what the manifest declares goes before it.
 - `imagesWithoutOptions` (default: none): images, by patterns as in `approved-image`, that set no options themselves:
   none of the variables above, and no heap in their own scripts.
+- `fromImages` (default: false): registries are asked what the images set, start, and have for a JDK.
 - `fixPercentage` (default: 75): the `MaxRAMPercentage` that the fix adds.
 
 ```yaml
@@ -99,25 +112,28 @@ params:
 ## Fix
 Where nothing sizes the heap of a container's only JVM, which goes by a memory limit of the container's own,
 `-XX:MaxRAMPercentage` is added at the end of `JAVA_TOOL_OPTIONS`, where that is a literal. Where it is absent it is
-only made for `imagesWithoutOptions`, because it would hide the image's own, with its agents. A variable of `valueFrom`,
+only made for `imagesWithoutOptions`, because it would hide the image's own, with its agents; or, with `fromImages`, it
+begins with the image's own. A variable of `valueFrom`,
 and containers with `envFrom`, are left alone, and so is a JDK that does not know the option and would not start: one
-declared older than 8u191 or 10, or one with `UseCGroupMemoryLimitForHeap`. All the rest is for its owner to say.
+known to be older than 8u191 or 10, or one with `UseCGroupMemoryLimitForHeap`. All the rest is for its owner to say.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
-from webhook.model import image, java, jvm, launch, quantity
+from webhook.model import flags, image, java, jdk, jvm, launch, oci, quantity
 from webhook.model import pointer as pointers
-from webhook.model.decision import Violation
+from webhook.model.decision import Unsure, Violation
 from webhook.model.glob import compile_globs
+from webhook.model.inspection import alike
+from webhook.model.oci import Build, Inspected, Lookup
 from webhook.model.patch import Draft
 from webhook.model.pods import Container, Pod
 from webhook.model.record import record
@@ -160,6 +176,7 @@ PARAMS: dict[str, Any] = {
             },
         },
         "imagesWithoutOptions": {**_TEXTS, "description": "Images that set no options of the JVM themselves."},
+        "fromImages": {"type": "boolean", "description": "Registries are asked what is in the images."},
         "fixPercentage": {**_PERCENT, "description": "The MaxRAMPercentage that the fix adds."},
     },
 }
@@ -180,6 +197,7 @@ DEFAULTS: dict[str, Any] = {
     "versionLabels": [],
     "images": [],
     "imagesWithoutOptions": [],
+    "fromImages": False,
     "fixPercentage": 75,
 }
 KINDS: tuple[str, ...] = ()
@@ -217,6 +235,7 @@ class Standard:
     version_labels: tuple[str, ...]
     images: tuple[Known, ...]
     bare: tuple[image.Pattern, ...]
+    from_images: bool
     flag: str
 
 
@@ -224,7 +243,8 @@ class Standard:
 class Java:
     """One JVM of a container. `alone`: it is the only one; `blind`: its JDK does not read the nodes' cgroup v2.
 
-    `whole`: neither manifest nor image hide an option. `version` is the declared one, where it stands, and how.
+    `whole`: neither manifest nor image hide an option. `version` is the known one, where it stands, and how. `lenient`:
+    it ignores options that it does not know. `own` is what the image has in JAVA_TOOL_OPTIONS.
     """
 
     container: Container
@@ -235,6 +255,8 @@ class Java:
     memory: Limit | None
     cpu: Limit | None
     version: tuple[jvm.Version, str, str] | None
+    lenient: bool
+    own: str
 
     @property
     def contained(self) -> bool:
@@ -274,10 +296,12 @@ def build(params: Mapping[str, Any]) -> Check:
         version_labels=tuple(params["versionLabels"]),
         images=tuple(one for one in known if one is not None),
         bare=tuple(pattern for pattern in bare if pattern is not None),
+        from_images=params["fromImages"],
         # with a point: JDK 8 to 12 read no other numbers here
         flag=f"-XX:MaxRAMPercentage={float(params['fixPercentage'])}",
     )
-    return Check(pod=partial(_pod, standard), fix=partial(_fix, standard))
+    inspects = partial(_inspects, standard) if standard.from_images else None
+    return Check(pod=partial(_pod, standard), fix=partial(_fix, standard), inspects=inspects)
 
 
 def _pattern(text: str, path: tuple[str | int, ...], problems: list[_Problem]) -> image.Pattern | None:
@@ -297,12 +321,46 @@ def _known(entry: Mapping[str, Any], number: int, problems: list[_Problem]) -> K
     return None if images is None else Known(images, version, written)
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _inspects(standard: Standard, pod: Pod) -> Iterator[Lookup]:
     for container in pod.containers:
-        seen: dict[Violation, None] = {}
-        for one in _javas(standard, pod, container):
-            seen.update(dict.fromkeys(_judge(standard, one)))
-        yield from seen
+        lookup = _lookup(standard, pod, container)
+        if lookup is not None:
+            yield lookup
+
+
+def _lookup(standard: Standard, pod: Pod, container: Container) -> Lookup | None:
+    """Return what to ask about a container's image; None where it is not to be asked."""
+    asked = standard.from_images and container.role != "ephemeral" and not pod.windows
+    return oci.lookup(container.image, pod.spec) if asked else None
+
+
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation | Unsure]:
+    for container in pod.containers:
+        inspected = _inspected(standard, pod, container)
+        builds = _builds(pod, inspected)
+        if builds:
+            for violation, where in alike(builds, partial(_found, standard, pod, container)):
+                yield replace(violation, found=violation.found + where) if where else violation
+            continue
+        yield from dict.fromkeys(_found(standard, pod, container, None))
+        if inspected is not None and inspected.content is None and any(_javas(standard, pod, container, None)):
+            yield Unsure(f"{container.image}: {inspected.lacking}", "images")
+
+
+def _inspected(standard: Standard, pod: Pod, container: Container) -> Inspected | None:
+    lookup = _lookup(standard, pod, container)
+    return None if lookup is None else pod.images(lookup)
+
+
+def _builds(pod: Pod, inspected: Inspected | None) -> tuple[Build, ...]:
+    """Return what a container may run on Linux, as far as that is known."""
+    builds = () if inspected is None or inspected.content is None else inspected.content.on(pod.spec)
+    return tuple(build for build in builds if build.platform.os == "linux")
+
+
+def _found(standard: Standard, pod: Pod, container: Container, build: Build | None) -> Iterator[Violation]:
+    for one in _javas(standard, pod, container, build):
+        yield from _judge(standard, one)
 
 
 def _judge(standard: Standard, one: Java) -> Iterator[Violation]:
@@ -324,6 +382,22 @@ def _judge(standard: Standard, one: Java) -> Iterator[Violation]:
         _, pointer, found = one.version
         wanted = "8u372, 11.0.16, 15 or later, which read cgroup v2"
         yield one.violation(pointer, "JDK does not see its limits", found, wanted)
+    yield from _refused(one)
+
+
+def _refused(one: Java) -> Iterator[Violation]:
+    """Give the options that the JDK does not know, and does not start with."""
+    ignores = one.machine.held.get("IgnoreUnrecognizedVMOptions")
+    if one.version is None or one.lenient or (ignores is not None and ignores.option.value == 1):
+        return
+    version, _, told = one.version
+    for flag, held in sorted(one.machine.held.items()):
+        knows = flags.refused(flag, version)
+        if knows is not None:
+            wanted = f"{knows}, or no such option: with it this JVM does not start"
+            yield one.violation(
+                held.source.pointer, "option that the JDK does not know", f"{held.found}; {told}", wanted
+            )
 
 
 def _size(standard: Standard, one: Java) -> Iterator[Violation]:
@@ -374,43 +448,59 @@ def _processors(standard: Standard, one: Java) -> Iterator[Violation]:
 
 def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
     for container in pod.containers:
-        for one in _javas(standard, pod, container):
-            if _unsized(one) and _mendable(one):
-                pointer, value = launch.at(container, launch.TOOL), launch.literal(container, launch.TOOL)
-                if value is not None:
-                    gap = "" if not value or value[-1:].isspace() else " "
-                    draft.put(f"{pointer}/value", f"{value}{gap}{standard.flag}")
-                elif not pointer:
-                    draft.put(f"{container.pointer}/env/-", {"name": launch.TOOL, "value": standard.flag})
+        builds: tuple[Build | None, ...] = _builds(pod, _inspected(standard, pod, container)) or (None,)
+        writes = {_write(standard, pod, container, build) for build in builds}
+        # what is right for one platform and wrong for another is for the image's owner
+        write = writes.pop() if len(writes) == 1 else None
+        if write is not None:
+            pointer, value = write
+            draft.put(pointer, value if pointer.endswith("/value") else {"name": launch.TOOL, "value": value})
+
+
+def _write(standard: Standard, pod: Pod, container: Container, build: Build | None) -> tuple[str, str] | None:
+    """Return where the fix writes JAVA_TOOL_OPTIONS, and what; None where there is nothing to mend."""
+    one = next((java for java in _javas(standard, pod, container, build) if _unsized(java) and _mendable(java)), None)
+    if one is None:
+        return None
+    pointer, value = launch.at(container, launch.TOOL), launch.literal(container, launch.TOOL)
+    if pointer and value is None:
+        return None
+    before = one.own if value is None else value
+    gap = "" if not before or before[-1:].isspace() else " "
+    return f"{pointer}/value" if pointer else f"{container.pointer}/env/-", f"{before}{gap}{standard.flag}"
 
 
 def _mendable(one: Java) -> bool:
     """Say whether nobody else has a share in the memory, and the JVM starts with the option."""
     if one.memory is None or not one.memory.own or not one.alone:
         return False
-    old = one.version is not None and one.version[0].since((8, 191), major=10) is not True
+    old = one.version is not None and one.version[0].reaches(jvm.CGROUP_V1) is not True
     return not old and "UseCGroupMemoryLimitForHeap" not in one.machine.held
 
 
-def _javas(standard: Standard, pod: Pod, container: Container) -> Iterator[Java]:
-    """Give each JVM that a container starts, as far as the manifest shows them."""
+def _javas(standard: Standard, pod: Pod, container: Container, build: Build | None) -> Iterator[Java]:
+    """Give each JVM that a container starts, as far as the manifest shows them, and the image where it is known."""
     if container.role == "ephemeral" or pod.windows:
         return
     known = _of_image(standard, container)
     told = _labelled(standard, pod, container) or (known is not None and not container.spec.get("command"))
-    if not told and launch.silent(container, standard.script_variables):
+    if not told and launch.silent(container, standard.script_variables, build):
         return
-    start = launch.start(container, standard.script_variables)
+    start = launch.start(container, standard.script_variables, build)
     if not start.runs and not told:
         return
-    version = _version(standard, pod, start) or _version_of(container, known)
-    # where the image can set nothing that the manifest does not show
-    literal = start.direct and launch.literal(container, launch.TOOL) is not None
-    shown = literal or image.named(container.image, standard.bare)
+    version = _version(standard, pod, start) or _version_of(container, known) or _version_in(container, build)
+    # where the image can set nothing that is not seen
+    seen = start.direct and (build is not None or launch.literal(container, launch.TOOL) is not None)
+    shown = seen or image.named(container.image, standard.bare)
     memory, cpu = limit(pod, container, "memory"), limit(pod, container, "cpu")
     blind = standard.cgroup_v2 and version is not None and version[0].reads_cgroup_v2 is False
+    lenient = build is not None and jdk.vendor(build) == "semeru"
+    inherited = start.inherited.get(launch.TOOL)
+    own = (inherited.text if inherited else None) or ""
     for one in start.machines(launcher=version is None or version[0].major >= 9):
-        yield Java(container, one, len(start.lines) < 2, blind, one.complete and shown, memory, cpu, version)
+        alone, whole = len(start.lines) < 2, one.complete and shown
+        yield Java(container, one, alone, blind, whole, memory, cpu, version, lenient, own)
 
 
 def _labelled(standard: Standard, pod: Pod, container: Container) -> bool:
@@ -429,6 +519,18 @@ def _version_of(container: Container, known: Known | None) -> tuple[jvm.Version,
     if known is None or known.version is None:
         return None
     return known.version, f"{container.pointer}/image", f"{container.image}, known to have Java {known.written}"
+
+
+def _version_in(container: Container, build: Build | None) -> tuple[jvm.Version, str, str] | None:
+    """Return what the image itself tells of its JDK."""
+    known = None if build is None else jdk.read(build)
+    if known is None or known.version is None:
+        return None
+    return (
+        known.version,
+        f"{container.pointer}/image",
+        f"{container.image}, which has Java {known.version}: {known.told}",
+    )
 
 
 def _version(standard: Standard, pod: Pod, start: launch.Start) -> tuple[jvm.Version, str, str] | None:

@@ -6,7 +6,7 @@ src/java.base/share/native/libjli/args.c (JDK_JAVA_OPTIONS, argument files), and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -43,7 +43,7 @@ _VALUED = frozenset(
 _SIZE = re2.compile(r"(0x[0-9a-fA-F]{1,16}|[0-9]{1,19})([kKmMgGtT]?)")
 _NUMBER = re2.compile(r"-?[0-9]{1,19}(?:\.[0-9]{0,9})?")
 _VERSION = re2.compile(r"(?:jdk|jre|java)?-?(?:1\.)?([0-9]{1,2})((?:[.u_-][0-9a-z]+)*)(?:\+.*)?")
-_OLD_UPDATE = re2.compile(r"(?:\.0)?[u_]([0-9]{1,4})(?:-.*)?")
+_OLD_UPDATE = re2.compile(r"(?:\.0)?[u_]([0-9]{1,4})(?:[-.].*)?")
 _UPDATE = re2.compile(r"\.0\.([0-9]{1,4})(?:[._-].*)?")
 
 
@@ -67,17 +67,33 @@ class Version:
     major: int
     update: int | None
 
-    def since(self, *updates: tuple[int, int], major: int) -> bool | None:
-        """Say whether this is one of the updates (of an older line) or later, or from `major` on; None: not known."""
-        for line, update in updates:
-            if self.major == line:
-                return None if self.update is None else self.update >= update
-        return self.major >= major
+    def reaches(self, least: Sequence[Version]) -> bool | None:
+        """Say whether this is one of `least`, or a later update of it, or a later one than all; None: not known.
+
+        Each of `least` is of a line of its own, and one of a line without an update takes all of that line.
+        """
+        for one in least:
+            if one.major == self.major:
+                if one.update is None:
+                    return True
+                return None if self.update is None else self.update >= one.update
+        return self.major > max(one.major for one in least)
 
     @property
     def reads_cgroup_v2(self) -> bool | None:
         """Whether it finds its limits in cgroup v2 (JDK-8230305 and its backports); None: not known."""
-        return self.since((8, 372), (11, 16), major=15)
+        return self.reaches(CGROUP_V2)
+
+    def __str__(self) -> str:
+        """Return it as people write it: `8u372`, `11.0.16`, `17`."""
+        if self.update is None:
+            return str(self.major)
+        return f"8u{self.update}" if self.major == 8 else f"{self.major}.0.{self.update}"
+
+
+# the first that find their limits: in cgroup v2 (JDK-8230305 and its backports), in cgroup v1 (JDK-8146115, likewise)
+CGROUP_V2 = (Version(8, 372), Version(11, 16), Version(15, None))
+CGROUP_V1 = (Version(8, 191), Version(10, None))
 
 
 def split(text: str) -> tuple[str, ...] | None:

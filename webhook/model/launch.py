@@ -1,4 +1,4 @@
-"""The JVMs that a container starts, and the options of each, as far as its manifest shows them.
+"""The JVMs that a container starts, and the options of each, as far as its manifest shows them, and its image's config.
 
 The order in which options count, the later before the earlier (arguments.cpp, `parse_vm_init_args`; the man page of
 `java`): JAVA_TOOL_OPTIONS; the command line, before whose words the launcher of JDK 9 and later puts JDK_JAVA_OPTIONS;
@@ -8,12 +8,14 @@ _JAVA_OPTIONS.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 import re2
 
 from webhook.model import env, jvm, shell
 from webhook.model.java import HIDDEN, Machine, Source, hold
+from webhook.model.oci import Build
 from webhook.model.pods import Container, listing, mapping
 from webhook.model.record import record
 
@@ -32,17 +34,19 @@ _SIGNS = ("$", "\\", "'", '"', "`", "java", ".sh")
 # programs whose words start nothing in this container
 _TALKERS = frozenset({"echo", "printf", "kubectl", "oc", "docker", "podman", "nerdctl", "ssh"})
 _UNSET = re2.compile(r"(?:^|[\s;&|(])(?:unset|-u|--unset)[ =][^;&|\n]*")
+_IMAGE = "the image's own command"
 _LONGEST = 65_536  # characters that the variables of a command line may hold together; a person writes far less
 _REFERENCE = re2.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}$]*))?\})")
 
 
 @record(frozen=True, slots=True)
 class Start:
-    """What the manifest of a container says of its JVMs.
+    """What the manifest of a container says of its JVMs, and its image where that is known.
 
     `lines` are the options of each `java` that it starts; `server`: it starts a script that is known to start one.
     `wrapped`: a program of the image stands before `java`; `opaque`: a script reads more options out of a file.
-    `scripts` are the variables that scripts pass on, in their order.
+    `scripts` are the variables that scripts pass on, in their order. `environment` is the manifest's, `inherited` are
+    the variables that the image sets and the manifest leaves.
     """
 
     container: Container
@@ -52,16 +56,26 @@ class Start:
     wrapped: bool
     opaque: bool
     scripts: tuple[str, ...]
+    image: Build | None = None
+    inherited: Mapping[str, env.Value] = field(default_factory=dict)
 
     @property
     def runs(self) -> bool:
-        """Whether the manifest starts a JVM, or has variables that only a JVM reads."""
-        return bool(self.lines) or self.server or any(map(self._set, (TOOL, LAUNCHER, LAST, *self.scripts)))
+        """Whether a JVM is started, or there are variables that only a JVM reads.
+
+        The image's own are for what it starts itself, and not for a `command` of the manifest.
+        """
+        names = (TOOL, LAUNCHER, LAST, *self.scripts)
+        if self.lines or self.server or any(_filled(self.environment.values.get(name)) for name in names):
+            return True
+        own = listing(self.container.spec.get("command"))
+        return not own and any(_filled(self.inherited.get(name)) for name in names)
 
     @property
     def direct(self) -> bool:
-        """Whether the manifest's own command starts `java`, so that no entrypoint of the image stands before it."""
-        return bool(self.lines and not self.wrapped and listing(self.container.spec.get("command")))
+        """Whether a command that is seen starts `java`, so that no entrypoint of the image stands before it."""
+        seen = listing(self.container.spec.get("command")) or self.image is not None
+        return bool(self.lines and not self.wrapped and seen)
 
     def machines(self, launcher: bool) -> Iterator[Machine]:
         """Give each JVM; `launcher`: it may read JDK_JAVA_OPTIONS."""
@@ -75,30 +89,36 @@ class Start:
             held = last if HIDDEN in last else {**held, **last}
             yield Machine(held, HIDDEN not in held and not self.opaque and not self.environment.open)
 
-    def _set(self, name: str) -> bool:
-        value = self.environment.values.get(name)
-        return value is not None and value.text != ""
-
     def _variable(self, name: str, script: bool = False) -> list[Source]:
-        """Return the options that a variable holds; nothing where it is not set in the manifest."""
-        if not self._set(name):
+        """Return the options that a variable holds; nothing where it is not set."""
+        value = self.environment.values.get(name, self.inherited.get(name))
+        if value is None or value.text == "":
             return []
-        text = self.environment.values[name].text
-        words = None if text is None else tuple(text.split()) if script else jvm.split(text)
+        words = None if value.text is None else tuple(value.text.split()) if script else jvm.split(value.text)
         options = (jvm.Option("", "", unknown=True),) if words is None else tuple(jvm.options(words))
-        return [Source(f"{name}, if a script passes it on" if script else name, at(self.container, name), options)]
+        where, pointer = _place(self.container, name)
+        return [Source(f"{where}, if a script passes it on" if script else where, pointer, options)]
 
 
-def silent(container: Container, scripts: Sequence[str]) -> bool:
+def _filled(value: env.Value | None) -> bool:
+    return value is not None and value.text != ""
+
+
+def silent(container: Container, scripts: Sequence[str], image: Build | None = None) -> bool:
     """Say whether nothing in a container's manifest can run a JVM, as far as that is seen without reading it closely.
 
-    Words without quotes and references stand for themselves: what they start stands in them as it is called.
+    Words without quotes and references stand for themselves: what they start stands in them as it is called. `image`
+    is what the container runs, where that is known.
     """
     names = (TOOL, LAUNCHER, LAST, *scripts)
     for entry in listing(container.spec.get("env")):
         if mapping(entry).get("name") in names:
             return False
     given = (*listing(container.spec.get("command")), *listing(container.spec.get("args")))
+    if image is not None and not listing(container.spec.get("command")):
+        if not image.environment.keys().isdisjoint(names):
+            return False
+        given = (*image.entrypoint, *(given or image.arguments))
     if not given:
         return True
     words = [word for word in given if isinstance(word, str)]
@@ -107,27 +127,41 @@ def silent(container: Container, scripts: Sequence[str]) -> bool:
     return not told and _OWN.isdisjoint(words)
 
 
-def start(container: Container, scripts: Sequence[str]) -> Start:
-    """Return what a container's manifest says of its JVMs; `scripts` are variables that scripts pass on to them."""
+def start(container: Container, scripts: Sequence[str], image: Build | None = None) -> Start:
+    """Return what a container's manifest says of its JVMs, and its image where that is known.
+
+    `scripts` are variables that scripts pass on to them.
+    """
     written = env.read(container.spec, keep=True)
-    words = _words(container, written)
+    words = _words(container, written, image)
     names = (TOOL, LAUNCHER, LAST, *scripts)
     # what a script sets is not what the manifest says
     gone = {word for match in _UNSET.finditer(" ".join(words)) for word in match[0].split()}
     changed = {name: env.UNKNOWN for name in names if name in gone or any(f"{name}=" in word for word in words)}
     environment = env.Environment({**written.values, **changed}, written.open)
+    inherited = _inherited(environment, image)
+    everything = env.Environment({**inherited, **environment.values}, environment.open)
     began = tuple(shell.starts(words))
     programs = {one.program for one in began}
     launches = [(one, launch) for one in began if (launch := _launch(one)) is not None]
     return Start(
         container,
         environment,
-        tuple(_lines(container, environment, [launch for _, launch in launches])),
+        tuple(_lines(container, everything, [launch for _, launch in launches], image)),
         server=bool(programs & _SERVERS),
         wrapped=any(one.program != "java" for one, _ in launches),
         opaque=bool(programs & {".", "source"}),
         scripts=tuple(scripts),
+        image=image,
+        inherited=inherited,
     )
+
+
+def _inherited(environment: env.Environment, image: Build | None) -> dict[str, env.Value]:
+    """Return the variables of the image that stay; with `envFrom`, any of them may be another."""
+    if image is None or environment.open:
+        return {}
+    return {name: env.Value(text) for name, text in image.environment.items() if name not in environment.values}
 
 
 def at(container: Container, name: str) -> str:
@@ -150,13 +184,18 @@ def _entry(container: Container, name: str) -> tuple[str, Mapping[str, Any]]:
     return found
 
 
-def _words(container: Container, environment: env.Environment) -> tuple[str, ...]:
-    """Return `command` and `args`, expanded as the kubelet does it."""
+def _words(container: Container, environment: env.Environment, image: Build | None) -> tuple[str, ...]:
+    """Return what is started: `command` and `args`, expanded as the kubelet does it, or what the image has instead.
+
+    A `command` leaves nothing of the image's own, `args` alone leave its entrypoint.
+    """
     words = []
     for value in (container.spec.get("command"), container.spec.get("args")):
         for text in listing(value):
             if isinstance(text, str):
                 words.append(env.expand(text, environment.find, keep=True).text or "")
+    if image is not None and not listing(container.spec.get("command")):
+        return (*image.entrypoint, *(words or image.arguments))
     if not listing(container.spec.get("command")) and words[:1] and words[0].startswith("-"):
         # only the launcher has these options: the image's entrypoint is `java`
         return ("java", *words) if _OWN & set(words) and "java" not in map(shell.name, words) else tuple(words)
@@ -173,11 +212,11 @@ def _launch(start: shell.Start) -> tuple[str, ...] | None:
 
 
 def _lines(
-    container: Container, environment: env.Environment, launches: Sequence[tuple[str, ...]]
+    container: Container, environment: env.Environment, launches: Sequence[tuple[str, ...]], image: Build | None
 ) -> Iterator[tuple[Source, ...]]:
     """Give the options of each `java` that is started with something to run."""
     origins = _origins(container, environment) if launches else {}
-    key = "command" if listing(container.spec.get("command")) else "args"
+    key = "command" if listing(container.spec.get("command")) else "args" if image is None else _IMAGE
     for words in launches:
         pieces = tuple(_expanded(words, environment))
         written, given = dict(pieces), jvm.launched(tuple(text for text, _ in pieces))
@@ -189,8 +228,12 @@ def _lines(
 
 
 def _place(container: Container, origin: str) -> tuple[str, str]:
-    """Return how a place is called, and where it stands: `command`, `args`, or a variable."""
-    return origin, f"{container.pointer}/{origin}" if origin in ("command", "args") else at(container, origin)
+    """Return how a place is called, and where it stands: `command`, `args`, the image, or a variable of either."""
+    if origin in ("command", "args"):
+        return origin, f"{container.pointer}/{origin}"
+    pointer = at(container, origin)
+    named = _IMAGE if origin == _IMAGE else f"{origin} of the image"
+    return (origin, pointer) if pointer else (named, f"{container.pointer}/image")
 
 
 def _origins(container: Container, environment: env.Environment) -> dict[str, str]:

@@ -74,9 +74,23 @@ class Build:
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables that the image sets; of two with one name the last counts."""
-        pairs = self.execution.get("Env")
-        texts = [pair for pair in pairs if isinstance(pair, str)] if isinstance(pairs, list) else []
-        return {name: value for name, _, value in (text.partition("=") for text in texts)}
+        pairs = (text.partition("=") for text in _texts(self.execution.get("Env")))
+        return {name: value for name, _, value in pairs}
+
+    @property
+    def entrypoint(self) -> tuple[str, ...]:
+        """The program that the image starts, where nobody names another."""
+        return _texts(self.execution.get("Entrypoint"))
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What the image hands to its entrypoint, or starts where it has none."""
+        return _texts(self.execution.get("Cmd"))
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words that the image starts by itself."""
+        return (*self.entrypoint, *self.arguments)
 
     @property
     def size(self) -> int:
@@ -224,6 +238,10 @@ def _builds(documents: Any) -> Iterator[Build]:
             dict(document.get("annotations") or {}),
             tuple(map(str, document.get("sources") or ())),
         )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -80,9 +80,8 @@ class Notes:
         return [((*rule, "variables", i, "expression"), source) for i, (_, source) in enumerate(variables)]
 
     def _cel(self, path: Path, problems: Sequence[tuple[int, int, str]]) -> None:
-        for line, column, sentence in problems:
-            where = f"line {line}, column {column}" if line > 1 else f"column {column}"
-            self.problem(path, f"CEL, {where}: {sentence}")
+        for problem in problems:
+            self.problem(path, cel.placed(problem))
 
 
 def entries(spec: Mapping[str, Any], key: str) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -7,6 +7,7 @@ import resource
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -313,3 +314,36 @@ def test_null_values_do_not_use_up_the_references_of_none(text: str) -> None:
     for _ in range(20_000):
         program(shared)
     assert sys.getrefcount(None) > 100_000
+
+
+MORE: dict[str, cel.Static] = {"image": "DYN", "image.created": "TIMESTAMP", "image.age": "DURATION"}
+IMAGE = {
+    "image": {"size": 5, "labels": {"owner": "shop"}},
+    "image.created": datetime(2026, 10, 1, tzinfo=UTC),
+    "image.age": timedelta(days=31),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("image.created < timestamp('2026-11-01T00:00:00Z') && image.created.getFullYear() == 2026", True),
+        ("image.age > duration('744h')", False),
+        ("image.size == 5 && 'owner' in image.labels", True),
+        ("[{'created': 1}].all(image, image.created == 1)", True),
+    ],
+)
+def test_a_caller_may_have_words_of_its_own_and_types_for_their_fields(text: str, wanted: bool) -> None:
+    program = cel.compile(text, wants="bool", words=frozenset({"image"}), more=MORE)
+    assert program(cel.activation(IMAGE, MORE)) is wanted
+
+
+def test_words_of_one_caller_exist_for_no_other() -> None:
+    assert problems("image.size == 5")[0][2].startswith("`image` is not known here")
+    assert problems("image.age > 5", words=frozenset({"image"}), more=MORE)[0][2].startswith("`>` does not work on")
+
+
+def test_a_field_of_a_type_that_has_no_value_is_an_error() -> None:
+    program = cel.compile("image.age > duration('1h')", wants="bool", words=frozenset({"image"}), more=MORE)
+    with pytest.raises(RuleError):
+        program(cel.activation({"image": {}}, MORE))

@@ -151,7 +151,7 @@ def test_versions_are_read_however_they_are_written(text: str, wanted: Version |
 def test_an_older_line_has_a_change_since_one_of_its_updates(text: str, wanted: bool | None) -> None:
     found = version(text)
     assert found is not None
-    assert found.since((8, 372), (11, 16), major=15) is wanted
+    assert found.reaches((Version(8, 372), Version(11, 16), Version(15, None))) is wanted
 
 
 @pytest.mark.parametrize(("text", "wanted"), [("8u352", False), ("11.0.16", True), ("17", True), ("11", None)])

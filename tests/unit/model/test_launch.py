@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from webhook.model import launch
+from webhook.model import launch, oci
 from webhook.model.java import HIDDEN, Machine
+from webhook.model.oci import Build
 from webhook.model.pods import Container
 
 
@@ -160,3 +161,71 @@ def test_a_container_that_runs_a_jvm_is_never_silent(spec):
 def test_a_container_without_any_sign_of_java_is_silent(spec):
     assert launch.silent(container(**spec, env={"A": "java"}), ["JAVA_OPTS"])
     assert not launch.start(container(**spec, env={"A": "java"}), ["JAVA_OPTS"]).runs
+
+
+# -- with the image known -----------------------------------------------------------------------------------------
+
+
+def image(*entrypoint: str, cmd: list[str] | None = None, env: dict[str, str] | None = None) -> Build:
+    variables = [f"{name}={value}" for name, value in (env or {}).items()]
+    execution = {"Entrypoint": list(entrypoint), "Cmd": cmd or [], "Env": variables}
+    return Build("", oci.platform("linux/amd64"), {"config": execution})
+
+
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [
+        ({}, "-Xmx1g in the image's own command at /c/image"),
+        ({"args": ["-Xmx2g", "-jar", "b.jar"]}, "-Xmx2g in args at /c/args"),
+        ({"command": ["java", "-Xmx3g", "-jar", "c.jar"]}, "-Xmx3g in command at /c/command"),
+        ({"command": ["java", "-jar", "c.jar"]}, "-Xmx4g in JAVA_TOOL_OPTIONS of the image at /c/image"),
+        ({"command": ["java", "-jar", "c.jar"], "env": {"JAVA_TOOL_OPTIONS": ""}}, None),
+        (
+            {"command": ["java", "-jar", "c.jar"], "env": {"JAVA_TOOL_OPTIONS": "-Xmx5g"}},
+            "-Xmx5g in JAVA_TOOL_OPTIONS at /c/env/0",
+        ),
+    ],
+)
+def test_what_a_manifest_leaves_the_image_has(spec: dict[str, Any], wanted: str | None) -> None:
+    build = image("java", cmd=["-Xmx1g", "-jar", "a.jar"], env={"JAVA_TOOL_OPTIONS": "-Xmx4g"})
+    start = launch.start(container(**spec), [], build)
+    [one] = start.machines(launcher=True)
+    assert (heap(one), start.runs, start.direct) == (wanted, True, True)
+
+
+def test_any_variable_of_the_image_may_be_another_one_in_env_from() -> None:
+    build = image("java", "-jar", "a.jar", env={"JAVA_TOOL_OPTIONS": "-Xmx4g"})
+    start = launch.start(container(envFrom=[{"secretRef": {"name": "web"}}]), [], build)
+    [one] = start.machines(launcher=True)
+    assert (heap(one), one.complete) == (None, False)
+
+
+def test_the_variables_of_an_image_do_not_make_another_program_java() -> None:
+    build = image("java", "-jar", "a.jar", env={"JAVA_TOOL_OPTIONS": "-Xmx4g"})
+    assert not launch.start(container(command=["/app/report"]), [], build).runs
+    assert launch.silent(container(command=["/app/report"]), [], build)
+
+
+def test_a_script_of_the_image_stands_before_the_java_that_it_starts() -> None:
+    start = launch.start(container(), [], image("/entrypoint.sh", cmd=["java", "-Xmx1g", "-jar", "a.jar"]))
+    [one] = start.machines(launcher=True)
+    assert (heap(one), start.direct) == ("-Xmx1g in the image's own command at /c/image", False)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        image("java", "-jar", "a.jar"),
+        image("sh", "-c", "exec java $JAVA_OPTS -jar a.jar"),
+        image(cmd=["catalina.sh", "run"]),
+        image("/entrypoint.sh", env={"JAVA_TOOL_OPTIONS": "-Xmx1g"}),
+        image("/entrypoint.sh", env={"JAVA_OPTS": "-Xmx1g"}),
+    ],
+)
+def test_a_container_whose_image_runs_a_jvm_is_never_silent(build: Build) -> None:
+    assert launch.start(container(), ["JAVA_OPTS"], build).runs
+    assert not launch.silent(container(), ["JAVA_OPTS"], build)
+
+
+def test_a_container_whose_image_has_no_sign_of_java_is_silent() -> None:
+    assert launch.silent(container(), ["JAVA_OPTS"], image("node", cmd=["server.js"], env={"NODE_ENV": "production"}))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from webhook.model import oci
-from webhook.model.oci import Content, Lookup, Platform
+from webhook.model.oci import Build, Content, Lookup, Platform
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -107,3 +107,10 @@ def test_what_a_test_says_of_an_image_is_content_or_a_reason_why_not() -> None:
 def test_a_platform_names_system_and_architecture(text: str) -> None:
     with pytest.raises(ValueError, match="linux/amd64"):
         oci.platform(text)
+
+
+def test_the_words_that_an_image_starts_are_its_entrypoint_and_what_it_hands_to_it() -> None:
+    config = {"config": {"Entrypoint": ["/bin/web", 7], "Cmd": ["serve"]}}
+    build = Build("", Platform("linux", "amd64"), config)
+    assert (build.entrypoint, build.arguments, build.command) == (("/bin/web",), ("serve",), ("/bin/web", "serve"))
+    assert Build("", Platform("linux", "amd64"), {"config": {"Cmd": "serve"}}).command == ()
