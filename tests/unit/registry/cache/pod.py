@@ -130,6 +130,7 @@ def main(directory: Path, what: str) -> int:
             os.setgid(NOBODY)
             os.setuid(NOBODY)
     store.write("key", "more than a hundred bytes" * 10)
+    say([path.name for path in directory.glob("cache/facts/*")])
     for _ in range(2):
         say(look(images, ["registry.example/app:1"]))
     return 0
