@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from webhook.model.lru import Lru
 from webhook.ports import Unknown
 
 K = TypeVar("K", bound=Hashable)
@@ -37,7 +37,6 @@ class Bounds:
 @dataclass(slots=True)
 class _Entry(Generic[V]):
     value: V
-    weight: int
     read: float
     rest: float = 0.0
 
@@ -59,8 +58,7 @@ class Cache(Generic[K, V]):
         self._bounds = bounds
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
-        self._weight = 0
+        self._entries: Lru[K, _Entry[V]] = Lru(bounds.entries, bounds.weight)
         self._flights: dict[K, _Flight] = {}
 
     def get(self, key: K, fetch: Callable[[float], tuple[V, int] | None], timeout: float) -> V:
@@ -77,7 +75,6 @@ class Cache(Generic[K, V]):
             with self._lock:
                 entry = self._entries.get(key)
                 if entry is not None and self._serves(entry):
-                    self._entries.move_to_end(key)
                     return entry.value
                 flight = self._flights.get(key)
                 leads = flight is None
@@ -123,15 +120,11 @@ class Cache(Generic[K, V]):
             return self._last(key, error)
 
     def _keep(self, key: K, found: tuple[V, int] | None) -> None:
-        """Put what was found in the place of what was known, and let go of what was used longest ago."""
-        old = self._entries.pop(key, None)
-        self._weight -= old.weight if old else 0
-        if found is None or found[1] > self._bounds.weight:
-            return
-        self._entries[key] = _Entry(found[0], found[1], self._clock())
-        self._weight += found[1]
-        while len(self._entries) > self._bounds.entries or self._weight > self._bounds.weight:
-            self._weight -= self._entries.popitem(last=False)[1].weight
+        """Put what was found in the place of what was known."""
+        if found is None:
+            self._entries.drop(key)
+        else:
+            self._entries.put(key, _Entry(found[0], self._clock()), found[1])
 
     def _last(self, key: K, error: Unknown) -> V:
         """Return the last known value and let it rest; raise `error` where there is none."""
