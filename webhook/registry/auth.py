@@ -17,7 +17,8 @@ from urllib.parse import urlencode
 
 from webhook.registry.config import Registry
 from webhook.registry.credentials import Credential
-from webhook.registry.http import Answer, Deadline, Wire
+from webhook.registry.deadline import Deadline
+from webhook.registry.http import Answer, Wire
 from webhook.registry.manifest import decode
 from webhook.registry.retry import unanswered
 from webhook.registry.source import Unanswered

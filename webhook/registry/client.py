@@ -19,11 +19,14 @@ import orjson
 from webhook.errors import ConfigError
 from webhook.model.image import Image
 from webhook.model.oci import Build, Content, Platform
+from webhook.ports import Unknown
 from webhook.registry import credentials, manifest
 from webhook.registry.auth import Gate, Key
 from webhook.registry.config import Config, Mirror, Registry
 from webhook.registry.credentials import Credential, Entry
-from webhook.registry.http import Answer, Deadline, Resolve, Wire, cleaned
+from webhook.registry.deadline import Deadline
+from webhook.registry.dial import Resolve
+from webhook.registry.http import Answer, Wire, cleaned
 from webhook.registry.manifest import Descriptor, Index, Manifest
 from webhook.registry.retry import unanswered
 from webhook.registry.source import Absent, Unanswered
@@ -43,7 +46,7 @@ CANDIDATES = 4
 """Credentials that are tried for one image, as the kubelet tries all that fit."""
 
 Keys = Callable[[str, tuple[str, ...]], Iterable[Mapping[str, Any]]]
-"""Gives the docker configs (`auths`) in the pull secrets of a namespace, those that there are."""
+"""Gives the docker configs (`auths`) in the pull secrets of a namespace, those that there are. May raise Unknown."""
 
 T = TypeVar("T")
 
@@ -119,7 +122,11 @@ class Client:
         raise _together(before)
 
     def _pull_secrets(self, namespace: str, secrets: tuple[str, ...]) -> Iterator[Entry]:
-        for document in self._keys(namespace, secrets):
+        try:
+            documents = list(self._keys(namespace, secrets))
+        except Unknown as error:
+            raise Unanswered(f"the pull secrets of {namespace} cannot be read: {error}") from error
+        for document in documents:
             try:
                 yield from credentials.entries(document)
             except ValueError:

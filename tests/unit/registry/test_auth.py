@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from webhook.ports import Unknown
 from webhook.registry.auth import Challenge, challenges
 from webhook.registry.source import Absent, Unanswered
 
@@ -289,6 +290,17 @@ def test_pull_secrets_of_the_pod_are_tried_before_the_file(lab: Any, app: Any) -
     assert asked == [("shop", ("pull", "more"))]
     with pytest.raises(Absent):  # what let a pod in lets nobody else in
         client.content(app(site), 5)
+
+
+def test_pull_secrets_that_cannot_be_read_are_said(lab: Any, app: Any) -> None:
+    site = lab.site()
+
+    def keys(namespace: str, secrets: tuple[str, ...]) -> Any:
+        raise Unknown("GET /api/v1/namespaces/shop/secrets/pull: 403")
+
+    with pytest.raises(Unanswered, match="^the pull secrets of shop cannot be read: GET .*403$"):
+        lab.plain(site, keys=keys).content(app(site), 5, "shop", ("pull",))
+    assert site.calls == []
 
 
 def test_the_longest_key_of_a_docker_config_counts_first(lab: Any, app: Any) -> None:

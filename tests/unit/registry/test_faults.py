@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from webhook.registry import client as module
-from webhook.registry import http
+from webhook.registry import dial, http
 from webhook.registry.source import Absent, Unanswered
 
 MANIFEST = "/v2/team/app/manifests/1"
@@ -127,7 +127,7 @@ def test_a_name_that_is_not_looked_up_in_time_holds_nobody(lab: Any, app: Any) -
 
     client = lab.plain(site, resolve=never)
     try:
-        for _ in range(http.RESOLVERS + 1):  # those that hang keep their threads, and the next still ends
+        for _ in range(dial.RESOLVERS + 1):  # those that hang keep their threads, and the next still ends
             with pytest.raises(Unanswered, match="its name had not been looked up after 0.05 s"):
                 client.content(app(site), 0.05)
     finally:
