@@ -137,7 +137,7 @@ class Wire:
         except (HTTPError, OSError) as error:
             _fail(error, target, deadline, "the answer had not begun", whole=True)
         try:
-            data = _read(response, target, deadline, cap)
+            data = _read(response, target, cap)
         except (HTTPError, OSError) as error:
             response.close()
             _fail(error, target, deadline, "the answer had not ended", whole=False)
@@ -198,8 +198,8 @@ def cleaned(text: str, most: int = 200) -> str:
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
-def _read(response: urllib3.BaseHTTPResponse, target: _Target, deadline: Deadline, cap: int) -> bytes:
-    """Read a body to its end. Of an error no more is read than may be looked at."""
+def _read(response: urllib3.BaseHTTPResponse, target: _Target, cap: int) -> bytes:
+    """Read a body to its end; the socket keeps the deadline. Of an error no more is read than may be looked at."""
     good = response.status < 300
     most = cap if good else ERROR_BYTES
     data = bytearray()
@@ -210,8 +210,6 @@ def _read(response: urllib3.BaseHTTPResponse, target: _Target, deadline: Deadlin
         if len(data) > most:
             response.close()
             break
-        if not deadline.left():
-            raise TimeoutError
     return bytes(data)
 
 
