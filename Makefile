@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
-.PHONY: run check test deps unit server package e2e bench lint types layers lock golden generated clean
+.PHONY: run check test deps unit server registry package e2e bench lint types layers lock golden generated clean
 
 run: $(RUNTIME)
 	$(BIN)/plimsoll certs certs
@@ -15,7 +15,7 @@ run: $(RUNTIME)
 
 check: $(TOOLS) lint types layers unit
 
-test: check deps server package e2e
+test: check deps server registry package e2e
 
 lint: $(TOOLS)
 	$(BIN)/ruff check .
@@ -33,6 +33,11 @@ unit: $(TOOLS)
 server: $(TOOLS)
 	$(BIN)/pytest -q tests/server
 
+# a real image registry, and one with faults, that the tests of images ask
+registry: $(TOOLS)
+	$(BIN)/python tests/registry/install.py
+	$(BIN)/pytest -q tests/registry
+
 # the wheel, installed and used as a user does
 package: $(TOOLS)
 	$(BIN)/pytest -q tests/package
@@ -40,8 +45,10 @@ package: $(TOOLS)
 e2e: $(TOOLS) deps
 	$(BIN)/pytest -q tests/e2e
 
-# the control plane of the end-to-end tests, built once from Go modules and cached outside of the tree
+# the control plane of the end-to-end tests, built once from Go modules, and an image registry, Debian's package
+# unpacked; both are cached outside of the tree
 deps: $(TOOLS)
+	$(BIN)/python tests/registry/install.py
 	$(BIN)/python tests/controlplane/build.py
 
 # what a review costs: `make bench BENCH="--quick --only core,denied"` takes a minute (bench/README.md)

@@ -15,6 +15,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 LIFE = datetime.timedelta(days=1)
 SKEW = datetime.timedelta(hours=1)
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -51,7 +63,7 @@ class Authority:
         self, file: str, subject: x509.Name, usage: x509.ObjectIdentifier, names: list[x509.GeneralName]
     ) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(subject, self.certificate.subject, key)
+        builder = _builder(subject, self.certificate.subject, key, self.key)
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -65,8 +77,9 @@ def authority(directory: Path) -> Authority:
     """Make a new CA and write its certificate and key into the directory."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name("plimsoll-lab")
-    builder = _builder(subject, subject, key)
+    builder = _builder(subject, subject, key, key)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_SIGNS, critical=True)
     made = Authority(directory, key, builder.sign(key, hashes.SHA256()))
     made.bundle.write_bytes(_pem(made.certificate))
     _write_key(directory / "ca.key", key)
@@ -85,10 +98,18 @@ def _name(common: str, *organizations: str) -> x509.Name:
     return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer)
     builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+    # RFC 5280, 4.2.1.1 and 4.2.1.2: Python 3.13 refuses certificates that lack them
+    for identifier in (
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
+    ):
+        builder = builder.add_extension(identifier, critical=False)
     return builder.not_valid_before(now - SKEW).not_valid_after(now + LIFE)
 
 
