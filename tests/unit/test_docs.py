@@ -125,6 +125,11 @@ def test_the_test_of_a_pack_on_the_page_passes_with_the_pack_above_it(
     assert "2 passed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("test", sorted((ROOT / "docs" / "examples").glob("*.test.yaml")), ids=_name)
+def test_an_example_pack_passes_its_tests(test: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", str(test)]) == 0, capsys.readouterr().out
+
+
 def test_the_first_rule_of_the_readme_finds_something_in_the_samples(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,8 +7,10 @@ import time
 import pytest
 
 from webhook.errors import ConfigError, Problem
+from webhook.model import oci
+from webhook.model.oci import Inspected, Lookup
 from webhook.ports import Owner, Unknown
-from webhook.service import GATHER_SECONDS, Service
+from webhook.service import FOR_JUDGING, GATHER_SECONDS, IMAGE_SECONDS, NO_REGISTRY, Service
 
 PLAIN = 'rules:\n  - {name: never, expression: "containers.size() == 0", action: deny, existing: deny%s}\n'
 BY_LABEL = PLAIN % ", match: {namespaceSelector: {matchLabels: {env: prod}}}"
@@ -101,6 +103,100 @@ def test_a_look_up_takes_no_longer_than_the_caller_waits(serve, review, deployme
     deadline = None if left is None else time.monotonic() + left
     serve(BY_LABEL, namespaces=namespaces).decide("validate", review(deployment()), deadline)
     [(_, timeout)] = namespaces.asked
+    assert 0 <= timeout <= most
+
+
+BASE, WEB = "registry.example/base:1", "registry.example/shop/web:1.4.2"
+BY_IMAGE = f"""
+rules:
+  - {{name: base, check: approved-base, params: {{bases: ["{BASE}"]}}, action: deny, onUnknown: %s}}
+  - {{name: pin, check: image-digest, action: warn, fix: true}}
+"""
+
+
+def content(*layers):
+    digest = "sha256:" + "2" * 64
+    return oci.load({"digest": digest, "builds": [{"config": {"rootfs": {"diff_ids": list(layers)}}}]})
+
+
+class Images:
+    """A registry of some images; of all others it says that it has none."""
+
+    def __init__(self, web=("os", "web")):
+        self.known = {WEB: content(*web), BASE: content("os")}
+        self.asked = []
+
+    def look(self, lookups, namespace, timeout):
+        self.asked.append((set(lookups), namespace, timeout))
+        return {
+            lookup: Inspected(self.known[lookup.reference])
+            if lookup.reference in self.known
+            else Inspected(lacking="there is no such image", absent=True)
+            for lookup in lookups
+        }
+
+
+def test_all_images_of_a_review_are_asked_for_at_once_with_the_pods_own_secrets(serve, review, deployment):
+    images = Images()
+    service = serve(BY_IMAGE % "deny", images=images)
+    asked = review(deployment(pod={"imagePullSecrets": [{"name": "pull"}]}))
+    assert service.decide("validate", asked).allowed
+    [(lookups, namespace, _)] = images.asked
+    assert (lookups, namespace) == ({Lookup(WEB, ("pull",)), Lookup(BASE)}, "shop")
+
+
+def test_fixes_ask_for_what_they_write_and_nothing_more(serve, review, deployment):
+    images = Images()
+    decision = serve(BY_IMAGE % "deny", images=images).decide("mutate", review(deployment()))
+    assert [lookups for lookups, _, _ in images.asked] == [{Lookup(WEB)}]
+    assert [operation["value"] for operation in decision.patch] == [f"{WEB}@sha256:{'2' * 64}"]
+
+
+def test_the_images_of_a_wrapper_are_asked_for_without_the_secrets_of_another_cluster(serve, review, deployment):
+    images = Images()
+    manifest = deployment(pod={"imagePullSecrets": [{"name": "pull"}]})
+    work = {
+        "apiVersion": "work.open-cluster-management.io/v1",
+        "kind": "ManifestWork",
+        "metadata": {"name": "w", "namespace": "member"},
+        "spec": {"workload": {"manifests": [manifest]}},
+    }
+    assert serve(BY_IMAGE % "deny", images=images).decide("validate", review(work)).allowed
+    assert [lookups for lookups, _, _ in images.asked] == [{Lookup(WEB), Lookup(BASE)}]
+
+
+@pytest.mark.parametrize("rooms", [{}, {"images": Images()}], ids=["no registry", "no image"])
+@pytest.mark.parametrize(("by", "allowed"), [("warn", True), ("deny", False)])
+def test_images_that_are_not_known_are_decided_by_on_unknown(serve, review, deployment, rooms, by, allowed):
+    decision = serve(BY_IMAGE % by, **rooms).decide("validate", review(deployment(image="registry.example/gone:1")))
+    assert decision.allowed is allowed
+    reason = "there is no such image" if rooms else NO_REGISTRY
+    assert [(fault.rule, fault.fact, reason in fault.message) for fault in decision.unknown] == [
+        ("base", "images", True)
+    ]
+
+
+def test_a_rule_that_needs_no_image_is_decided_while_images_are_not_known(serve, review, deployment):
+    text = BY_IMAGE % "warn" + '  - {name: never, expression: "containers.size() == 0", action: deny}\n'
+    decision = serve(text).decide("validate", review(deployment()))
+    assert [finding.rule for finding in decision.findings] == ["never", "pin"]
+    assert [fault.rule for fault in decision.unknown] == ["base"]
+
+
+def test_an_update_that_changes_nothing_asks_again(serve, review, deployment):
+    images = Images(web=("debian",))
+    decision = serve(BY_IMAGE % "warn", images=images).decide("validate", review(deployment(), old=deployment()))
+    assert len(images.asked) == 1
+    assert [finding.effective for finding in decision.findings] == ["warn"]
+
+
+@pytest.mark.parametrize("left", [None, 60, 1, 0.1, -1])
+def test_registries_leave_time_to_judge(serve, review, deployment, left):
+    images = Images()
+    deadline = None if left is None else time.monotonic() + left
+    serve(BY_IMAGE % "warn", images=images).decide("validate", review(deployment()), deadline)
+    [(_, _, timeout)] = images.asked
+    most = IMAGE_SECONDS if left is None else min(IMAGE_SECONDS, max(0, left) * (1 - FOR_JUDGING))
     assert 0 <= timeout <= most
 
 

@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 from webhook.checks import (
     api_list_scope,
+    approved_base,
     approved_image,
     autoscaling,
     dedicated_nodes,
     disruption_budget,
     dns_config,
+    image_digest,
     image_pull,
     job_cleanup,
     jvm_flags,
@@ -58,11 +60,13 @@ CHECKS: Mapping[str, Module] = MappingProxyType(
         module.ID: module
         for module in (
             api_list_scope,
+            approved_base,
             approved_image,
             autoscaling,
             dedicated_nodes,
             disruption_budget,
             dns_config,
+            image_digest,
             image_pull,
             job_cleanup,
             jvm_flags,

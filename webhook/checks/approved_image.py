@@ -86,14 +86,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.checks.check import Check, ParamError
+from webhook.checks.check import Check, ParamError, Problems, one_of, pattern, patterns
 from webhook.model import image as images
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.image import Image, Pattern
 from webhook.model.patch import Draft
-from webhook.model.pods import Pod, mapping
-from webhook.model.record import record
+from webhook.model.pods import Pod, Use
 
 ID = "approved-image"
 _PATTERNS: dict[str, Any] = {"type": "array", "items": {"type": "string", "minLength": 1}}
@@ -148,7 +147,6 @@ KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
 
 _EXAMPLE = "a reference such as registry.example/team/app:1.2"
-Problems = list[tuple[tuple[str | int, ...], str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +174,6 @@ class Standard:
         return any(one(image) for one in self.repositories) and not any(one(image) for one in self.denied)
 
 
-@record(frozen=True, slots=True)
-class Use:
-    """One place that names an image: what is written there, its pointer, and the container's or volume's name."""
-
-    written: object
-    pointer: str
-    name: str
-
-
 def build(params: Mapping[str, Any]) -> Check:
     """Return the check. Raises ParamError for patterns and mirrors that can't be meant."""
     problems: Problems = []
@@ -192,8 +181,8 @@ def build(params: Mapping[str, Any]) -> Check:
         problems.append((("repositories",), 'approves no image at all; write "*" for every registry'))
     tags = {**_TAGS, **params["tags"]}
     standard = Standard(
-        _patterns("repositories", params, problems),
-        _patterns("denied", params, problems),
+        patterns("repositories", params["repositories"], problems),
+        patterns("denied", params["denied"], problems),
         compile_globs(tags["denied"]),
         tags["require"],
         params["digest"] == "required",
@@ -201,27 +190,19 @@ def build(params: Mapping[str, Any]) -> Check:
     )
     if problems:
         raise ParamError(problems)
-    wanted = _listed(params["repositories"])
+    wanted = one_of(params["repositories"])
 
     def judge(pod: Pod) -> Iterator[Violation]:
-        for use in _uses(pod):
+        for use in pod.uses:
             yield from _judge(use, standard, wanted)
 
     def fix(pod: Pod, draft: Draft) -> None:
-        for use in _uses(pod):
+        for use in pod.uses:
             mirrored = _mirrored(use.written, standard)
             if mirrored is not None:
                 draft.put(use.pointer, mirrored)
 
     return Check(pod=judge, fix=fix)
-
-
-def _uses(pod: Pod) -> Iterator[Use]:
-    for container in pod.containers:
-        yield Use(container.spec.get("image"), f"{container.pointer}/image", container.name)
-    for volume in pod.image_volumes:
-        reference = mapping(volume.spec.get("image")).get("reference")
-        yield Use(reference, f"{volume.pointer}/image/reference", volume.name)
 
 
 def _judge(use: Use, standard: Standard, approved: str) -> Iterator[Violation]:
@@ -284,30 +265,12 @@ def _mirrored(written: object, standard: Standard) -> str | None:
         return None  # together they are longer than a repository's name may be
 
 
-def _listed(texts: list[str], most: int = 6) -> str:
-    more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ("one of " if len(texts) > 1 else "") + ", ".join(texts[:most]) + more
-
-
-def _patterns(key: str, params: Mapping[str, Any], problems: Problems) -> tuple[Pattern, ...]:
-    compiled = [_pattern(text, (key, index), problems) for index, text in enumerate(params[key])]
-    return tuple(one for one in compiled if one is not None)
-
-
-def _pattern(text: str, path: tuple[str | int, ...], problems: Problems) -> Pattern | None:
-    try:
-        return images.pattern(text)
-    except ValueError as error:
-        problems.append((path, str(error)))
-        return None
-
-
 def _mirrors(entries: list[dict[str, str]], problems: Problems) -> tuple[Mirror, ...]:
     """Return the mirrors, those with the longest `from` first."""
     mirrors = []
     for index, entry in enumerate(entries):
-        source = _pattern(entry["from"], ("mirrors", index, "from"), problems)
-        target = _pattern(entry["to"], ("mirrors", index, "to"), problems)
+        source = pattern(entry["from"], ("mirrors", index, "from"), problems)
+        target = pattern(entry["to"], ("mirrors", index, "to"), problems)
         for key, one in (("from", source), ("to", target)):
             if one is not None and one.prefix is None:
                 text = f"{one.text!r} has a glob, tag or digest; wanted a registry or repository"

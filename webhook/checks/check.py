@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from webhook.model import image as images
 from webhook.model.decision import Unsure, Violation
+from webhook.model.image import Pattern
 from webhook.model.neighbours import Ref
 from webhook.model.oci import Lookup
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Subject
+
+Problems = list[tuple[tuple[str | int, ...], str]]
+"""What is wrong with parameters: paths below params, each with a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,8 @@ class Check:
     the places where the standard is not kept, with pointers from the root of the reviewed object (`Pod.pointer`
     and `Subject.pointer` say where it stands). `fix` writes into the draft what makes a pod keep the standard;
     the pod that it gets is read from that very draft. `fix_subject` does so for the object around the pods (its
-    strategy, its limits). Both must be idempotent, and leave alone what they cannot mend.
+    strategy, its limits). Both must be idempotent, and leave alone what they cannot mend. `fix` may return what it was
+    unsure of, for lack of a fact: that is unknown, and `onUnknown` decides.
 
     `seeks` says what a check looks for beside an object (its autoscaler, its budget, its namespace), so that it is
     gathered; `Subject.neighbours` and `Pod.neighbours` give what was found. It must be cheap, and name nothing where
@@ -33,7 +39,7 @@ class Check:
 
     pod: Callable[[Pod], Iterable[Violation | Unsure]] | None = None
     subject: Callable[[Subject], Iterable[Violation | Unsure]] | None = None
-    fix: Callable[[Pod, Draft], None] | None = None
+    fix: Callable[[Pod, Draft], Iterable[Unsure] | None] | None = None
     fix_subject: Callable[[Subject, Draft], None] | None = None
     seeks: Callable[[Subject], Iterable[Ref]] | None = None
     fix_seeks: Callable[[Subject], Iterable[Ref]] | None = None
@@ -63,3 +69,24 @@ class ParamError(ValueError):
     def __init__(self, problems: Iterable[tuple[tuple[str | int, ...], str]]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(text for _, text in self.problems))
+
+
+def patterns(key: str, texts: Iterable[str], problems: Problems) -> tuple[Pattern, ...]:
+    """Return the image patterns of the parameter `key`, compiled; what is wrong with one is added to `problems`."""
+    compiled = [pattern(text, (key, index), problems) for index, text in enumerate(texts)]
+    return tuple(one for one in compiled if one is not None)
+
+
+def pattern(text: str, path: tuple[str | int, ...], problems: Problems) -> Pattern | None:
+    """Return one image pattern compiled, None where it can't be meant: `problems` then says why, at `path`."""
+    try:
+        return images.pattern(text)
+    except ValueError as error:
+        problems.append((path, str(error)))
+        return None
+
+
+def one_of(texts: Sequence[str], most: int = 6) -> str:
+    """Return a choice as people read it: `one of a, b and 3 more`; of one text that text alone."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ("one of " if len(texts) > 1 else "") + ", ".join(texts[:most]) + more

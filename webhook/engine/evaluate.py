@@ -83,6 +83,8 @@ def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
     bucket, obj = ruleset.bucket(endpoint, review), review.object
     if not bucket.rules or obj is None or _let_through(review):
         return Needs()
+    if endpoint == "mutate" and not fixes.may_fix(review):
+        return Needs()
     names, sought, images = set(), frozenset[Ref](), frozenset[Lookup]()
     if bucket.namespace and namespaced(review):
         names.add("namespace")

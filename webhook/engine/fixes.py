@@ -16,6 +16,7 @@ from webhook.model.decision import NOTHING_TO_SAY, Decision, Finding, Fixed
 from webhook.model.patch import Draft
 from webhook.model.pods import LISTS, Pod, Subject, mapping
 from webhook.model.review import MIRROR, Review
+from webhook.packs.match import Lacking
 from webhook.packs.rule import Rule
 
 PASSES = 3
@@ -122,7 +123,8 @@ def _fix(
         for index, pod in view.pods(rule, number) if pods else ():
             open_pod = _without_exempt(pod, findings)
             if rule.check is not None and rule.check.fix is not None:
-                rule.check.fix(open_pod, draft)
+                for unsure in rule.check.fix(open_pod, draft) or ():
+                    sitting.lacks(rule, number, Lacking(unsure.fact, unsure.why), view)
             elif rule.mutation is not None:
                 writes.write(rule.mutation, view, number, index, open_pod, draft)
         return True

@@ -234,6 +234,15 @@ class Claim:
 
 
 @record(frozen=True, slots=True)
+class Use:
+    """One place that names an image: what is written there, its pointer, and the container's or volume's name."""
+
+    written: object
+    pointer: str
+    name: str
+
+
+@record(frozen=True, slots=True)
 class Pod:
     """A pod template found in a workload (or the pod itself): `pointer` is where it stands in the object.
 
@@ -266,6 +275,15 @@ class Pod:
     def labels(self) -> Mapping[str, Any]:
         """The labels of the pod (template), empty where there are none."""
         return mapping(self.metadata.get("labels"))
+
+    @property
+    def uses(self) -> Iterator[Use]:
+        """The images of its containers and of its image volumes, in the scope of the rule that looks."""
+        for container in self.containers:
+            yield Use(container.spec.get("image"), f"{container.pointer}/image", container.name)
+        for volume in self.image_volumes:
+            reference = mapping(volume.spec.get("image")).get("reference")
+            yield Use(reference, f"{volume.pointer}/image/reference", volume.name)
 
     @property
     def windows(self) -> bool:

@@ -526,7 +526,7 @@ def test_a_review_of_any_kind_and_wrapper_finds_what_the_check_does(
         assert said(there) == said(found(check, whole(case), case)), case["name"]
         for what, obj, at in everywhere(case) if alone(check, case) else ():
             wanted = said(there, "", at) if "object" in case else said(found(check, obj, case))
-            assert said(heard(rules, obj)) == wanted, f"{case['name']}: in {what}"
+            assert said(heard(rules, obj, facts(check, case))) == wanted, f"{case['name']}: in {what}"
 
 
 def refused(obj: Object, wanted: Object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from webhook import sources
-from webhook.cli.judge import Judged, judge
+from webhook.cli.judge import Judged, creation, judge
 from webhook.cli.objects import Manifest, read
-from webhook.model import patch
+from webhook.model import image, oci, patch
+from webhook.model.oci import Inspected, Lookup
 from webhook.packs.compile import ruleset
 from webhook.packs.rule import Ruleset
+from webhook.service import Service
 
 ROOT = Path(__file__).parents[3]
 PACKS = sorted(path.stem for path in (ROOT / "policies").glob("*.yaml") if not path.name.endswith(".test.yaml"))
@@ -187,9 +189,66 @@ def test_every_fix_is_made_on_some_sample_but_those_that_need_a_companys_values(
     rules: Ruleset, companys: Ruleset, before: Before
 ) -> None:
     fixing = {rule.about.rule for rule in rules.rules if rule.fix}
-    assert fixing - writers(before(rules, MANIFESTS)) == {"approved-image", "log-format", "required-labels"}
-    assert fixing == writers(before(companys, MANIFESTS))
+    lacking = {"approved-image", "image-digest", "log-format", "required-labels"}
+    assert fixing - writers(before(rules, MANIFESTS)) == lacking
+    # what a tag stands for no file says; further below there is a registry
+    assert fixing - writers(before(companys, MANIFESTS)) == {"image-digest"}
 
 
 def test_with_a_companys_values_fixes_leave_less(companys: Ruleset, before: Before) -> None:
     assert left(companys, before(companys, mended(before(companys, MANIFESTS)))) == STILL_LEFT
+
+
+class Registry:
+    """Has every image, with layers that nobody else has."""
+
+    def look(self, lookups: Collection[Lookup], namespace: str, timeout: float) -> Mapping[Lookup, Inspected]:
+        build = {"config": {"rootfs": {"diff_ids": ["sha256:own"]}}}
+        content = oci.load({"digest": "sha256:" + "a" * 64, "builds": [build]})
+        return dict.fromkeys(lookups, Inspected(content))
+
+
+@pytest.fixture
+def asking(now: datetime) -> Service:
+    """A service that asks a registry, with the rules on images of a company that has named its bases."""
+    images = {
+        "containerization": {"baseLocks": [{"images": [LOCK]}], "registries": ["*"], "deniedTags": []},
+        "best-practices": {"pinnedImages": ["*"]},
+    }
+    own = [(f"acme-{name}.yaml", EXTENDED % (name, name, values)) for name, values in images.items()]
+    rules = ruleset(own, mode="enforce", bases=shipped())
+    return Service(lambda: rules, images=Registry(), clock=lambda: now)
+
+
+LOCK = {
+    "image": "registry.example/base/java:17",
+    "digest": "sha256:" + "b" * 64,
+    "platforms": {"linux/amd64": {"layers": ["sha256:" + "c" * 64]}},
+}
+
+
+def test_with_a_registry_every_tag_in_the_samples_is_pinned_and_for_good(asking: Service) -> None:
+    pinned = 0
+    for place, manifest in MANIFESTS.items():
+        review = creation(manifest.value, "shop")
+        first = asking.decide("mutate", review)
+        done = [op for op in first.patch if str(op["path"]).endswith(("/image", "/reference"))]
+        assert all(image.parse(op["value"]).digest for op in done), place
+        assert [fault for fault in first.unknown if fault.rule == "image-digest"] == [], place
+        after = patch.apply(review.object or {}, list(first.patch))
+        assert asking.decide("mutate", creation(after, "shop")).patch == (), place
+        assert [f for f in asking.decide("all", creation(after, "shop")).findings if f.rule == "image-digest"] == []
+        pinned += len(done)
+    assert pinned > len(MANIFESTS) / 2
+
+
+def test_with_bases_named_no_sample_is_on_one_by_its_name_alone(asking: Service) -> None:
+    found = [
+        finding
+        for manifest in MANIFESTS.values()
+        for finding in asking.decide("all", creation(manifest.value, "shop")).findings
+        if finding.rule == "approved-base"
+    ]
+    assert len(found) > len(MANIFESTS) / 2
+    assert {finding.effective for finding in found} == {"deny"}
+    assert {finding.violation.wanted for finding in found} == {f"FROM {LOCK['image']}@{LOCK['digest']}"}
