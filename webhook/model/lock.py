@@ -23,7 +23,7 @@ _DIGEST = {
 _PLATFORM: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["digest", "layers"],
+    "required": ["layers"],
     "properties": {
         "digest": {**_DIGEST, "description": "The digest of the manifest for this platform."},
         "layers": {
@@ -67,7 +67,9 @@ FILE: Mapping[str, Any] = {
 
 @record(frozen=True, slots=True)
 class Locked:
-    """An image for one platform: the digest of its manifest, and the digests of its unpacked layers, lowest first."""
+    """An image for one platform: the digest of its manifest ('' where nobody wrote it), and those of its unpacked
+    layers, the lowest first.
+    """
 
     digest: str
     layers: tuple[str, ...]
@@ -100,7 +102,7 @@ def entry(reference: str, content: Content, day: date) -> Entry:
 def parse(document: Mapping[str, Any]) -> Entry:
     """Return the entry that a document of the shape ENTRY holds. Raises ValueError where the image is no reference."""
     platforms = {
-        oci.platform(name): Locked(found["digest"], tuple(found["layers"]))
+        oci.platform(name): Locked(found.get("digest", ""), tuple(found["layers"]))
         for name, found in document["platforms"].items()
     }
     return Entry(str(image.parse(document["image"])), document["digest"], document.get("locked", ""), platforms)
@@ -109,7 +111,7 @@ def parse(document: Mapping[str, Any]) -> Entry:
 def dump(one: Entry) -> dict[str, Any]:
     """Return an entry as plain values, platforms sorted; `parse` reads it back."""
     platforms = {
-        str(platform): {"digest": locked.digest, "layers": list(locked.layers)}
+        str(platform): {**({"digest": locked.digest} if locked.digest else {}), "layers": list(locked.layers)}
         for platform, locked in sorted(one.platforms.items(), key=lambda pair: str(pair[0]))
     }
     day = {"locked": one.locked} if one.locked else {}
