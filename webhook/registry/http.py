@@ -97,7 +97,12 @@ class Wire:
             sent = {"User-Agent": "plimsoll", "Accept-Encoding": "identity", **headers}
             if authorization and target.origin == first:
                 sent["Authorization"] = authorization
-            answer = self._once(method, target, sent, body, deadline, cap)
+            try:
+                answer = self._once(method, target, sent, body, deadline, cap)
+            except Unanswered as error:
+                if target.origin == first:
+                    raise
+                raise Unanswered(f"{first.name} redirects to {error}", error.rest, error.host) from error
             if answer.status not in _MOVED:
                 return answer
             if target.origin != first:
