@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from webhook.model.review import Review
     from webhook.observe.metrics import Metrics
     from webhook.packs.rule import Ruleset
-    from webhook.ports import Rooms
+    from webhook.ports import ImageReader, ImageSource, Rooms
     from webhook.registry.images import Images
     from webhook.service import Service
     from webhook.settings import Settings
@@ -132,7 +132,27 @@ def rooms() -> Rooms:
 
         return sources.shipped()
 
-    return Rooms(clock=now, certs=certs, read=read, serve=serve, shipped=shipped, plain=_plain())
+    def registries(file: str, hosts: Collection[str], docker_config: str) -> ImageSource:
+        from webhook.registry.client import Client
+        from webhook.registry.named import named
+
+        return Client(named(file, hosts, docker_config))
+
+    def images(source: Any) -> ImageReader:
+        from webhook.registry.images import Images
+
+        return Images(source)
+
+    return Rooms(
+        clock=now,
+        certs=certs,
+        read=read,
+        serve=serve,
+        shipped=shipped,
+        registries=registries,
+        images=images,
+        plain=_plain(),
+    )
 
 
 def _plain() -> bool:

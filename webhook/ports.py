@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from webhook.model.decision import Decision
+from webhook.model.image import Image
 from webhook.model.neighbours import Found, Ref
-from webhook.model.oci import Inspected, Lookup
+from webhook.model.oci import Content, Inspected, Lookup
 from webhook.model.review import Review
 
 
@@ -66,6 +67,14 @@ class ImageReader(Protocol):
         ...
 
 
+class ImageSource(Protocol):
+    """Asks registries, now and without remembering anything. Safe to call from many threads."""
+
+    def content(self, image: Image, seconds: float) -> Content:
+        """Return all that an image is, within `seconds`. Raises Unknown, with the registry's reason."""
+        ...
+
+
 class Recorder(Protocol):
     """Keeps figures and log lines of reviews."""
 
@@ -87,8 +96,10 @@ class Rooms:
     """What `main` hands to the commands, since rooms of one row don't know each other.
 
     `certs` makes development certificates (webhook.tls); `read` reads packs from paths, `shipped` gives the paths
-    of those that come with Plimsoll (webhook.sources); `serve` runs the server. `plain` is whether colours are
-    unwanted, as NO_COLOR says (webhook.settings).
+    of those that come with Plimsoll (webhook.sources); `serve` runs the server. `registries` gives what asks the
+    registries of a registries file and others by host, logged in by a docker config (webhook.registry), and `images`
+    a reader that remembers what it was told. `plain` is whether colours are unwanted, as NO_COLOR says
+    (webhook.settings).
     """
 
     clock: Clock
@@ -96,4 +107,6 @@ class Rooms:
     read: Callable[..., Any]
     serve: Callable[..., int]
     shipped: Callable[[], Sequence[Path]]
+    registries: Callable[[str, Collection[str], str], ImageSource]
+    images: Callable[[ImageSource], ImageReader]
     plain: bool = False

@@ -103,7 +103,7 @@ from typing import Any
 
 from webhook.checks.check import Check, ParamError, Problems, one_of, patterns
 from webhook.model import image as images
-from webhook.model import oci
+from webhook.model import lock, oci
 from webhook.model.decision import Unsure, Violation
 from webhook.model.image import Image, Pattern
 from webhook.model.oci import Build, Content, Lookup, Platform
@@ -112,32 +112,6 @@ from webhook.model.record import record
 
 ID = "approved-base"
 _TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string", "minLength": 1}}
-_DIGEST: dict[str, Any] = {"type": "string", "pattern": "^sha(256|384|512):[a-f0-9]{64,128}$"}
-_PLATFORM: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["layers"],
-    "properties": {
-        "digest": _DIGEST,
-        "layers": {"type": "array", "minItems": 1, "items": _DIGEST},
-    },
-}
-_LOCKED: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["image", "digest", "platforms"],
-    "properties": {
-        "image": {"type": "string", "description": "The reference, as it was given to the command."},
-        "digest": {**_DIGEST, "description": "What it stood for."},
-        "locked": {"type": "string", "description": "The day on which it did."},
-        "platforms": {
-            "type": "object",
-            "minProperties": 1,
-            "additionalProperties": _PLATFORM,
-            "description": "By platform (`linux/amd64`) the digest of the manifest, and the layers (`diff_ids`).",
-        },
-    },
-}
 PARAMS: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -145,16 +119,7 @@ PARAMS: dict[str, Any] = {
         "bases": {**_TEXTS, "description": "References of the approved bases, by tag or digest."},
         "locks": {
             "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["images"],
-                "properties": {
-                    "apiVersion": {"type": "string", "enum": ["plimsoll.dev/v1"], "description": "As it is written."},
-                    "kind": {"type": "string", "enum": ["ImageLock"], "description": "As it is written."},
-                    "images": {"type": "array", "items": _LOCKED, "description": "The bases."},
-                },
-            },
+            "items": {**lock.FILE, "required": ["images"]},
             "description": "Approved bases with their layers, as `plimsoll images lock` writes them.",
         },
         "keep": {
@@ -300,8 +265,8 @@ def _bases(written: Iterable[str], problems: Problems) -> Iterator[Base]:
 
 
 def _locked(locks: Iterable[Mapping[str, Any]], problems: Problems) -> Iterator[Stack]:
-    for number, lock in enumerate(locks):
-        for index, entry in enumerate(lock["images"]):
+    for number, file in enumerate(locks):
+        for index, entry in enumerate(file["images"]):
             at: Path = ("locks", number, "images", index)
             try:
                 image = images.parse(entry["image"])

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from webhook.cli import baseline, crew, objects, policies, shelf
+from webhook.cli import baseline, crew, objects, policies, registries, shelf
 from webhook.cli.judge import ONLY_FILES, Namespaces, court, namespaces
 from webhook.cli.progress import bar
 from webhook.cli.report import Report
@@ -28,7 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Judges every Kubernetes object in the files as if user plimsoll-check created it. Documents that are no "
         "Kubernetes objects, and kinds that no rule concerns, are skipped and counted. Namespaces among the files "
-        "give their labels; of others nothing is known. Exit: 0 nothing denied, 1 something denied, 2 wrong use "
+        "give their labels; of others nothing is known. Registries are asked what images are where they are named, "
+        "and else rules that need that are unknown. Exit: 0 nothing denied, 1 something denied, 2 wrong use "
         "or bad input (what could be read is judged and printed all the same)."
     )
     parser.add_argument(
@@ -51,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-j", "--jobs", type=_count, metavar="N", help="processes that judge (default: one for each processor)"
     )
+    registries.configure(parser, "none is asked")
 
 
 def run(args: argparse.Namespace, rooms: Rooms) -> int:
@@ -59,11 +61,12 @@ def run(args: argparse.Namespace, rooms: Rooms) -> int:
         raise ConfigError([Problem("-", 0, "", "stdin holds either packs or manifests; name a file for the others")])
     known = _known(args)
     ruleset = policies.load(args, rooms)
+    images = registries.reader(args, rooms)
     watched = sys.stderr.isatty()
     found = shelf.read(args.paths, args.jobs, progress=watched)
     kept = Shelf.of(found.packed, args.namespace, ONLY_FILES)
     spaces = Namespaces(namespaces(kept.namespaces()))
-    hear = court(ruleset, spaces, kept, policies.clock(args, rooms), args.namespace)
+    hear = court(ruleset, spaces, kept, policies.clock(args, rooms), args.namespace, images)
     total = Tally(Counter(skipped=found.strangers))
     report = _report(args, rooms, ruleset, sorted(set(found.problems)))
 

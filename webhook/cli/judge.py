@@ -14,7 +14,7 @@ from webhook.model.neighbours import Found, Ref
 from webhook.model.pods import KINDS, group_of, mapping
 from webhook.model.review import API_VERSION, Review, parse
 from webhook.packs.rule import Ruleset
-from webhook.ports import Clock, NamespaceReader, NeighbourReader, Unknown
+from webhook.ports import Clock, ImageReader, NamespaceReader, NeighbourReader, Unknown
 from webhook.service import Service
 
 USER = "plimsoll-check"
@@ -88,13 +88,18 @@ def judge(
 
 
 def court(
-    ruleset: Ruleset, spaces: NamespaceReader, beside: NeighbourReader, clock: Clock, namespace: str
+    ruleset: Ruleset,
+    spaces: NamespaceReader,
+    beside: NeighbourReader,
+    clock: Clock,
+    namespace: str,
+    images: ImageReader | None = None,
 ) -> Callable[[Manifest], Judged | None]:
     """Return what judges one object, and gives None for one that no rule concerns.
 
-    `spaces` and `beside` are asked for what stands around it.
+    `spaces` and `beside` are asked for what stands around it, `images` for what its images are.
     """
-    service = Service(lambda: ruleset, namespaces=spaces, neighbours=beside, clock=clock)
+    service = Service(lambda: ruleset, namespaces=spaces, neighbours=beside, images=images, clock=clock)
 
     def hear(manifest: Manifest) -> Judged | None:
         review = creation(manifest.value, namespace)

@@ -47,10 +47,19 @@ def compiled(rooms: Rooms, paths: Sequence[str], mode: str | None = None, kinds:
 
     As in the server, those that come with it may be extended without being named.
     """
+    sources, bases = given(rooms, paths)
+    return ruleset(sources, mode, kinds=kinds, bases=bases)
+
+
+def given(rooms: Rooms, paths: Sequence[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return name and text of the packs to judge by, and of those that they may extend without their being named.
+
+    Raises ConfigError where there are none.
+    """
     sources = texts(rooms, paths)
     if not sources:
         raise ConfigError([Problem("--policies", 0, "", "no packs there; wanted files with kind: RulePack")])
-    return ruleset(sources, mode, kinds=kinds, bases=texts(rooms, ()) if paths else ())
+    return sources, texts(rooms, ()) if paths else []
 
 
 def texts(rooms: Rooms, paths: Sequence[str]) -> list[tuple[str, str]]:

@@ -266,6 +266,13 @@ def _asked(ruleset: Ruleset, rule: Rule, review: Review, subject: Subject) -> bo
     return not (rule.hangs and any(matches(scope, review, subject, NOT_KNOWN) is False for scope in rule.scopes))
 
 
+def concerns(ruleset: Ruleset, rule: Rule, review: Review, subject: Subject) -> bool:
+    """Say whether a rule on pods may be asked about a subject, as far as can be told without facts."""
+    if rule not in ruleset.bucket("all", review).rules or not _asked(ruleset, rule, review, subject):
+        return False
+    return not rule.narrows or any(narrow(rule.scopes, pod) is not None for pod in subject.pods)
+
+
 def _meant(lookup: Lookup, subject: Subject) -> Lookup:
     return Lookup(lookup.reference) if subject.pointer else lookup
 

@@ -17,7 +17,8 @@ from urllib.parse import urlencode
 
 from webhook.registry.config import Registry
 from webhook.registry.credentials import Credential
-from webhook.registry.http import Answer, Deadline, Wire
+from webhook.registry.deadline import Deadline
+from webhook.registry.http import Answer, Wire
 from webhook.registry.manifest import decode
 from webhook.registry.retry import unanswered
 from webhook.registry.source import Unanswered
@@ -137,7 +138,7 @@ class Gate:
             return "", 0.0
         if answer.status != 200:
             raise unanswered(answer, "for a token", registry.host)
-        return _granted(answer)
+        return _granted(answer, registry.host)
 
     def _ask(
         self,
@@ -171,15 +172,15 @@ def _basic(credential: Credential) -> str:
     return f"Basic {base64.b64encode(pair).decode()}"
 
 
-def _granted(answer: Answer) -> tuple[str, float]:
+def _granted(answer: Answer, host: str) -> tuple[str, float]:
     try:
         document = decode(answer.body)
     except ValueError as error:
-        raise Unanswered(f"{answer.host}: the token answer cannot be read: {error}") from error
+        raise Unanswered(f"{host} gives no token: the answer of {answer.host} cannot be read: {error}") from error
     token = document.get("token") or document.get("access_token")
     # a token goes into a header: what is no token68 there (RFC 6750 2.1) must not come near one
     if not isinstance(token, str) or not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", token):
-        raise Unanswered(f"{answer.host}: the token answer holds no token")
+        raise Unanswered(f"{host} gives no token: the answer of {answer.host} holds none")
     seconds = document.get("expires_in")
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         seconds = LEAST

@@ -19,11 +19,14 @@ import orjson
 from webhook.errors import ConfigError
 from webhook.model.image import Image
 from webhook.model.oci import Build, Content, Platform
+from webhook.ports import Unknown
 from webhook.registry import credentials, manifest
 from webhook.registry.auth import Gate, Key
 from webhook.registry.config import Config, Mirror, Registry
 from webhook.registry.credentials import Credential, Entry
-from webhook.registry.http import Answer, Deadline, Resolve, Wire, cleaned
+from webhook.registry.deadline import Deadline
+from webhook.registry.dial import Resolve
+from webhook.registry.http import Answer, Wire, cleaned
 from webhook.registry.manifest import Descriptor, Index, Manifest
 from webhook.registry.retry import unanswered
 from webhook.registry.source import Absent, Unanswered
@@ -43,7 +46,7 @@ CANDIDATES = 4
 """Credentials that are tried for one image, as the kubelet tries all that fit."""
 
 Keys = Callable[[str, tuple[str, ...]], Iterable[Mapping[str, Any]]]
-"""Gives the docker configs (`auths`) in the pull secrets of a namespace, those that there are."""
+"""Gives the docker configs (`auths`) in the pull secrets of a namespace, those that there are. May raise Unknown."""
 
 T = TypeVar("T")
 
@@ -119,7 +122,11 @@ class Client:
         raise _together(before)
 
     def _pull_secrets(self, namespace: str, secrets: tuple[str, ...]) -> Iterator[Entry]:
-        for document in self._keys(namespace, secrets):
+        try:
+            documents = list(self._keys(namespace, secrets))
+        except Unknown as error:
+            raise Unanswered(f"the pull secrets of {namespace} cannot be read: {error}") from error
+        for document in documents:
             try:
                 yield from credentials.entries(document)
             except ValueError:
@@ -196,21 +203,29 @@ class _Visit:
         return self._attested(builds, index)
 
     def _wanted(self, entry: Descriptor) -> bool:
-        """Say whether an entry can be run by a node that counts; one without a platform may be."""
+        """Say whether an entry can be run by a node that counts; one without a platform may be.
+
+        An attestation is left out by its platform, `unknown/unknown`, which no runtime takes. Its annotations say
+        nothing here: on an entry with a platform they would hide a build that runs.
+        """
         found = entry.platform
         if found is None:
             return True
-        if not found.architecture or "unknown" in (found.os, found.architecture):
+        if not found.architecture or manifest.UNKNOWN in (found.os, found.architecture):
             return False
         return not self._platforms or any(_covers(one, found) for one in self._platforms)
 
     def _member(self, entry: Descriptor) -> Build | None:
-        """Return the build of an entry; None where it has no platform at all, and so is run nowhere."""
+        """Return the build of an entry; None for a signature and the like, which say no platform and are no image.
+
+        An image whose entry says no platform is picked by its config (containerd), or by any node for which the index
+        has nothing else (CRI-O: containers/image, internal/manifest/oci_index.go `chooseInstance`).
+        """
         read = self._parsed(manifest.read, self._part("manifests", entry, self._deadline), entry)
         if isinstance(read, Index):
             raise self._refused(entry.digest, "is an index inside an index; none is read")
         settings = self._settings(read)
-        if entry.platform is None and not settings.get("architecture"):
+        if entry.platform is None and "rootfs" not in settings:
             return None
         build = self._build(entry.digest, read, settings, entry.platform)
         return build if not self._platforms or any(_covers(one, build.platform) for one in self._platforms) else None
@@ -333,8 +348,8 @@ class _Visit:
 
 
 def _covers(wanted: Platform, found: Platform) -> bool:
-    """Say whether a platform is one that is wanted; a wanted one without a variant stands for all of them."""
-    same = (wanted.os, wanted.architecture) == (found.os, found.architecture)
+    """Say whether a platform can be one that is wanted; a wanted one without a variant stands for all of them."""
+    same = wanted.os == found.os and found.architecture in (wanted.architecture, manifest.UNKNOWN)
     return same and wanted.variant in ("", found.variant)
 
 

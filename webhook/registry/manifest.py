@@ -33,6 +33,9 @@ LAYERS = 4096
 SOURCES = 64
 """References that are taken from one attestation."""
 
+UNKNOWN = "unknown"
+"""The architecture of what has none: attestations name it so, and here an image whose config leaves it out."""
+
 MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -63,7 +66,6 @@ _REFERENCE_TYPE, _REFERENCE_DIGEST = "vnd.docker.reference.type", "vnd.docker.re
 _STATEMENT = "application/vnd.in-toto+json"
 _PREDICATE = "in-toto.io/predicate-type"
 _PROVENANCE = "https://slsa.dev/provenance/"
-_UNKNOWN = Platform("unknown", "unknown")
 _PURL = "pkg:docker/"
 _WORD = re.compile(r"[a-z0-9._-]{0,64}")
 _SYSTEMS = {"": "linux", "macos": "darwin"}
@@ -87,13 +89,9 @@ class Descriptor:
 
     @property
     def proves(self) -> str:
-        """The digest of the build that this attests something of, '' where this is no attestation.
-
-        Only what has the platform `unknown/unknown` is one, which no runtime takes; an annotation alone would hide
-        a build that runs.
-        """
+        """The digest of the build that this attests something of, as BuildKit annotates it; '' where it does not."""
         annotated = self.annotations.get(_REFERENCE_TYPE) == "attestation-manifest"
-        return self.annotations.get(_REFERENCE_DIGEST, "") if annotated and self.platform == _UNKNOWN else ""
+        return self.annotations.get(_REFERENCE_DIGEST, "") if annotated else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +209,7 @@ def build(name: str, manifest: Manifest, settings: Mapping[str, Any], named: Pla
 def configured(settings: Mapping[str, Any]) -> Platform:
     """Return the platform that an image configuration says, with `unknown` for an architecture that it leaves out."""
     found = _platform(settings)
-    return found if found.architecture else Platform(found.os, "unknown")
+    return found if found.architecture else Platform(found.os, UNKNOWN)
 
 
 def sources(data: bytes) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ FILES = 16
 """Files whose lines are kept; objects of one file are shown one after the other."""
 _INDENT = "      "
 _COLOURS = {"deny": "31;1", "warn": "33;1", "audit": "36;1", "exempt": "2", "allow": "32", "": "1", "note": "2"}
-_VERDICTS = {
+VERDICTS = {
     "deny": "denied",
     "warn": "let in with warnings",
     "audit": "let in, with audit findings",
@@ -46,8 +46,8 @@ class Page:
         fixed = one.mended.patched
         if not (findings or faults or fixed or self._verbose):
             return
-        verdict = self._paint(one.strongest, _VERDICTS.get(one.strongest, "let in"))
-        yield f"{self._paint('', _plain(f'{one.manifest.source}: {one.review.title}'))}: {verdict}"
+        verdict = self._paint(one.strongest, VERDICTS.get(one.strongest, "let in"))
+        yield f"{self._paint('', plain(f'{one.manifest.source}: {one.review.title}'))}: {verdict}"
         for finding in findings:
             yield from self._finding(one, finding)
         for fault in faults:
@@ -55,34 +55,34 @@ class Page:
         for fix in fixed:
             would = "would correct it, with another action" if fix.would else "corrects it before it is judged"
             yield f"  {self._paint('note', 'fix')}: {fix.rule}: in a cluster /mutate {would}"
-            yield from _field("by", f"{_count(fix.operations, 'change')} from {fix.pointer}")
+            yield from field("by", f"{count(fix.operations, 'change')} from {fix.pointer}")
 
     def _finding(self, one: Judged, finding: Finding) -> Iterator[str]:
         violation = finding.violation
         shown = "exempt" if finding.exempt is not None else finding.effective
         where = f" ({_whose(one, violation)} {violation.container})" if violation.container else ""
         yield (
-            f"  {_plain(place(one, violation.pointer))}: {self._paint(shown, shown)}: {finding.rule}: "
-            f"{_plain(violation.reason + where)}"
+            f"  {plain(place(one, violation.pointer))}: {self._paint(shown, shown)}: {finding.rule}: "
+            f"{plain(violation.reason + where)}"
         )
         for line in excerpt(one.manifest, violation.pointer, self._lines_of(one.manifest.file)):
             yield self._paint("note", line)
         said = dict(details(finding))
         for name in ("at", "found", "wanted"):
-            yield from _field(name, said.get(name, ""))
+            yield from field(name, said.get(name, ""))
         if finding.exempt is not None:
-            yield from _field("exempt", finding.exempt)
+            yield from field("exempt", finding.exempt)
             return
         if finding.effective != finding.action:
-            yield from _field("note", _weaker(finding))
+            yield from field("note", weaker(finding))
         for name in ("do", "docs"):
-            yield from _field(name, said.get(name, ""))
+            yield from field(name, said.get(name, ""))
 
     def _fault(self, one: Judged, fault: Fault) -> Iterator[str]:
         what, _, why = failure(fault).partition(": ")
         shown = self._paint(fault.effective, fault.effective)
-        yield f"  {_plain(one.manifest.source)}: {shown}: {fault.rule}: {what}"
-        yield from _field("why", why)
+        yield f"  {plain(one.manifest.source)}: {shown}: {fault.rule}: {what}"
+        yield from field("why", why)
 
     def pieces(self, blocks: Iterator[str], tally: Tally) -> Iterator[str]:
         """Yield the blocks as they come, and the end."""
@@ -91,16 +91,16 @@ class Page:
 
     def end(self, tally: Tally) -> str:
         """Return whom to ask, and the line of figures."""
-        asked = [_plain(f"Contact for pack {pack}: {contact}") for pack, contact in sorted(tally.contacts)]
+        asked = [plain(f"Contact for pack {pack}: {contact}") for pack, contact in sorted(tally.contacts)]
         figures = tally.summary()
         counts = [
             self._paint("deny" if figures["denied"] else "", f"{figures['denied']} denied"),
             f"{figures['warned']} warned of",
             f"{figures['audited']} audited",
         ]
-        found = _count(figures["findings"], "finding")
+        found = count(figures["findings"], "finding")
         more = [f"{figures[key]} {key}" for key in ("exempt", "known", "unknown", "errors", "skipped") if figures[key]]
-        line = f"{_count(figures['objects'], 'object')}: {', '.join(counts)}; {', '.join([found, *more])}"
+        line = f"{count(figures['objects'], 'object')}: {', '.join(counts)}; {', '.join([found, *more])}"
         return "\n".join([*asked, line, ""])
 
     def _paint(self, kind: str, text: str) -> str:
@@ -115,10 +115,11 @@ def _whose(one: Judged, violation: Violation) -> str:
     return "volume" if of_volume else "container"
 
 
-def _field(name: str, text: str) -> Iterator[str]:
+def field(name: str, text: str) -> Iterator[str]:
+    """Yield one thing that is said of a finding, with its name, filled to WIDTH; nothing for no text."""
     if text:
         lead = f"{_INDENT}{name + ':':8}"
-        line = _plain(text)
+        line = plain(text)
         # most are short, and filling one costs more than to find what it says
         yield lead + line if len(lead) + len(line) <= WIDTH else textwrap.fill(
             line, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False,
@@ -126,7 +127,8 @@ def _field(name: str, text: str) -> Iterator[str]:
         )  # fmt: skip
 
 
-def _weaker(finding: Finding) -> str:
+def weaker(finding: Finding) -> str:
+    """Return why another action counts than the rule says."""
     if finding.existing:
         return "the object had this before, so it is only warned of"
     if finding.about.pack_mode == "dry-run":
@@ -134,11 +136,12 @@ def _weaker(finding: Finding) -> str:
     return f"the rule says {finding.action}; the pack's enforceFrom or the namespace's mode weakens it here"
 
 
-def _count(number: int, what: str) -> str:
+def count(number: int, what: str) -> str:
+    """Return a number of things in words: `2 rules`."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text on one line without control characters: names in manifests must not drive a terminal."""
     line = " ".join(text.split())
     return line if line.isprintable() else "".join(char if char.isprintable() else "�" for char in line)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from webhook.ports import Unknown
 from webhook.registry.auth import Challenge, challenges
 from webhook.registry.source import Absent, Unanswered
 
@@ -184,10 +185,10 @@ def test_a_forbidden_image_is_absent(lab: Any, app: Any) -> None:
     ("answer", "text"),
     [
         ((500, {}, b""), "answers 500 for a token"),
-        ((200, {}, b"<html>"), "the token answer cannot be read: it is no JSON"),
-        ((200, {}, b"{}"), "the token answer holds no token"),
-        ((200, {}, b'{"token": "a\\r\\nX-Evil: 1"}'), "the token answer holds no token"),
-        ((200, {}, b'{"token": ["a"]}'), "the token answer holds no token"),
+        ((200, {}, b"<html>"), "gives no token: the answer of .* cannot be read: it is no JSON"),
+        ((200, {}, b"{}"), "gives no token: the answer of .* holds none"),
+        ((200, {}, b'{"token": "a\\r\\nX-Evil: 1"}'), "gives no token: the answer of .* holds none"),
+        ((200, {}, b'{"token": ["a"]}'), "gives no token: the answer of .* holds none"),
         ((200, {}, b" " * 70_000), "the answer is longer than 65536 bytes"),
         ((307, {"Location": "/token"}, b""), "redirects, where that is not followed"),
     ],
@@ -289,6 +290,17 @@ def test_pull_secrets_of_the_pod_are_tried_before_the_file(lab: Any, app: Any) -
     assert asked == [("shop", ("pull", "more"))]
     with pytest.raises(Absent):  # what let a pod in lets nobody else in
         client.content(app(site), 5)
+
+
+def test_pull_secrets_that_cannot_be_read_are_said(lab: Any, app: Any) -> None:
+    site = lab.site()
+
+    def keys(namespace: str, secrets: tuple[str, ...]) -> Any:
+        raise Unknown("GET /api/v1/namespaces/shop/secrets/pull: 403")
+
+    with pytest.raises(Unanswered, match="^the pull secrets of shop cannot be read: GET .*403$"):
+        lab.plain(site, keys=keys).content(app(site), 5, "shop", ("pull",))
+    assert site.calls == []
 
 
 def test_the_longest_key_of_a_docker_config_counts_first(lab: Any, app: Any) -> None:

@@ -167,6 +167,16 @@ def test_an_annotation_alone_hides_no_build(lab: Any, app: Any) -> None:
     assert [build.digest for build in lab.plain(site).content(app(site), 5).builds] == [evil["digest"]]
 
 
+def test_an_image_that_says_no_platform_anywhere_may_run_on_any_node(lab: Any, app: Any) -> None:
+    site = lab.site()
+    bare = site.image(tag="bare", architecture="")
+    site.index([bare])
+    entry = f"{{host: '{site.host}', insecure: true, addresses: [127.0.0.1/32]}}"
+    for more in ("", "\nplatforms: [linux/arm64]"):
+        found = lab.client(f"registries: [{entry}]{more}").content(app(site), 5)
+        assert [(build.digest, str(build.platform)) for build in found.builds] == [(bare["digest"], "linux/unknown")]
+
+
 def test_what_no_node_picks_is_no_build(lab: Any, app: Any) -> None:
     site = lab.site()
     amd = site.image(tag="amd")

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from webhook.model.image import parse
 from webhook.registry import client as module
-from webhook.registry import http
+from webhook.registry import dial, http
 from webhook.registry.source import Absent, Unanswered
 
 MANIFEST = "/v2/team/app/manifests/1"
@@ -107,8 +108,6 @@ def _listener(backlog: int = 5) -> Iterator[socket.socket]:
 
 
 def test_a_handshake_that_never_ends_holds_nobody(lab: Any) -> None:
-    from webhook.model.image import parse
-
     with _listener() as listener:
         host = f"registry.example:{listener.getsockname()[1]}"
         client = lab.client(f"registries: [{{host: '{host}', addresses: [127.0.0.0/8]}}]")
@@ -127,7 +126,7 @@ def test_a_name_that_is_not_looked_up_in_time_holds_nobody(lab: Any, app: Any) -
 
     client = lab.plain(site, resolve=never)
     try:
-        for _ in range(http.RESOLVERS + 1):  # those that hang keep their threads, and the next still ends
+        for _ in range(dial.RESOLVERS + 1):  # those that hang keep their threads, and the next still ends
             with pytest.raises(Unanswered, match="its name had not been looked up after 0.05 s"):
                 client.content(app(site), 0.05)
     finally:
@@ -148,8 +147,6 @@ def test_a_name_that_nobody_knows_is_said(lab: Any, app: Any) -> None:
 
 
 def test_nobody_there_is_said(lab: Any) -> None:
-    from webhook.model.image import parse
-
     with _listener() as listener:
         host = f"registry.example:{listener.getsockname()[1]}"
     client = lab.client(f"registries: [{{host: '{host}', insecure: true, addresses: [127.0.0.0/8]}}]")
@@ -345,6 +342,20 @@ def test_a_listed_name_is_not_followed_to_a_forbidden_address(address: str, lab:
     client = lab.client(f"registries: [{{host: '{site.host}', insecure: true, addresses: [10.0.0.0/8]}}]")
     with pytest.raises(Unanswered, match=f"its address {address} is .*, which is not connected to; list the range"):
         client.content(app(site), 5)
+    assert site.calls == []
+
+
+def test_images_of_the_hub_are_asked_for_where_its_api_is(lab: Any) -> None:
+    client = lab.client("registries: [{host: docker.io}]")
+    with pytest.raises(Unanswered, match="^docker.io: its address 127.0.0.1 is .*loopback"):
+        client.content(parse("nginx"), 5)
+    assert lab.looked == ["registry-1.docker.io"]
+
+
+def test_without_time_nobody_is_asked(lab: Any, app: Any) -> None:
+    site = lab.site()
+    with pytest.raises(Unanswered, match="the answer had not begun after 0 s"):
+        lab.plain(site).content(app(site), 0)
     assert site.calls == []
 
 
