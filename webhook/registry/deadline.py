@@ -22,4 +22,4 @@ class Deadline:
 
     def share(self, parts: int) -> Deadline:
         """Return a deadline for the first of so many steps that have to find time in this one."""
-        return Deadline(self.left() / parts)
+        return self if parts == 1 else Deadline(self.left() / parts)

@@ -154,7 +154,7 @@ def test_an_attestation_that_is_missing_or_hangs_fails_nothing(lab: Any, app: An
     site.index([{**amd, "platform": AMD}, proof])
     path = f"/v2/team/app/manifests/{proof['digest']}"
     site.answers[path] = lambda handler: site.ended.wait() and None
-    assert len(lab.plain(site).content(app(site), 1).builds) == 1
+    assert len(lab.plain(site).content(app(site), 3).builds) == 1
     del site.answers[path]
     assert len(lab.plain(site).content(app(site), 5).builds) == 1
 

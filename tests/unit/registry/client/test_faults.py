@@ -21,7 +21,7 @@ from webhook.registry import dial, http
 from webhook.registry.source import Absent, Unanswered
 
 MANIFEST = "/v2/team/app/manifests/1"
-SHORT = 0.3
+SHORT = 1
 
 
 def _raw(handler: Any, head: str) -> None:
@@ -86,7 +86,7 @@ def test_a_slow_registry_holds_nobody_past_the_deadline(fault: Any, tls: bool, l
     site.answers[MANIFEST] = fault
     way = "ca: ca.crt" if tls else "insecure: true"
     client = lab.client(f"registries: [{{host: '{site.host}', {way}, addresses: [127.0.0.0/8]}}]")
-    with pytest.raises(Unanswered, match=f"^registry.example:{site.port}: the answer {SLOW[fault]} after 0.3 s$"):
+    with pytest.raises(Unanswered, match=f"^registry.example:{site.port}: the answer {SLOW[fault]} after 1 s$"):
         client.content(app(site), SHORT)
 
 
@@ -111,7 +111,7 @@ def test_a_handshake_that_never_ends_holds_nobody(lab: Any) -> None:
     with _listener() as listener:
         host = f"registry.example:{listener.getsockname()[1]}"
         client = lab.client(f"registries: [{{host: '{host}', addresses: [127.0.0.0/8]}}]")
-        with pytest.raises(Unanswered, match="had not begun after 0.3 s") as caught:
+        with pytest.raises(Unanswered, match="had not begun after 1 s") as caught:
             client.content(parse(f"{host}/team/app:1"), SHORT)
         assert caught.value.host == host
 
@@ -127,7 +127,7 @@ def test_a_name_that_is_not_looked_up_in_time_holds_nobody(lab: Any, app: Any) -
     client = lab.plain(site, resolve=never)
     try:
         for _ in range(dial.RESOLVERS + 1):  # those that hang keep their threads, and the next still ends
-            with pytest.raises(Unanswered, match="its name had not been looked up after 0.05 s"):
+            with pytest.raises(Unanswered, match="its name had not been looked up after 0.0[0-9]* s"):
                 client.content(app(site), 0.05)
     finally:
         over.set()
