@@ -355,19 +355,11 @@ def _stacks(standard: Standard, bases: Iterable[Known]) -> Iterator[Stack]:
                 yield Stack(*(written, known.base.image, written, one.platform, layers, digests, known.age, known.good))
 
 
-def _run(content: Content, pod: Pod) -> tuple[Build, ...]:
-    """Return the builds that a pod may run.
-
-    A runtime takes an image without an index as it is, whatever its config says that it is for.
-    """
-    return content.on(pod.spec) if content.index else content.builds
-
-
 def _container(
     standard: Standard, bases: tuple[Known, ...], pod: Pod, container: Container, content: Content
 ) -> Iterator[Violation | Unsure]:
     written, at = container.image, f"{container.pointer}/image"
-    builds = _run(content, pod)
+    builds = content.on(pod.spec)
     if not builds:
         found = f"{written} is for {_platforms(content.builds)}"
         wanted = "an image for the nodes that the pod selects"

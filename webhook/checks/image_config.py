@@ -288,9 +288,8 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation | Unsure]:
         if inspected.content is None:
             yield Unsure(f"{container.image}: {inspected.lacking}", "images")
             continue
-        builds = inspected.content.on(pod.spec)
         judge = partial(_judge, standard, pod, container, inspected.asked)
-        lacks = alike(builds, judge) if builds else _nowhere(standard, pod, inspected.content)
+        lacks = [*_nowhere(standard, pod, inspected.content), *alike(inspected.content.on(pod.spec), judge)]
         for lack, where in lacks:
             if lack.unsure:
                 yield Unsure(f"{container.image}: {lack.reason}{where}: {lack.found}", "images")
@@ -300,8 +299,8 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation | Unsure]:
 
 
 def _nowhere(standard: Standard, pod: Pod, content: Content) -> Iterator[tuple[Lack, str]]:
-    """Give that an image has no build for a pod."""
-    if standard.platform:
+    """Give that an image has no build for a pod, where that is so."""
+    if standard.platform and not content.fitting(pod.spec):
         built = sorted({str(build.platform) for build in content.builds})
         selector = mapping(pod.spec.get("nodeSelector"))
         asked = [f"{name}: {selector[name]}" for name in (oci.OS_LABEL, oci.ARCH_LABEL) if name in selector]

@@ -15,6 +15,7 @@ from typing import Any
 from webhook.model import image
 from webhook.model.record import record
 
+_ELDER = {"amd64": "386", "arm64": "arm"}
 OS_LABEL, ARCH_LABEL = "kubernetes.io/os", "kubernetes.io/arch"
 
 
@@ -112,15 +113,27 @@ class Content:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     def on(self, spec: Mapping[str, Any]) -> tuple[Build, ...]:
-        """Return the builds that a pod of this spec can run: all of them, where its node selector does not say."""
+        """Return the builds that a pod of this spec may run: all of them, where its node selector does not say.
+
+        A runtime takes an image without an index as it is, whatever its config says that it is for
+        (core/images/image.go of containerd compares platforms below an index alone).
+        """
+        return self.fitting(spec) if self.index else self.builds
+
+    def fitting(self, spec: Mapping[str, Any]) -> tuple[Build, ...]:
+        """Return the builds for the nodes that a pod of this spec asks for, by what they say that they are for.
+
+        Where there is none for a 64-bit machine, runtimes take one for its 32-bit elder (containerd's
+        platforms/compare.go).
+        """
         selector, system = _mapping(spec.get("nodeSelector")), _mapping(spec.get("os")).get("name")
         systems = {one for one in (selector.get(OS_LABEL), system) if isinstance(one, str)}
         machine = selector.get(ARCH_LABEL)
-        return tuple(
-            build
-            for build in self.builds
-            if systems <= {build.platform.os} and machine in (None, build.platform.architecture)
-        )
+        there = [build for build in self.builds if systems <= {build.platform.os}]
+        if machine is None:
+            return tuple(there)
+        exact = tuple(build for build in there if build.platform.architecture == machine)
+        return exact or tuple(build for build in there if build.platform.architecture == _ELDER.get(machine))
 
 
 @record(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def document(*platforms: str) -> dict[str, Any]:
 
 
 def content(*platforms: str) -> Content:
-    return oci.load(document(*platforms))
+    return oci.load({**document(*platforms), "index": True})
 
 
 def test_a_content_comes_back_as_it_was_written() -> None:
@@ -81,6 +81,24 @@ def test_a_config_that_says_nothing_or_nonsense_is_empty(config: dict[str, Any])
 def test_a_pod_runs_the_builds_that_its_node_selector_leaves(spec: dict[str, Any], platforms: list[str]) -> None:
     found = content("linux/amd64", "linux/arm64/v8", "windows/amd64").on(spec)
     assert [str(build.platform) for build in found] == platforms
+
+
+def test_an_image_without_an_index_runs_whatever_it_says_that_it_is_for() -> None:
+    alone = oci.load(document("linux/arm64"))
+    wanted = {"nodeSelector": {"kubernetes.io/arch": "amd64"}}
+    assert (alone.on(wanted), alone.fitting(wanted)) == (alone.builds, ())
+
+
+@pytest.mark.parametrize(
+    ("machine", "platforms", "runs"),
+    [("amd64", ["linux/386"], ["linux/386"]), ("amd64", ["linux/386", "linux/amd64"], ["linux/amd64"]),
+     ("arm64", ["linux/arm/v7"], ["linux/arm/v7"]), ("386", ["linux/amd64"], [])],
+)  # fmt: skip
+def test_a_64_bit_node_runs_a_32_bit_build_where_there_is_no_other(
+    machine: str, platforms: list[str], runs: list[str]
+) -> None:
+    found = content(*platforms).on({"nodeSelector": {"kubernetes.io/arch": machine}})
+    assert [str(build.platform) for build in found] == runs
 
 
 def test_a_look_up_is_of_the_normalized_reference_with_the_pods_pull_secrets() -> None:
