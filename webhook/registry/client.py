@@ -107,7 +107,7 @@ class Client:
         if registry is None:
             raise Unanswered(f"{image.registry} is not listed in the registries file, so it is not asked")
         deadline = Deadline(seconds)
-        held = tuple(self._pull_secrets(namespace, secrets)) if secrets else ()
+        held = tuple(self._pull_secrets(namespace, secrets))
         places = (*registry.mirrors, Mirror(registry.host))
         before: list[Absent | Unanswered] = []
         for number, mirror in enumerate(places):

@@ -278,6 +278,8 @@ def test_pull_secrets_of_the_pod_are_tried_before_the_file(lab: Any, app: Any) -
 
     def keys(namespace: str, secrets: tuple[str, ...]) -> Any:
         asked.append((namespace, secrets))
+        if not secrets:
+            return
         yield {"auths": {site.host: {"username": "old", "password": "old"}}}
         yield {"credsStore": "desktop"}
         yield {"auths": {site.host: USER}}
@@ -285,11 +287,19 @@ def test_pull_secrets_of_the_pod_are_tried_before_the_file(lab: Any, app: Any) -
     client = lab.plain(site, keys=keys)
     with pytest.raises(Absent):
         client.content(app(site), 5)
-    assert asked == []
     assert client.content(app(site), 5, "shop", ("pull", "more")).builds
-    assert asked == [("shop", ("pull", "more"))]
+    assert asked == [("", ()), ("shop", ("pull", "more"))]
     with pytest.raises(Absent):  # what let a pod in lets nobody else in
         client.content(app(site), 5)
+
+
+def test_our_own_secrets_count_for_every_image(lab: Any, app: Any) -> None:
+    site = lab.site()
+    site.image()
+    refused = 401, {"WWW-Authenticate": "Basic realm=x"}, b""
+    site.gates.append(lambda handler: None if handler.headers.get("Authorization") == _basic() else refused)
+    client = lab.plain(site, keys=lambda namespace, secrets: [{"auths": {site.host: USER}}])
+    assert client.content(app(site), 5).builds
 
 
 def test_pull_secrets_that_cannot_be_read_are_said(lab: Any, app: Any) -> None:
