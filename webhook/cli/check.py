@@ -7,18 +7,15 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from webhook.cli import crew, objects, policies, shelf
+from webhook.cli import crew, policies, shelf
 from webhook.cli.judge import ONLY_FILES, Judged, Namespaces, court, namespaces
 from webhook.cli.objects import Manifest
 from webhook.cli.report import json, text
 from webhook.cli.report.tally import Tally
 from webhook.cli.shelf import Shelf, unpack
-from webhook.errors import ConfigError, Problem
 from webhook.ports import Rooms
 
 HELP = "judge manifests as the cluster would"
-MOST = 256
-"""Processes that may be asked for."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,26 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "give their labels; of others nothing is known. Exit: 0 nothing denied, 1 something denied, 2 wrong use "
         "or bad input (what could be read is judged and printed all the same)."
     )
-    parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="file, directory (with all below it), glob, or - for stdin"
-    )
     policies.configure(parser)
-    parser.add_argument(
-        "-n", "--namespace", default="default", metavar="NAME", help="namespace of objects that name none"
-    )
+    policies.subjects(parser)
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: text")
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help="show exempt findings and what keeps every rule, too"
-    )
-    parser.add_argument(
-        "-j", "--jobs", type=_count, metavar="N", help="processes that judge (default: one for each processor)"
-    )
 
 
 def run(args: argparse.Namespace, rooms: Rooms) -> int:
     """Judge and print; return 0, 1 or 2. Raises ConfigError where the packs cannot be used."""
-    if objects.STDIN in args.paths and objects.STDIN in args.policies:
-        raise ConfigError([Problem("-", 0, "", "stdin holds either packs or manifests; name a file for the others")])
     ruleset = policies.load(args, rooms)
     found = shelf.read(args.paths, args.jobs)
     kept = Shelf.of(found.packed, args.namespace, ONLY_FILES)
@@ -88,9 +72,3 @@ def _judged(
     for blocks, tally in crew.spread(work, numbers, crew.hands(jobs, len(numbers))):
         total.join(tally)
         yield from blocks
-
-
-def _count(given: str) -> int:
-    if not given.isascii() or not given.isdigit() or not 0 < int(given) <= MOST:
-        raise argparse.ArgumentTypeError(f"{given!r} is no number of processes; wanted 1 to {MOST}")
-    return int(given)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import marshal
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -47,24 +47,32 @@ def read(paths: Sequence[str], jobs: int | None = None) -> Batch:
     """Return what is at `paths`, as `objects.read` finds it, packed; `jobs` processes read it."""
     problems: list[Problem] = []
     names = objects.files(paths, objects.ENDINGS, problems)
+    batch = read_files(names, jobs)
+    return batch._replace(problems=(*problems, *batch.problems))
+
+
+def read_files(names: Sequence[str], jobs: int | None, data: Callable[[str], bytes] = objects.data) -> Batch:
+    """Return what is in files, packed; `data` gives the bytes of one."""
     # stdin is this process' own
     processes = 1 if objects.STDIN in names else crew.hands(jobs, len(names))
     packed: list[Packed] = []
     strangers = 0
-    for batch in crew.spread(_read, names, processes):
+    problems: list[Problem] = []
+    for batch in crew.spread(lambda some: _read(some, data), names, processes):
         packed += batch.packed
         strangers += batch.strangers
         problems += batch.problems
     return Batch(tuple(packed), strangers, tuple(problems))
 
 
-def _read(names: Sequence[str]) -> Batch:
+def _read(names: Sequence[str], data: Callable[[str], bytes]) -> Batch:
     packed: list[Packed] = []
     strangers = 0
     problems: list[Problem] = []
     for name in names:
         try:
-            inner = [None if manifest is None else pack(manifest) for manifest in objects.within(name)]
+            found = objects.within(name, objects.decoded(name, data(name)))
+            inner = [None if manifest is None else pack(manifest) for manifest in found]
         except ConfigError as error:
             problems += error.problems
             continue

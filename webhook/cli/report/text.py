@@ -49,7 +49,7 @@ class Page:
         for fix in fixed:
             would = "would correct it, with another action" if fix.would else "corrects it before it is judged"
             yield f"  {self._paint('note', 'fix')}: {fix.rule}: in a cluster /mutate {would}"
-            yield from _field("by", f"{_count(fix.operations, 'change')} from {fix.pointer}")
+            yield from _field("by", f"{count(fix.operations, 'change')} from {fix.pointer}")
 
     def _finding(self, one: Judged, finding: Finding) -> Iterator[str]:
         violation = finding.violation
@@ -75,6 +75,10 @@ class Page:
         yield f"  {_plain(one.manifest.source)}: {shown}: {fault.rule}: {what}"
         yield from _field("why", fault.message)
 
+    def remark(self, place: str, kind: str, word: str, text: str) -> str:
+        """Return a line that says something of a place; `kind` is the action whose colour the word has."""
+        return f"{_plain(place)}: {self._paint(kind, word)}: {_plain(text)}\n"
+
     def end(self, tally: Tally) -> str:
         """Return whom to ask, and the line of figures."""
         asked = [_plain(f"Contact for pack {pack}: {contact}") for pack, contact in sorted(tally.contacts)]
@@ -84,9 +88,9 @@ class Page:
             f"{figures['warned']} warned of",
             f"{figures['audited']} audited",
         ]
-        found = _count(figures["findings"], "finding")
+        found = count(figures["findings"], "finding")
         more = [f"{figures[key]} {key}" for key in ("exempt", "unknown", "errors", "skipped") if figures[key]]
-        line = f"{_count(figures['objects'], 'object')}: {', '.join(counts)}; {', '.join([found, *more])}"
+        line = f"{count(figures['objects'], 'object')}: {', '.join(counts)}; {', '.join([found, *more])}"
         return "\n".join([*asked, line, ""])
 
     def _paint(self, kind: str, text: str) -> str:
@@ -120,7 +124,8 @@ def _weaker(finding: Finding) -> str:
     return f"the rule says {finding.action}; the pack's enforceFrom or the namespace's mode weakens it here"
 
 
-def _count(number: int, what: str) -> str:
+def count(number: int, what: str) -> str:
+    """Return `1 finding`, `2 findings`."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
