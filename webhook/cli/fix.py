@@ -124,11 +124,11 @@ def run(args: argparse.Namespace, rooms: Rooms) -> int:
 
 
 def _once(data: Callable[[str], bytes]) -> Callable[[str], bytes]:
-    """Return what gives the bytes of files, and those of stdin, which can be read only once, again and again."""
+    """Return what gives the bytes of files again and again, also of stdin and of pipes, which can be read only once."""
     kept: dict[str, bytes] = {}
 
     def read(name: str) -> bytes:
-        if name != objects.STDIN:
+        if name != objects.STDIN and Path(name).is_file():
             return data(name)
         if name not in kept:
             kept[name] = data(name)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json as jsons
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -10,11 +13,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from webhook import sources
 from webhook.cli import objects
 from webhook.cli.edit import nodes, splice
+from webhook.cli.edit.mend import Made, mend
+from webhook.cli.judge import Judged, Namespaces, Neighbours, court
 from webhook.model import pointer as pointers
 from webhook.model.patch import Draft
 from webhook.model.review import clean
+from webhook.packs.compile import ruleset
 
 GONE = object()
 
@@ -158,7 +165,7 @@ def test_what_is_shared_is_changed_once_or_written_where_it_differs(text: str, c
     ("text", "change", "pointer", "why"),
     [
         ("a: &k {x: 1}\nb: *k\n", {"a": {"x": 2}, "b": {"x": 1}}, "/a", "shared by the anchor &k with others"),
-        ("a: &k {x: 1}\nb: *k\n", {"a": {"x": 1}, "b": {"x": 2}}, "/b", "at the anchor &k; change it there"),
+        ("a: &k {x: 1}\nb: *k\n", {"a": {"x": 1}, "b": {"x": 2}}, "/b", "is an alias of what stands at the anchor &k"),
         ("a: &k x\nb: *k\n", {"a": "w", "b": "x"}, "/a", "shared by the anchor &k with others"),
         ("a: &k {x: [1]}\nb: {<<: *k}\n", {"a": {"x": [1]}, "b": {"x": [2]}}, "/b/x", "comes from another place by <<"),
         ("a: &k {x: 1}\nb: {<<: *k, w: 2}\n", {"a": {"x": 1}, "b": {"w": 2}}, "/b/x", "comes from another place by <<"),
@@ -422,3 +429,66 @@ def test_with_anchors_a_change_is_made_whole_or_held(text: str, random: Any) -> 
     found, new, held = spliced(text, lambda old: grown(random, old), careful=True)
 
     assert held or read(found) == new
+
+
+# -- whole manifests --------------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def hear() -> Callable[[objects.Manifest], Judged | None]:
+    """Judge by the shipped packs, all in force."""
+    packs = ruleset([(path.name, path.read_text()) for path in sources.shipped()], "enforce")
+    return court(packs, Namespaces({}), Neighbours({}), lambda: NOW, "shop")
+
+
+def container(random: Any, name: str) -> dict[str, Any]:
+    amounts = {"cpu": random.choice(["500m", 1, "1"]), "memory": random.choice(["1Gi", "512Mi"])}
+    more = {
+        "env": random.choice(
+            [None, [], [{"name": "JAVA_TOOL_OPTIONS", "value": LONG}], [{"name": "A", "value": "yes"}]]
+        ),
+        "resources": random.choice([None, {}, {"limits": amounts}, {"limits": amounts, "requests": {"cpu": "100m"}}]),
+        "volumeMounts": random.choice([None, [], [{"name": "tmp", "mountPath": "/tmp"}]]),
+        "imagePullPolicy": random.choice([None, "IfNotPresent"]),
+        "command": random.choice([["java", "-jar", "/app.jar"], ["sh", "-c", "one\n\ntwo\n"]]),
+    }
+    kept = {key: value for key, value in more.items() if random.random() < 0.7}
+    return {"name": name, "image": "registry.example/shop/web:main", **kept}
+
+
+def workload(random: Any) -> dict[str, Any]:
+    spec = {
+        "containers": [container(random, name) for name in random.choice(["a", "ab"])],
+        "volumes": random.choice([None, [], [{"name": "tmp", "emptyDir": {}}]]),
+        "dnsConfig": random.choice([None, {}, {"options": [{"name": "ndots", "value": "5"}]}]),
+    }
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": spec}
+    meta = {"name": "web", "labels": random.choice([None, {}, {"app": "web"}])}
+    outer = {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": outer}
+
+
+@MANY
+@given(randoms, st.booleans())
+def test_a_manifest_however_written_is_mended_once_and_nothing_but_what_is_shared_is_left(
+    hear: Callable[[objects.Manifest], Judged | None], random: Any, anchors: bool
+) -> None:
+    writer = Writer(random, anchors, far=True)
+    text = writer.between() + writer.block(workload(random), 0)
+    text = f"{text}---\n{writer.between()}--- # c\n{Writer(random, anchors, far=True).block(workload(random), 0)}"
+    text = text.replace("\n", random.choice(["\n", "\r\n"])).rstrip(random.choice(["", "\r\n"]))
+
+    def mended(text: str) -> tuple[str, list[Made]]:
+        manifests = [manifest for manifest in objects.within("f", text) if manifest is not None]
+        return mend("f", text, [(manifest, hear(manifest)) for manifest in manifests])
+
+    new, made = mended(text)
+
+    held = {one.fixed.rule for one in made if one.why}
+    assert made
+    assert anchors or not held
+    assert mended(new)[0] == new
+    assert {one.fixed.rule for one in mended(new)[1]} == held
+    assert re.findall(r"#[^\r\n]*", new) == re.findall(r"#[^\r\n]*", text)

@@ -22,7 +22,7 @@ from webhook.model.decision import Fixed
 from webhook.model.pods import mapping
 from webhook.model.review import clean
 
-_UNSURE = "nothing that could be written there would change this place alone; change it by hand"
+_UNSURE = "cannot be changed without changing more around it; change it by hand"
 _BUILDS = "it builds on another fix that could not be made"
 
 
@@ -69,7 +69,7 @@ class _Wish:
             for number, fixed in enumerate(self.fixes)
             if number not in self.dropped and any(_meet(place, str(patch[step]["path"])) for step in fixed.steps)
         ]
-        self.dropped.update(dict.fromkeys(found, held.why))
+        self.dropped.update(dict.fromkeys(found, f"{place or '/'} {held.why}"))
         return bool(found)
 
 
@@ -99,7 +99,7 @@ def mend(name: str, text: str, heard: Sequence[tuple[Manifest, Judged | None]]) 
     mended = splice.applied(text, edits)
     if mended is None or not _reads(name, mended, values):
         for wish in wishes:
-            wish.dropped.update(dict.fromkeys(range(len(wish.fixes)), _UNSURE))
+            wish.drop(Held(wish.base, _UNSURE))
         mended = text
     return mended, [
         Made(wish.judged, fixed, wish.dropped.get(number, ""))

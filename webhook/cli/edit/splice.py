@@ -25,11 +25,11 @@ WIDTH = 100
 _ABSENT = object()
 _HEADER = re.compile(r"[|>][0-9+-]*")
 
-_SHARED = "the place is shared by the anchor &{name} with others, which would change with it; change it by hand"
-_ALIAS = "the place is written once for several, at the anchor &{name}; change it there, or write it out here"
-_MERGED = "the value comes from another place by <<; change it there, or write it out here"
-_TEMPLATE = "its value is filled in by a template ({{ }}); change what fills it in"
-_OTHER = "what stands there is of another form than what is wanted; change it by hand"
+_SHARED = "is shared by the anchor &{name} with other places, which would change with it; change it by hand"
+_ALIAS = "is an alias of what stands at the anchor &{name}; change it there, or write it out here"
+_MERGED = "comes from another place by <<; change it there, or write it out here"
+_TEMPLATE = "is filled in by a template ({{ }}); change what fills it in"
+_OTHER = "is of another form than what is wanted; change it by hand"
 
 
 class Edit(NamedTuple):
@@ -41,7 +41,7 @@ class Edit(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A change that is not made: the pointer from the root of its document, and why."""
+    """A change that is not made: the pointer from the root of its document, and why, as a sentence that it begins."""
 
     pointer: str
     why: str

@@ -18,7 +18,7 @@ def replace(name: str, before: bytes, after: bytes) -> None:
     """
     path = Path(os.path.realpath(name))
     try:
-        state = path.stat()
+        state = Path(name).stat()
         if not stat.S_ISREG(state.st_mode):
             raise _problem(name, "it is no regular file, so it cannot be written; pipe it in, and give - for it")
         if not os.access(path, os.W_OK):
