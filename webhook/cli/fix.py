@@ -24,8 +24,8 @@ from webhook.packs.rule import Ruleset
 from webhook.ports import Clock, Rooms
 
 HELP = "mend manifests in their files, as the cluster would"
-ROUNDS = 3
-"""Rounds in which a fix of one object may make another one needed beside it; within an object the engine sees to it."""
+ROUNDS = 5
+"""Rounds in which a fix of one object may make another one needed beside it, or one that could not be made another."""
 
 _BOM = "\ufeff".encode()
 _TEMPLATE = "this is a template and no plain YAML, so it is left as it is; mend its values, or what it is made into"
