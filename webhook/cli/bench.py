@@ -16,7 +16,6 @@ from webhook.cli.judge import creation
 from webhook.cli.objects import Manifest
 from webhook.engine.cost import costs
 from webhook.engine.facts import Facts, Missing
-from webhook.errors import ConfigError, Problem
 from webhook.packs.rule import Ruleset
 from webhook.ports import Rooms
 
@@ -74,8 +73,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, rooms: Rooms) -> int:
     """Measure and print; return 0, or 2 where a file can't be read. Raises ConfigError where packs can't be used."""
-    if objects.STDIN in args.paths and objects.STDIN in args.policies:
-        raise ConfigError([Problem("-", 0, "", "stdin holds either packs or manifests; name a file for the others")])
     ruleset = policies.load(args, rooms)
     found = objects.read(args.paths or [str(files("webhook.cli") / OWN)])
     bill, skipped = measured(ruleset, found.manifests, args, rooms)

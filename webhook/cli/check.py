@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from webhook.cli import baseline, crew, objects, policies, registries, shelf
+from webhook.cli import baseline, crew, policies, registries, shelf
 from webhook.cli.judge import ONLY_FILES, Namespaces, court, namespaces
 from webhook.cli.progress import bar
 from webhook.cli.report import Report
@@ -19,8 +19,6 @@ from webhook.ports import Rooms
 
 HELP = "judge manifests as the cluster would"
 FORMATS = ("text", "json", "sarif", "junit", "github")
-MOST = 256
-"""Processes that may be asked for."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,33 +30,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "and else rules that need that are unknown. Exit: 0 nothing denied, 1 something denied, 2 wrong use "
         "or bad input (what could be read is judged and printed all the same)."
     )
-    parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="file, directory (with all below it), glob, or - for stdin"
-    )
     policies.configure(parser)
-    parser.add_argument(
-        "-n", "--namespace", default="default", metavar="NAME", help="namespace of objects that name none"
-    )
+    policies.subjects(parser)
     parser.add_argument("-o", "--output", choices=FORMATS, default="text", help="default: text")
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help="show exempt findings and what keeps every rule, too"
-    )
     parser.add_argument(
         "--baseline", metavar="FILE", help="findings that are known: they are counted, and only new ones fail"
     )
     parser.add_argument(
         "--update-baseline", action="store_true", help="write all that is found to the --baseline file, and exit with 0"
     )
-    parser.add_argument(
-        "-j", "--jobs", type=_count, metavar="N", help="processes that judge (default: one for each processor)"
-    )
     registries.configure(parser, "none is asked")
 
 
 def run(args: argparse.Namespace, rooms: Rooms) -> int:
     """Judge and print; return 0, 1 or 2. Raises ConfigError where the packs cannot be used."""
-    if objects.STDIN in args.paths and objects.STDIN in args.policies:
-        raise ConfigError([Problem("-", 0, "", "stdin holds either packs or manifests; name a file for the others")])
     known = _known(args)
     ruleset = policies.load(args, rooms)
     images = registries.reader(args, rooms)
@@ -129,9 +114,3 @@ def _report(args: argparse.Namespace, rooms: Rooms, ruleset: Ruleset, problems: 
     from webhook.cli.report.text import Page
 
     return Page(sys.stdout.isatty() and not rooms.plain, args.verbose)
-
-
-def _count(given: str) -> int:
-    if not given.isascii() or not given.isdigit() or not 0 < int(given) <= MOST:
-        raise argparse.ArgumentTypeError(f"{given!r} is no number of processes; wanted 1 to {MOST}")
-    return int(given)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from webhook.cli import jsontext, yamltext
 from webhook.cli.marks import Mark, Tree, find
@@ -53,6 +53,13 @@ class Manifest:
         return mark[0], key
 
 
+class Document(NamedTuple):
+    """One document of a file: its value, and its objects, each with its pointer; None for what is no object."""
+
+    value: Any
+    inside: tuple[tuple[str, Manifest | None], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What was found at paths: the objects in order, how many documents are none, and what could not be read."""
@@ -69,7 +76,7 @@ def read(paths: Sequence[str]) -> Found:
     strangers = 0
     for name in files(paths, ENDINGS, problems):
         try:
-            inner = list(within(name))
+            inner = list(within(name, text(name)))
         except ConfigError as error:
             problems += error.problems
             continue
@@ -78,14 +85,27 @@ def read(paths: Sequence[str]) -> Found:
     return Found(tuple(manifests), strangers, tuple(problems))
 
 
-def within(name: str) -> Iterator[Manifest | None]:
-    """Yield the objects in a file as they are read, None for a document that is none.
+def within(name: str, content: str) -> Iterator[Manifest | None]:
+    """Yield the objects in the text of a file as they are read, None for a document that is none.
 
     Raises ConfigError where anything in it cannot be read, at the end: what was yielded before is then not to be used.
     """
-    shown = SHOWN if name == STDIN else name
-    for tree in parse(shown, text(name)):
-        yield from _unlisted(shown, tree)
+    for _, inside in documents(shown(name), content)[1]:
+        yield from (manifest for _, manifest in inside)
+
+
+def shown(name: str) -> str:
+    """Return what a file is called where a person reads it."""
+    return SHOWN if name == STDIN else name
+
+
+def documents(name: str, content: str) -> tuple[bool, Iterator[Document]]:
+    """Return whether a text is JSON (else it is YAML), and its documents as they are read.
+
+    Raises ConfigError as `parse`.
+    """
+    json, trees = _read(name, content)
+    return json, (Document(tree.value, tuple(_unlisted(name, tree))) for tree in trees)
 
 
 def files(paths: Iterable[str], endings: tuple[str, ...], problems: list[Problem]) -> list[str]:
@@ -129,23 +149,32 @@ def _inside(directory: str, endings: tuple[str, ...]) -> Iterator[str]:
 
 def text(name: str) -> str:
     """Return what a file holds (`-`: stdin). Raises ConfigError where it cannot be read, or is too large."""
-    shown = SHOWN if name == STDIN else name
+    return decoded(name, data(name))
+
+
+def data(name: str) -> bytes:
+    """Return the bytes of a file (`-`: stdin). Raises ConfigError where it cannot be read, or is too large."""
     try:
         if name == STDIN:
-            data = _stdin(sys.stdin)
+            found = _stdin(sys.stdin)
         else:
             with Path(name).open("rb") as file:
-                data = file.read(SIZE + 1)
+                found = file.read(SIZE + 1)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise ConfigError([Problem(shown, 0, "", f"cannot be read: {reason}")]) from error
-    if len(data) > SIZE:
-        raise ConfigError([Problem(shown, 0, "", f"too large; at most {SIZE} bytes are read; split it")])
+        raise ConfigError([Problem(shown(name), 0, "", f"cannot be read: {reason}")]) from error
+    if len(found) > SIZE:
+        raise ConfigError([Problem(shown(name), 0, "", f"too large; at most {SIZE} bytes are read; split it")])
+    return found
+
+
+def decoded(name: str, found: bytes) -> str:
+    """Return the text of a file from its bytes, without a byte order mark. Raises ConfigError where it is not UTF-8."""
     try:
-        return data.decode("utf-8-sig")
+        return found.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError([Problem(shown, line, "", "this is not UTF-8; save it as UTF-8")]) from error
+        line = found.count(b"\n", 0, error.start) + 1
+        raise ConfigError([Problem(shown(name), line, "", "this is not UTF-8; save it as UTF-8")]) from error
 
 
 def again(shown: str) -> str:
@@ -164,13 +193,17 @@ def parse(name: str, content: str) -> Iterable[Tree]:
 
     As kubectl, what begins with `{` is taken for JSON, and for YAML where that fails.
     """
+    return _read(name, content)[1]
+
+
+def _read(name: str, content: str) -> tuple[bool, Iterable[Tree]]:
     if not content.lstrip().startswith("{"):
-        return yamltext.trees(name, content)
+        return False, yamltext.trees(name, content)
     try:
-        return jsontext.trees(name, content)
+        return True, jsontext.trees(name, content)
     except ConfigError as error:
         try:
-            return list(yamltext.trees(name, content))
+            return False, list(yamltext.trees(name, content))
         except ConfigError:
             raise error from None
 
@@ -180,20 +213,20 @@ def _is_list(value: Any) -> bool:
     return isinstance(kind, str) and kind.endswith("List") and isinstance(value.get("items"), list)
 
 
-def _unlisted(name: str, tree: Tree) -> Iterator[Manifest | None]:
+def _unlisted(name: str, tree: Tree, base: str = "") -> Iterator[tuple[str, Manifest | None]]:
     """Yield the objects in a document: itself, or the items of a list (`List`, or `PodList` as the API gives it).
 
-    What is no object is None.
+    Each has the pointer from the document's root before it. What is no object is None.
     """
     value: Any = tree.value
     if not _is_list(value):
-        yield Manifest(name, clean(value), tree.mark) if _is_object(value) else None
+        yield base, Manifest(name, clean(value), tree.mark) if _is_object(value) else None
         return
     kind = value["kind"].removesuffix("List")
     head = {"apiVersion": value.get("apiVersion"), "kind": kind} if kind else {}
     for index, item in enumerate(value["items"]):
-        mark = find(tree.mark, ["items", str(index)])
-        yield from _unlisted(name, Tree({**head, **item} if isinstance(item, dict) else item, mark))
+        inner = Tree({**head, **item} if isinstance(item, dict) else item, find(tree.mark, ["items", str(index)]))
+        yield from _unlisted(name, inner, pointers.join(base, "items", index))
 
 
 def _is_object(value: Any) -> bool:

@@ -6,11 +6,15 @@ import argparse
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
 
+from webhook.cli.objects import STDIN
 from webhook.errors import ConfigError, Problem
 from webhook.model.pods import KINDS, Kinds, Row, row, table
 from webhook.packs.compile import ruleset
 from webhook.packs.rule import Ruleset
 from webhook.ports import Rooms
+
+MOST = 256
+"""Processes that may be asked for."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,8 +41,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def subjects(parser: argparse.ArgumentParser) -> None:
+    """Add what is judged, where, how much is said of it, and by how many processes."""
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="file, directory (with all below it), glob, or - for stdin"
+    )
+    parser.add_argument(
+        "-n", "--namespace", default="default", metavar="NAME", help="namespace of objects that name none"
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show exempt findings and what keeps every rule, too"
+    )
+    parser.add_argument(
+        "-j", "--jobs", type=_count, metavar="N", help="processes that judge (default: one for each processor)"
+    )
+
+
 def load(args: argparse.Namespace, rooms: Rooms) -> Ruleset:
     """Return the packs that the arguments name, compiled. Raises ConfigError with every problem."""
+    if STDIN in args.policies and STDIN in getattr(args, "paths", ()):
+        raise ConfigError([Problem("-", 0, "", "stdin holds either packs or manifests; name a file for the others")])
     return compiled(rooms, args.policies, args.mode, table(args.workload))
 
 
@@ -83,6 +105,12 @@ def _row(text: str) -> Row:
         return row(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(given: str) -> int:
+    if not given.isascii() or not given.isdigit() or not 0 < int(given) <= MOST:
+        raise argparse.ArgumentTypeError(f"{given!r} is no number of processes; wanted 1 to {MOST}")
+    return int(given)
 
 
 def _day(text: str) -> date:

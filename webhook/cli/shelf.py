@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import marshal
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -51,24 +51,35 @@ def read(paths: Sequence[str], jobs: int | None = None, progress: bool = False) 
     """
     problems: list[Problem] = []
     names = objects.files(paths, objects.ENDINGS, problems)
+    batch = read_files(names, jobs, progress=progress)
+    return batch._replace(problems=(*problems, *batch.problems))
+
+
+def read_files(
+    names: Sequence[str], jobs: int | None, data: Callable[[str], bytes] = objects.data, progress: bool = False
+) -> Batch:
+    """Return what is in files, packed; `data` gives the bytes of one. `progress`: a bar shows how far that is."""
     # stdin is this process' own
     processes = 1 if objects.STDIN in names else crew.hands(jobs, len(names))
     packed: list[Packed] = []
     strangers = 0
-    for batch in bar(crew.spread(_read, names, processes), crew.parts(len(names)), "reading", progress):
+    problems: list[Problem] = []
+    heard = crew.spread(lambda some: _read(some, data), names, processes)
+    for batch in bar(heard, crew.parts(len(names)), "reading", progress):
         packed += batch.packed
         strangers += batch.strangers
         problems += batch.problems
     return Batch(tuple(packed), strangers, tuple(problems))
 
 
-def _read(names: Sequence[str]) -> Batch:
+def _read(names: Sequence[str], data: Callable[[str], bytes]) -> Batch:
     packed: list[Packed] = []
     strangers = 0
     problems: list[Problem] = []
     for name in names:
         try:
-            inner = [None if manifest is None else pack(manifest) for manifest in objects.within(name)]
+            found = objects.within(name, objects.decoded(name, data(name)))
+            inner = [None if manifest is None else pack(manifest) for manifest in found]
         except ConfigError as error:
             problems += error.problems
             continue

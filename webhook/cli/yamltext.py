@@ -26,7 +26,8 @@ COPIES = 100_000
 PROBLEMS = 20
 """Problems after which a text is not read further."""
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MERGE = "<<"
 _PREFIX = "tag:yaml.org,2002:"
 
 
@@ -37,7 +38,7 @@ def trees(source: str, text: str) -> Iterator[Tree]:
     """
     reader = _Reader(source)
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
+        for event in yaml.parse(text, Loader=LOADER):
             reader.take(event)
             while reader.trees:
                 yield reader.trees.popleft()
@@ -51,6 +52,11 @@ def trees(source: str, text: str) -> Iterator[Tree]:
         reader.problems.append(Problem(source, 0, "", f"this is no YAML: {' '.join(str(error).split())}"))
     if reader.problems:
         raise ConfigError(reader.problems)
+
+
+def key_name(value: Any) -> str:
+    """Return the name of a key whose scalar has this value: `yes` is "true", as kubectl writes it into JSON."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class _Stop(Exception):
@@ -164,12 +170,12 @@ class _Reader:
 
     def _key(self, event: Any, value: Any, line: int) -> None:
         top = self._frames[-1]
-        if value == "<<" and event.tag is None and event.implicit[0]:
+        if value == MERGE and event.tag is None and event.implicit[0]:
             top.merges = True
             return
         if value is None:
             self._say(line, "a key is missing before the `:`, or it is null; quote it")
-        key = str(value).lower() if isinstance(value, bool) else str(value)
+        key = key_name(value)
         if key in top.given:
             self._say(line, f"the key {key} is given twice, first in line {top.given[key]}; keep one")
         top.given.setdefault(key, line)

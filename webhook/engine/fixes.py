@@ -133,9 +133,9 @@ def _fix(
         draft.rewind(done)
     elif len(draft.operations) > done:
         first = made.get(rule.label)
-        count = len(draft.operations) - done + (first.operations if first else 0)
+        steps = (*(first.steps if first else ()), *range(done, len(draft.operations)))
         where = first.pointer if first else str(draft.operations[done]["path"])
-        made[rule.label] = Fixed(rule.about, count, where, rule.quiet)
+        made[rule.label] = Fixed(rule.about, len(steps), where, rule.quiet, steps=steps)
 
 
 def _meant(rule: Rule, sitting: Sitting, changed: frozenset[int]) -> Iterable[int]:

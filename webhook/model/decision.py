@@ -102,13 +102,17 @@ class Fault:
 
 @record(frozen=True, slots=True)
 class Fixed:
-    """A fix that was applied, or (`would`) that would have been: how many operations, and where first."""
+    """A fix that was applied, or (`would`) that would have been: how many operations, and where first.
+
+    `steps` says which operations of the patch they are, by their numbers.
+    """
 
     about: About
     operations: int
     pointer: str
     quiet: bool = False
     would: bool = False
+    steps: tuple[int, ...] = ()
 
     @property
     def pack(self) -> str:

@@ -89,6 +89,10 @@ class Page:
         yield from blocks
         yield self.end(tally)
 
+    def remark(self, place: str, kind: str, word: str, text: str) -> str:
+        """Return a line that says something of a place; `kind` is the action whose colour the word has."""
+        return f"{plain(place)}: {self._paint(kind, word)}: {plain(text)}\n"
+
     def end(self, tally: Tally) -> str:
         """Return whom to ask, and the line of figures."""
         asked = [plain(f"Contact for pack {pack}: {contact}") for pack, contact in sorted(tally.contacts)]
