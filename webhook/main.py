@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from webhook.ports import Rooms
     from webhook.service import Service
     from webhook.settings import Settings
+    from webhook.web.turn import Turn
 
 LOG = logging.getLogger("plimsoll")
 
@@ -178,6 +180,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     from webhook.observe.metrics import Metrics
     from webhook.packs import compile as packs
     from webhook.service import Service
+    from webhook.web.turn import Turn
 
     if sources.STDIN in settings.policies:
         raise ConfigError([Problem("--policies", 0, "", "a server reads packs again and again: not from stdin")])
@@ -189,7 +192,8 @@ def _serve(settings: Settings, directory: Path) -> int:
     bases = [(source.name, source.text) for source in sources.read([str(path) for path in sources.shipped()])]
     kinds = pods.table(settings.workload)
     figures = Metrics()
-    readers = _readers(settings, kinds)
+    turn: Turn[Any] = Turn()
+    readers = _readers(settings, kinds, turn.leave)
     seen = read()  # before they are loaded, so that a change meanwhile is seen
     service = Service(
         lambda: packs.ruleset(read(), settings.mode or None, settings.dry_run, kinds, bases=bases),
@@ -202,7 +206,8 @@ def _serve(settings: Settings, directory: Path) -> int:
         extra={"fields": {"packs": sorted(pack.name for pack in service.ruleset.packs)}},
     )
     look = Look(service, figures, read, seen)
-    return host(settings, directory, service, figures, look, lambda found: _register(settings, service, found))
+    around = partial(_register, settings, service)
+    return host(settings, directory, service, figures, look, around, turn)
 
 
 class Look:
@@ -260,7 +265,8 @@ def _access(settings: Settings) -> Access | None:
         return None
 
 
-def _readers(settings: Settings, kinds: Kinds) -> dict[str, Any]:
+def _readers(settings: Settings, kinds: Kinds, waits: Callable[[], None]) -> dict[str, Any]:
+    """Return the readers of the cluster, where there is one; they call `waits` before they wait for it."""
     access = _access(settings)
     if access is None:
         return {}
@@ -269,7 +275,7 @@ def _readers(settings: Settings, kinds: Kinds) -> dict[str, Any]:
     from webhook.kube.neighbours import Neighbours
     from webhook.kube.owners import Owners
 
-    client = Client(access)  # opens no connection before the fork
+    client = Client(access, waits=waits)  # opens no connection before the fork
     return {
         "namespaces": Namespaces(client),
         "owners": Owners(client, kinds),
@@ -324,12 +330,14 @@ def host(
     figures: Metrics,
     look: Callable[[], None],
     around: Callable[[Sequence[tuple[str, int]]], AbstractContextManager[Any]] = lambda addresses: nullcontext(),
+    turn: Turn[Any] | None = None,
 ) -> int:
     """Serve `service` as `settings` say until the process is told to stop; return the exit status.
 
     `directory` and `figures` are the metrics'; `look` is called in every worker after SIGHUP and every `poll`
     seconds, to see whether the packs changed. `around` is entered when the sockets listen, with their
-    addresses. Raises ConfigError for a certificate or an address that can't be used.
+    addresses. `turn` is what `service` leaves before it waits. Raises ConfigError for a certificate or an address that
+    can't be used.
     """
     from webhook.observe import metrics
     from webhook.tls.reload import Certificate
@@ -337,6 +345,7 @@ def host(
     from webhook.web.app import create_app
     from webhook.web.board import Board
     from webhook.web.server import Plan, Server
+    from webhook.web.turn import Turn
     from webhook.web.worker import Duties
 
     certificate = Certificate(
@@ -369,7 +378,7 @@ def host(
     leaving = ExitStack()
     plan = Plan(
         app=create_app(service, admission.Limits(settings.deadline, settings.body_limit)).wsgi_app,
-        duties=Duties(_limits(settings), figures, certificate.context, beat, wake.set),
+        duties=Duties(_limits(settings), figures, certificate.context, beat, wake.set, turn or Turn()),
         board=board,
         descriptors=[sock.detach() for sock in sockets],  # gunicorn closes what it takes over
         certificate=settings.certificate,

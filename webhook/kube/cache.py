@@ -54,10 +54,17 @@ class Cache(Generic[K, V]):
     """Keeps values by key. `fetch(seconds)` gives a value and its weight in bytes, or None where there is
     none."""
 
-    def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start empty; `clock` counts seconds and never goes back."""
+    def __init__(
+        self,
+        bounds: Bounds,
+        clock: Callable[[], float] = time.monotonic,
+        waits: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start empty; `clock` counts seconds and never goes back, `waits` is called before another's question is
+        waited for."""
         self._bounds = bounds
         self._clock = clock
+        self._waits = waits
         self._lock = threading.Lock()
         self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
         self._weight = 0
@@ -85,6 +92,7 @@ class Cache(Generic[K, V]):
                     flight = self._flights[key] = _Flight()
             if leads:
                 return self._lead(key, flight, fetch, deadline)
+            self._waits()
             if not flight.done.wait(max(0.0, deadline - self._clock())):
                 break
             error = flight.error or error

@@ -44,7 +44,7 @@ class Neighbours:
         """Read with `client` the objects whose kinds are in `kinds` or Kubernetes' own; `clock` never goes back."""
         self._client = client
         self._kinds = kinds
-        self._cache: Cache[Place, Found] = Cache(bounds, clock)
+        self._cache: Cache[Place, Found] = Cache(bounds, clock, client.waits)
         self._clock = clock
 
     def find(self, namespace: str, ref: Ref, timeout: float) -> Found:

@@ -50,7 +50,7 @@ class Owners:
         self._client = client
         self._kinds = kinds
         self._clock = clock
-        self._cache: Cache[tuple[str, _Reference], Owner] = Cache(bounds, clock)
+        self._cache: Cache[tuple[str, _Reference], Owner] = Cache(bounds, clock, client.waits)
 
     def chain(self, namespace: str, references: Sequence[Mapping[str, Any]], timeout: float) -> tuple[Owner, ...]:
         """Return the controller owner among `references`, then that one's, and so on; () where there is none.
