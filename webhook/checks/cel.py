@@ -29,6 +29,9 @@ VARIABLES = (
 )  # fmt: skip
 Wants = Literal["bool", "string", "any"]
 Names = tuple[tuple[str, str], ...]
+Path = tuple[str, ...]
+# What is as large as an author makes it, and the binding converts whole; `containers` and `item` are parts of `pod`.
+OBJECTS = ("object", "oldObject", "request", "pod")
 UNSCOPED: Mapping[str, str] = MappingProxyType({})
 # What the binding raises while it evaluates, seen: conversion errors as RuntimeError, values that
 # Python has no type for as TypeError or SystemError.
@@ -79,7 +82,9 @@ class Program:
 
     `reads` are the words that the text and its variables use. `object_roots` are the first fields of
     `object` that are looked at (`has(object.x)` counts as x; empty where `object` is not used), None
-    where it is used whole. `whole` is what the binding has compiled, under the names of `scope`.
+    where it is used whole. `paths` are the first two fields, behind the word, of all that is read of objects, fewer
+    where all below is used: `("pod", "spec", "volumes")`. `whole` is what the binding has compiled, under the names of
+    `scope`.
     """
 
     text: str
@@ -89,6 +94,7 @@ class Program:
     expression: Any = field(repr=False, compare=False)
     whole: str = field(repr=False, compare=False)
     scope: Names = field(repr=False, compare=False)
+    paths: frozenset[Path] = field(repr=False, compare=False)
 
     def __call__(self, activation: object) -> Any:
         """Return the value as plain Python; RuleError with a sentence where CEL has an error."""
@@ -192,7 +198,8 @@ def _compiled(
     expression = _inlined(whole, len(used), scope) if used else checked
     everything = [tokens, *(variable.tokens for variable in used)]
     reads = frozenset().union(*(rewrite.names(one, VARIABLES) for one in everything))
-    return Program(source, reads, _object_roots(everything), wants, expression, whole, scope)
+    paths = frozenset((word, *path) for word in OBJECTS for one in everything for path in rewrite.paths(one, word))
+    return Program(source, reads, _object_roots(everything), wants, expression, whole, scope, paths)
 
 
 def together(programs: Sequence[Program]) -> tuple[Several, ...]:

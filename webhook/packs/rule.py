@@ -175,6 +175,8 @@ def titles(rules: Iterable[Rule]) -> tuple[str, ...]:
     return tuple(pack.title for pack in sorted(packs.values(), key=lambda pack: pack.name))
 
 
+Width = Mapping[str, frozenset[str] | None]
+"""Fields of an object, each with the fields below it that are looked at; None: all of them."""
 SCALE = "scale"
 Key = tuple[str, str, str]
 BUCKETS = 4096
@@ -186,7 +188,8 @@ class Ruleset:
     """All packs, compiled; `index` finds the rules by (endpoint, group, kind).
 
     `choruses` finds those that can be asked together. `values` are the values of every pack under the key that its
-    CEL reads them by. `dry_run` is the server's. `buckets` keeps what `bucket` has found; it follows from the rest.
+    CEL reads them by, `widths` what CEL reads of objects, by word, where that is not all. `dry_run` is the server's.
+    `buckets` keeps what `bucket` has found; it follows from the rest.
     """
 
     packs: tuple[Pack, ...] = ()
@@ -194,6 +197,7 @@ class Ruleset:
     index: Mapping[Key, tuple[Rule, ...]] = field(default_factory=dict)
     choruses: Mapping[Key, tuple[Chorus, ...]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    widths: Mapping[str, Width] = field(default_factory=dict)
     kinds: Kinds = field(default_factory=lambda: KINDS)
     dry_run: bool = False
     buckets: dict[Any, Bucket] = field(default_factory=dict, repr=False, compare=False)
