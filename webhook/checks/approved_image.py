@@ -83,7 +83,6 @@ written. An image is only rewritten where the result is approved. Tags and diges
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
@@ -151,7 +150,7 @@ _EXAMPLE = "a reference such as registry.example/team/app:1.2"
 Problems = list[tuple[tuple[str | int, ...], str]]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Mirror:
     """What is rewritten to what: `source` matches, `start` is its name, `target` the name that takes its place."""
 
@@ -160,7 +159,7 @@ class Mirror:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled."""
 

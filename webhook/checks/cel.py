@@ -12,7 +12,7 @@ import functools
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from webhook.checks.cellib import FUNCTIONS, refcounts, rewrite, text, wording
 from webhook.checks.cellib.opaque import kind
 from webhook.checks.cellib.wording import Problem
 from webhook.errors import RuleError
+from webhook.model.record import record
 
 # The words of CEL texts, as docs/packs.md has them; `item` exists in the values of patches.
 VARIABLES = (
@@ -76,7 +77,7 @@ class CelError(ValueError):
         super().__init__("; ".join(f"{where}{line}:{column}: {said}" for where, (line, column, said) in told))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Program:
     """A compiled text. Call it with an activation; threads may share it.
 
@@ -111,7 +112,7 @@ class Program:
         return _wanted(self.wants, value, name)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Several:
     """Programs that are asked at once, as the elements of one list: a call instead of many."""
 
@@ -129,7 +130,7 @@ class Several:
         return values
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Variable:
     """A variable that compiles: its text in terms of `cel.bind` names, and what it needs."""
 
@@ -140,7 +141,7 @@ class _Variable:
     typed: _Typed
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Typed:
     """What an environment knows of a variable: its name, and its type, which `static` names."""
 
@@ -149,7 +150,7 @@ class _Typed:
     type: Any = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Declared:
     """The variables of a rule, in order, and what is wrong with those that are wrong."""
 

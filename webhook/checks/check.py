@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from webhook.model.decision import Unsure, Violation
 from webhook.model.neighbours import Ref
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Subject
+from webhook.model.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Check:
     """One standard with its parameters built in.
 

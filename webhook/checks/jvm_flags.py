@@ -108,7 +108,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -192,7 +191,7 @@ _COUNTS = ("ActiveProcessorCount", "ParallelGCThreads", "ConcGCThreads")
 _SIZERS = frozenset({"MaxRAM", "MaxRAMPercentage", "MaxRAMFraction", "AggressiveHeap"})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Known:
     """What is known of the images of a pattern: they start Java, of this version where one is given."""
 
@@ -201,7 +200,7 @@ class Known:
     written: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled."""
 

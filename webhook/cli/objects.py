@@ -6,7 +6,6 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from webhook.cli import jsontext, yamltext
 from webhook.cli.marks import Mark, Tree, find
 from webhook.errors import ConfigError, Problem
 from webhook.model import pointer as pointers
+from webhook.model.record import record
 from webhook.model.review import clean
 
 STDIN = "-"
@@ -22,7 +22,7 @@ SIZE = 32 * 2**20
 ENDINGS = (".yaml", ".yml", ".json")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Manifest:
     """One Kubernetes object as a person wrote it, without null members, as the API server reads it."""
 
@@ -40,7 +40,7 @@ class Manifest:
         return find(self.mark, pointers.split(pointer))[0]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Found:
     """What was found at paths: the objects in order, how many documents are none, and what could not be read."""
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from webhook.model.record import record
 from webhook.ports import Unknown
 
 K = TypeVar("K", bound=Hashable)
@@ -23,7 +24,7 @@ REST = 5.0
 waits."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bounds:
     """How much a cache holds and for how long: entries, their bytes together, seconds fresh, seconds at
     all."""

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -23,6 +23,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from webhook.errors import ConfigError, Problem
+from webhook.model.record import record
 
 Object = dict[str, Any]
 
@@ -33,7 +34,7 @@ ANSWER_BYTES = 16 * 1024 * 1024
 PAGE = 500
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Credential:
     """Who we are: a bearer token, or a client certificate with its key (PEM), or both, or nobody."""
 
@@ -42,7 +43,7 @@ class Credential:
     key: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Access:
     """Where the API server is and how to be let in.
 

@@ -17,7 +17,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache, partial
 from types import FrameType
@@ -35,6 +34,7 @@ from gunicorn.http.errors import (
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker as GunicornWorker
 
+from webhook.model.record import record
 from webhook.web import parent
 from webhook.web.channel import Channel, Late
 from webhook.web.crowd import Crowd, Guest
@@ -63,7 +63,7 @@ STARTED = "plimsoll.started"
 """The key in a request's environ under which its arrival stands (monotonic seconds)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Limits:
     """What a worker grants its peers: seconds, bytes, and how many at once."""
 
@@ -90,7 +90,7 @@ class Traffic(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Duties:
     """What `main` gives a worker to work with."""
 
@@ -105,7 +105,7 @@ class Duties:
     """Whoever has to wait for something in the middle of a review calls its `leave`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Line:
     """One connection with what its requests share."""
 
