@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from webhook.registry.images import Images
     from webhook.service import Service
     from webhook.settings import Settings
+    from webhook.web.turn import Turn
 
 LOG = logging.getLogger("plimsoll")
 WARM = 500
@@ -202,6 +204,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     from webhook.observe.metrics import Metrics
     from webhook.packs import compile as packs
     from webhook.service import Service
+    from webhook.web.turn import Turn
 
     if sources.STDIN in settings.policies:
         raise ConfigError([Problem("--policies", 0, "", "a server reads packs again and again: not from stdin")])
@@ -213,8 +216,9 @@ def _serve(settings: Settings, directory: Path) -> int:
     bases = [(source.name, source.text) for source in sources.read([str(path) for path in sources.shipped()])]
     kinds = pods.table(settings.workload)
     figures = Metrics()
-    client = _cluster(settings)
-    asking = images(settings, client, figures.image)
+    turn: Turn[Any] = Turn()
+    client = _cluster(settings, turn.leave)
+    asking = images(settings, client, figures.image, turn.leave)
     readers = _readers(client, kinds)
     seen = read()  # before they are loaded, so that a change meanwhile is seen
     service = Service(
@@ -230,7 +234,8 @@ def _serve(settings: Settings, directory: Path) -> int:
     )
     upkeep = _upkeep(settings, asking, client, directory) if asking else _nothing
     look = Look(service, figures, read, seen, upkeep)
-    return host(settings, directory, service, figures, look, lambda found: _register(settings, service, found))
+    around = partial(_register, settings, service)
+    return host(settings, directory, service, figures, look, around, turn)
 
 
 class Look:
@@ -300,14 +305,17 @@ def _access(settings: Settings) -> Access | None:
         return None
 
 
-def _cluster(settings: Settings) -> Client | None:
-    """Return what calls the API server, if there is one; it opens no connection before the fork."""
+def _cluster(settings: Settings, waits: Callable[[], None]) -> Client | None:
+    """Return what calls the API server, if there is one; it opens no connection before the fork.
+
+    It calls `waits` before it waits.
+    """
     access = _access(settings)
     if access is None:
         return None
     from webhook.kube.client import Client
 
-    return Client(access)
+    return Client(access, waits=waits)
 
 
 def _readers(client: Client | None, kinds: Kinds) -> dict[str, Any]:
@@ -324,7 +332,9 @@ def _readers(client: Client | None, kinds: Kinds) -> dict[str, Any]:
     }
 
 
-def images(settings: Settings, client: Client | None, count: Callable[[str], None]) -> Images | None:
+def images(
+    settings: Settings, client: Client | None, count: Callable[[str], None], waits: Callable[[], None]
+) -> Images | None:
     """Return what asks the registries that are listed, None where none are. Raises ConfigError."""
     needed = {
         "image_cache": settings.image_cache,
@@ -363,6 +373,7 @@ def images(settings: Settings, client: Client | None, count: Callable[[str], Non
         terms=Terms(fresh=settings.image_fresh),
         pull_secrets=settings.pod_secrets,
         count=count,
+        waits=waits,
     )
 
 
@@ -450,12 +461,14 @@ def host(
     figures: Metrics,
     look: Callable[[], None],
     around: Callable[[Sequence[tuple[str, int]]], AbstractContextManager[Any]] = lambda addresses: nullcontext(),
+    turn: Turn[Any] | None = None,
 ) -> int:
     """Serve `service` as `settings` say until the process is told to stop; return the exit status.
 
     `directory` and `figures` are the metrics'; `look` is called in every worker after SIGHUP and every `poll`
     seconds, to see whether the packs changed. `around` is entered when the sockets listen, with their
-    addresses. Raises ConfigError for a certificate or an address that can't be used.
+    addresses. `turn` is what `service` leaves before it waits. Raises ConfigError for a certificate or an address that
+    can't be used.
     """
     from webhook.observe import metrics
     from webhook.tls.reload import Certificate
@@ -463,6 +476,7 @@ def host(
     from webhook.web.app import create_app
     from webhook.web.board import Board
     from webhook.web.server import Plan, Server
+    from webhook.web.turn import Turn
     from webhook.web.worker import Duties
 
     certificate = Certificate(
@@ -495,7 +509,7 @@ def host(
     leaving = ExitStack()
     plan = Plan(
         app=create_app(service, admission.Limits(settings.deadline, settings.body_limit)).wsgi_app,
-        duties=Duties(_limits(settings), figures, certificate.context, beat, wake.set),
+        duties=Duties(_limits(settings), figures, certificate.context, beat, wake.set, turn or Turn()),
         board=board,
         descriptors=[sock.detach() for sock in sockets],  # gunicorn closes what it takes over
         certificate=settings.certificate,

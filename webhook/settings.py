@@ -10,11 +10,12 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from webhook.errors import ConfigError, Problem
 from webhook.model.pods import Row, row
+from webhook.model.record import record
 
 PREFIX = "PLIMSOLL_"
 
@@ -73,7 +74,7 @@ def _row(value: str) -> Row:
     return row(value)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Settings:
     """What the server is told; times are seconds."""
 
@@ -144,7 +145,7 @@ class Settings:
     yes: bool = _setting(False, _switch, "register with an API server that isn't on loopback, too")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Option:
     """One setting as a command line shows it."""
 
@@ -205,7 +206,7 @@ def read(flags: Mapping[str, str | bool | Sequence[str] | None], environ: Mappin
     return Settings(**values)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Place:
     """How the environment says to reach an API server.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import glob
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from webhook.errors import ConfigError, Problem
+from webhook.model.record import record
 from webhook.packs.parse import SIZE
 
 STDIN = "-"
@@ -16,7 +16,7 @@ _ENDINGS = (".yaml", ".yml")
 _TESTS = (".test.yaml", ".test.yml")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Source:
     """A text, and its name as errors show it: the path as it was given, `stdin` for `-`."""
 

@@ -1,7 +1,7 @@
 """Runs the real server (`webhook.main.host`) over a service that a test steers by the object's name.
 
-`slow-<seconds>` takes so long, `bug` raises, `deny` denies; all else is allowed. SIGHUP counts a load of
-packs that fails when the file in PACKS_FAIL exists.
+`slow-<seconds>` waits so long, `busy-<seconds>` too, but without saying so; `bug` raises, `deny` denies; all else is
+allowed. SIGHUP counts a load of packs that fails when the file in PACKS_FAIL exists.
 """
 
 from __future__ import annotations
@@ -9,24 +9,30 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from webhook import main, settings
 from webhook.model.decision import Decision
 from webhook.model.review import Review
 from webhook.observe import log, metrics
+from webhook.web.turn import Turn
 
 
 class Service:
     """Decides by name."""
 
-    def __init__(self, figures: metrics.Metrics) -> None:
-        """Count into `figures`."""
+    def __init__(self, figures: metrics.Metrics, turn: Turn[Any]) -> None:
+        """Count into `figures`; leave `turn` before waiting."""
         self.figures = figures
+        self.turn = turn
 
     def decide(self, endpoint: str, review: Review, deadline: float | None) -> Decision:
         """Do what the name says."""
         if review.name.startswith("slow-"):
+            self.turn.leave()
             time.sleep(float(review.name.removeprefix("slow-")))
+        if review.name.startswith("busy-"):
+            time.sleep(float(review.name.removeprefix("busy-")))
         if review.name == "bug":
             raise ZeroDivisionError(f"secret of {review.name}")
         decision = Decision(allowed=review.name != "deny")
@@ -53,7 +59,8 @@ def run() -> int:
             figures.loaded(1)
 
     try:
-        return main.host(found, directory, Service(figures), figures, look)
+        turn: Turn[Any] = Turn()
+        return main.host(found, directory, Service(figures, turn), figures, look, turn=turn)
     finally:
         metrics.clear(directory)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -170,3 +171,20 @@ def test_two_requests_sent_at_once_are_both_answered(server: Any, review: Callab
             part = sock.recv(65536)
             assert part
             found += part
+
+
+def test_a_review_that_takes_long_stops_nobody(start: Callable[..., Any], post: Callable[..., Any]) -> None:
+    server = start(workers=1)
+    clients = [server.client() for _ in range(3)]
+    assert [post(client).status for client in clients] == [200, 200, 200]
+    begun = time.monotonic()
+    long = threading.Thread(target=post, args=(clients[0], "busy-3"))
+    long.start()
+    time.sleep(0.1)
+    for client in clients[1:]:
+        assert [post(client).status for _ in range(5)] == [200] * 5
+    assert time.monotonic() - begun < 2.5, "before that review is done"
+    long.join()
+    assert post(clients[0]).status == 200
+    for client in clients:
+        client.close()

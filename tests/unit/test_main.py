@@ -116,20 +116,29 @@ def uncounted(result: str) -> None:
     """Count no look-up."""
 
 
+def waited() -> None:
+    """Do nothing before waiting."""
+
+
 def test_without_a_registries_file_nothing_asks_registries() -> None:
-    assert main.images(settings.read({}, {}), None, uncounted) is None
+    assert main.images(settings.read({}, {}), None, uncounted, waited) is None
 
 
 @pytest.mark.parametrize("flag", ["image_cache", "registry_secret", "pod_secrets", "warm"])
 def test_what_is_about_registries_needs_the_file_that_lists_them(flag: str) -> None:
     given = {"registry_secret": ["pull"], "image_cache": "cache"}.get(flag, True)
     with pytest.raises(ConfigError, match=f"--{flag.replace('_', '-')}: has no use without --registries"):
-        main.images(settings.read({flag: given}, {}), None, uncounted)
+        main.images(settings.read({flag: given}, {}), None, uncounted, waited)
 
 
 def test_what_is_asked_of_a_cluster_needs_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--warm: needs a connection to a cluster"):
-        main.images(settings.read({"registries": str(tmp_path / "registries.yaml"), "warm": True}, {}), None, uncounted)
+        main.images(
+            settings.read({"registries": str(tmp_path / "registries.yaml"), "warm": True}, {}),
+            None,
+            uncounted,
+            lambda: None,
+        )
 
 
 @pytest.mark.parametrize(
@@ -142,4 +151,4 @@ def test_a_registries_file_that_cannot_be_used_ends_the_start(text: bytes | None
     if text is not None:
         file.write_bytes(text)
     with pytest.raises(ConfigError, match=re.escape(said)):
-        main.images(settings.read({"registries": str(file)}, {}), None, uncounted)
+        main.images(settings.read({"registries": str(file)}, {}), None, uncounted, waited)

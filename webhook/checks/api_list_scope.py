@@ -84,7 +84,6 @@ None. Whether a service needs what it asks for, only its owner knows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -92,6 +91,7 @@ from webhook.checks.check import Check, ParamError
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.pods import Pod, Subject, listing, mapping
+from webhook.model.record import record
 
 ID = "api-list-scope"
 _NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
@@ -137,7 +137,7 @@ _MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _Resource = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Lists:
     """What a role may not list: resources as (group, plural)."""
 
@@ -146,7 +146,7 @@ class Lists:
     platform: Globs
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tokens:
     """Which pods may have a token; `everyone`: whatever account they run as."""
 

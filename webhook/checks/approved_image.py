@@ -83,7 +83,6 @@ written. An image is only rewritten where the result is approved. Tags and diges
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.checks.check import Check, ParamError, Problems, one_of, pattern, patterns
@@ -93,6 +92,7 @@ from webhook.model.glob import Globs, compile_globs
 from webhook.model.image import Image, Pattern
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Use
+from webhook.model.record import record
 
 ID = "approved-image"
 _PATTERNS: dict[str, Any] = {"type": "array", "items": {"type": "string", "minLength": 1}}
@@ -149,7 +149,7 @@ READS: tuple[str, ...] = ("pod",)
 _EXAMPLE = "a reference such as registry.example/team/app:1.2"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Mirror:
     """What is rewritten to what: `source` matches, `start` is its name, `target` the name that takes its place."""
 
@@ -158,7 +158,7 @@ class Mirror:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled."""
 

@@ -102,7 +102,6 @@ in again by the API server.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -110,6 +109,7 @@ from webhook.checks.check import Check
 from webhook.model.decision import Unsure, Violation
 from webhook.model.neighbours import Ref
 from webhook.model.pods import Container, Pod, Subject, mapping, subjects
+from webhook.model.record import record
 from webhook.model.scaling import (
     AUTOSCALERS,
     LIMITS,
@@ -157,7 +157,7 @@ _COUNTED = frozenset({"container", "sidecar"})
 _OF_PODS = ("cpu", "memory")  # and huge pages: IsSupportedPodLevelResource, component-helpers/resource
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule."""
 
@@ -270,7 +270,7 @@ def _workload(subject: Subject) -> Iterator[Violation | Unsure]:
                 yield Violation(place.pointer, place.reason, what, place.wanted, place.container)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Place:
     """A place where requests are missing that a metric counts."""
 

@@ -12,7 +12,7 @@ import functools
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from webhook.checks.cellib import FUNCTIONS, refcounts, rewrite, text, wording
 from webhook.checks.cellib.opaque import kind
 from webhook.checks.cellib.wording import Problem
 from webhook.errors import RuleError
+from webhook.model.record import record
 
 # The words of CEL texts, as docs/packs.md has them; `item` exists in the values of patches.
 VARIABLES = (
@@ -30,6 +31,9 @@ VARIABLES = (
 Wants = Literal["bool", "string", "any"]
 Names = tuple[tuple[str, str], ...]
 Static = Literal["DYN", "TIMESTAMP", "DURATION"]
+Path = tuple[str, ...]
+# What is as large as an author makes it, and the binding converts whole; `containers` and `item` are parts of `pod`.
+OBJECTS = ("object", "oldObject", "request", "pod")
 UNSCOPED: Mapping[str, str] = MappingProxyType({})
 UNTYPED: Mapping[str, Static] = MappingProxyType({})
 # What the binding raises while it evaluates, seen: conversion errors as RuntimeError, values that
@@ -82,13 +86,15 @@ def placed(problem: tuple[int, int, str]) -> str:
     return f"CEL, {where}: {sentence}"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Program:
     """A compiled text. Call it with an activation; threads may share it.
 
     `reads` are the words that the text and its variables use. `object_roots` are the first fields of
     `object` that are looked at (`has(object.x)` counts as x; empty where `object` is not used), None
-    where it is used whole. `whole` is what the binding has compiled, under the names of `scope`.
+    where it is used whole. `paths` are the first two fields, behind the word, of all that is read of objects, fewer
+    where all below is used: `("pod", "spec", "volumes")`. `whole` is what the binding has compiled, under the names of
+    `scope`.
     """
 
     text: str
@@ -98,6 +104,7 @@ class Program:
     expression: Any = field(repr=False, compare=False)
     whole: str = field(repr=False, compare=False)
     scope: Names = field(repr=False, compare=False)
+    paths: frozenset[Path] = field(repr=False, compare=False)
 
     def __call__(self, activation: object) -> Any:
         """Return the value as plain Python; RuleError with a sentence where CEL has an error."""
@@ -114,7 +121,7 @@ class Program:
         return _wanted(self.wants, value, name)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Several:
     """Programs that are asked at once, as the elements of one list: a call instead of many."""
 
@@ -132,7 +139,7 @@ class Several:
         return values
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Variable:
     """A variable that compiles: its text in terms of `cel.bind` names, and what it needs."""
 
@@ -143,7 +150,7 @@ class _Variable:
     typed: _Typed
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Typed:
     """What an environment knows of a variable: its name, and its type, which `static` names."""
 
@@ -152,7 +159,7 @@ class _Typed:
     type: Any = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Declared:
     """The variables of a rule, in order, and what is wrong with those that are wrong."""
 
@@ -209,7 +216,8 @@ def _compiled(
     expression = _inlined(whole, len(used), scope) if used else checked
     everything = [tokens, *(variable.tokens for variable in used)]
     reads = frozenset().union(*(rewrite.names(one, VARIABLES) for one in everything))
-    return Program(source, reads, _object_roots(everything), wants, expression, whole, scope)
+    paths = frozenset((word, *path) for word in OBJECTS for one in everything for path in rewrite.paths(one, word))
+    return Program(source, reads, _object_roots(everything), wants, expression, whole, scope, paths)
 
 
 def together(programs: Sequence[Program]) -> tuple[Several, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from webhook.model import image as images
 from webhook.model.decision import Unsure, Violation
@@ -12,12 +11,13 @@ from webhook.model.neighbours import Ref
 from webhook.model.oci import Lookup
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Subject
+from webhook.model.record import record
 
 Problems = list[tuple[tuple[str | int, ...], str]]
 """What is wrong with parameters: paths below params, each with a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Check:
     """One standard with its parameters built in.
 

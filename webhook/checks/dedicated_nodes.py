@@ -76,7 +76,6 @@ value for one of the labels, nothing is added. Tolerations of strangers are not 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -144,7 +143,7 @@ KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pool:
     """One compiled entry of `pools`."""
 
@@ -169,7 +168,7 @@ class Pool:
         return {"key": self.key, **value, "effect": self.effect}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule."""
 

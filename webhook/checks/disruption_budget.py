@@ -82,7 +82,6 @@ None. A budget is an object of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -92,6 +91,7 @@ from webhook.model.affinity import matches
 from webhook.model.decision import Unsure, Violation
 from webhook.model.neighbours import Ref
 from webhook.model.pods import Pod, Subject, mapping, subjects
+from webhook.model.record import record
 from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, replicas, scaled_by, whole
 
 ID = "disruption-budget"
@@ -131,7 +131,7 @@ _SEVERAL, _ONE = "several disruption budgets", "one PodDisruptionBudget for a po
 _SOME = "maxUnavailable of at least 1, and below the number of replicas"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule."""
 
@@ -140,7 +140,7 @@ class Standard:
     unhealthy: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Budget:
     """A PodDisruptionBudget: its name, its spec, and the field that counts (`maxUnavailable` comes first)."""
 

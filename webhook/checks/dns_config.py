@@ -70,7 +70,6 @@ policies alone that are not allowed: what the pod resolves by them, only its own
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -80,6 +79,7 @@ from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, listing, mapping
+from webhook.model.record import record
 
 ID = "dns-config"
 POLICIES = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]
@@ -138,7 +138,7 @@ _MOST = 15  # RES_MAXNDOTS: glibc takes more for 15
 _FIRST, _WITH_HOST_NET = "ClusterFirst", "ClusterFirstWithHostNet"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule; `options` are (name, value or None)."""
 

@@ -67,7 +67,6 @@ stay as they are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -78,6 +77,7 @@ from webhook.model.glob import Globs, compile_globs
 from webhook.model.image import Image
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, listing, mapping
+from webhook.model.record import record
 
 ID = "image-pull"
 PARAMS: dict[str, Any] = {
@@ -125,7 +125,7 @@ READS: tuple[str, ...] = ("pod",)
 _POLICIES = ("Always", "IfNotPresent", "Never")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled."""
 
@@ -135,7 +135,7 @@ class Standard:
     secrets: Globs
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pull:
     """One image that a pod pulls: the container or volume, its policy as written, and where that stands."""
 

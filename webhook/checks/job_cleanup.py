@@ -89,7 +89,6 @@ and a schedule: how long the work takes and how often it is needed, only its own
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -101,6 +100,7 @@ from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.patch import Draft
 from webhook.model.pods import Subject, listing, mapping
+from webhook.model.record import record
 
 RULES = ("ttl", "history", "concurrency", "deadline", "schedule")
 POLICIES = ("Allow", "Forbid", "Replace")
@@ -184,7 +184,7 @@ _CRONJOBS: Mapping[tuple[str, str], tuple[tuple[tuple[str, ...], ...], str]] = {
 _WITH_TTL = frozenset({("batch", "Job"), _JOB_SET, ("batch.volcano.sh", "Job"), _BROADCAST})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled; `deadlines` are the longest by kind."""
 
@@ -198,7 +198,7 @@ class Standard:
     minutes: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Flaw:
     """One violation, with what the fix writes at its pointer; None where it leaves it alone."""
 

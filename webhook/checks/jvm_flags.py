@@ -122,7 +122,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -210,7 +210,7 @@ _COUNTS = ("ActiveProcessorCount", "ParallelGCThreads", "ConcGCThreads")
 _SIZERS = frozenset({"MaxRAM", "MaxRAMPercentage", "MaxRAMFraction", "AggressiveHeap"})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Known:
     """What is known of the images of a pattern: they start Java, of this version where one is given."""
 
@@ -219,7 +219,7 @@ class Known:
     written: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled."""
 

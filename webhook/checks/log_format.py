@@ -76,7 +76,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -88,6 +87,7 @@ from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.patch import Draft
 from webhook.model.pods import Container, Pod
+from webhook.model.record import record
 
 ID = "log-format"
 COLLECTORS = ("datadog", "filebeat", "fluent-bit", "plimsoll", "promtail")
@@ -146,7 +146,7 @@ _NUMBER = re2.compile(r"^[0-9]+\.")
 _LONGEST = 63  # of the name in the key of an annotation: IsQualifiedName, k8s.io/apimachinery pkg/util/validation
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Declared:
     """One format that a pod declares for a container: by which annotation; None where that cannot be read."""
 
@@ -154,7 +154,7 @@ class Declared:
     format: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters, compiled; `default` is a collector and a format."""
 

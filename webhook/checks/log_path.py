@@ -104,7 +104,6 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -169,7 +168,7 @@ DECLARED = "unknown declaration of logs"
 NOWHERE = "volume does not exist"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters, compiled."""
 

@@ -116,7 +116,6 @@ owner knows. The `sleep` action needs Kubernetes 1.30, and no shell in the image
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
@@ -129,6 +128,7 @@ from webhook.model.image import Pattern
 from webhook.model.neighbours import Ref
 from webhook.model.patch import Draft
 from webhook.model.pods import Container, Pod, Subject, listing, mapping
+from webhook.model.record import record
 from webhook.model.rollout import Count, Rollout, count, rollout
 from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS
 
@@ -181,7 +181,7 @@ _GRACE = 30
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled."""
 

@@ -83,7 +83,6 @@ None. What the data is, and where else it can live, only its owner knows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -91,6 +90,7 @@ from webhook.checks.check import Check, ParamError
 from webhook.model.decision import Violation
 from webhook.model.path import Segments, inside, segments, text
 from webhook.model.pods import Pod, Subject, Volume, listing, mapping
+from webhook.model.record import record
 
 ID = "no-host-path"
 PARAMS: dict[str, Any] = {
@@ -127,7 +127,7 @@ REASON = "path on the node"
 WRITABLE = "path on the node mounted writable"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Allowed:
     """One compiled entry of `allow`."""
 

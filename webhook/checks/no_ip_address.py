@@ -79,7 +79,6 @@ None. What the name is, or that there is none yet, only its owner knows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import islice
@@ -91,6 +90,7 @@ from webhook.model.address import Address, find, literal, name_before, possible
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.pods import Container, Pod, Subject, listing, mapping
+from webhook.model.record import record
 
 ID = "no-ip-address"
 PARAMS: dict[str, Any] = {
@@ -155,7 +155,7 @@ _SHOWN = 3  # addresses that one finding names
 _MOST = 1000  # addresses of one text that are looked at: a text with more is found by these
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters, compiled."""
 

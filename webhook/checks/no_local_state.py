@@ -103,7 +103,6 @@ None. How much room a service needs, and where its data can live, only its owner
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -114,6 +113,7 @@ from webhook.model.decision import Unsure, Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.neighbours import Ref
 from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
+from webhook.model.record import record
 from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, scaled_by, whole
 
 ID = "no-local-state"
@@ -197,7 +197,7 @@ _REPEATING = ("apps", "ReplicaSet")
 _CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters, compiled."""
 

@@ -98,7 +98,6 @@ None. What the service is among all that runs there, only its owner knows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -109,6 +108,7 @@ from webhook.model import env
 from webhook.model.decision import Violation
 from webhook.model.glob import compile_globs
 from webhook.model.pods import Container, Pod, listing, mapping
+from webhook.model.record import record
 from webhook.model.shell import SHELLS, Start, Words, starts
 
 ID = "not-a-vm"
@@ -180,7 +180,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _HOUR, _DAY = 3600, 86400
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Programs:
     """Programs that don't belong into a container, compiled: why, what to use instead."""
 
@@ -194,7 +194,7 @@ class Programs:
         return self.by_path(path) or self.by_name(path.rpartition("/")[2])
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled."""
 

@@ -86,7 +86,6 @@ None. How long a service takes to start, and what says that it hangs, only its o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -133,7 +132,7 @@ _DEFAULTS = {"periodSeconds": 10, "failureThreshold": 3, "initialDelaySeconds": 
 Handler = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule."""
 

@@ -88,13 +88,13 @@ None. How a service is released, and what shows that it is well, only its owner 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.checks.check import Check
 from webhook.model.decision import Violation
 from webhook.model.neighbours import Ref
 from webhook.model.pods import Subject, group_of, listing, mapping
+from webhook.model.record import record
 
 ID = "progressive-delivery"
 PARAMS: dict[str, Any] = {
@@ -123,7 +123,7 @@ ROLLOUTS = Ref("argoproj.io/v1alpha1", "Rollout")
 AT_ONCE = "everybody gets a release at once"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Step:
     """One step of a canary: the weight that it sets, in percent, whether it shows the release to some, and waits."""
 

@@ -81,7 +81,6 @@ resource at the pod level, where Kubernetes bounds the sum of the requests.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from typing import Any
@@ -137,7 +136,7 @@ _EXTENDED = re2.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9.
 _MILLI, _MEBI = Fraction(1, 1000), Fraction(2**20)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule for one resource."""
 

@@ -83,7 +83,6 @@ with the pods.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -97,6 +96,7 @@ from webhook.model.neighbours import NAMESPACE, Neighbours, Ref
 from webhook.model.patch import Draft
 from webhook.model.pods import KINDS as WORKLOADS
 from webhook.model.pods import Pod, Subject, mapping
+from webhook.model.record import record
 
 ID = "required-labels"
 Place = Literal["workload", "template", "namespace"]
@@ -148,7 +148,7 @@ _NAME = re2.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-
 _LABEL = re2.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Asked:
     """One label or annotation that is asked for, compiled; `field` is `labels` or `annotations`."""
 

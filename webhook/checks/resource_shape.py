@@ -93,7 +93,6 @@ None. How much a service needs is measured, not made up.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -164,7 +163,7 @@ _GIB = Fraction(2**30)
 _Problem = tuple[tuple[str | int, ...], str]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bounds:
     """The bounds of one resource; None where there is none."""
 
@@ -173,7 +172,7 @@ class Bounds:
     step: Fraction | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """What holds for containers, or for pods. `shapes` and `start` are (cpu, memory); `start` is `from`.
 

@@ -88,7 +88,6 @@ its owner knows whom it was meant for. A pod with constraints of its own no long
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -99,6 +98,7 @@ from webhook.model.decision import Violation
 from webhook.model.neighbours import Ref
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Subject, group_of, listing, mapping
+from webhook.model.record import record
 from webhook.model.scaling import AUTOSCALERS, WITH_REPLICAS, scaled_by, whole
 
 ID = "spread-replicas"
@@ -138,7 +138,7 @@ _NESTED = (HOSTNAME, "topology.kubernetes.io/zone", "topology.kubernetes.io/regi
 _ELSEWHERE = "-"  # no namespace has this name
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule."""
 

@@ -62,7 +62,6 @@ and never leaves a pod pending for it. Which class a pod belongs to is not guess
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -72,6 +71,7 @@ from webhook.model.affinity import Rule, rules, selects
 from webhook.model.decision import Violation
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Subject, listing, mapping
+from webhook.model.record import record
 
 ID = "workload-class"
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
@@ -111,7 +111,7 @@ _ELSEWHERE = "-"  # no namespace has this name: a term that names namespaces may
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.cli.objects import Manifest
@@ -12,6 +11,7 @@ from webhook.model.decision import Decision
 from webhook.model.kinds import CLUSTER_SCOPED, OTHERS
 from webhook.model.neighbours import Found, Ref
 from webhook.model.pods import KINDS, group_of, mapping
+from webhook.model.record import record
 from webhook.model.review import API_VERSION, Review, parse
 from webhook.packs.rule import Ruleset
 from webhook.ports import Clock, ImageReader, NamespaceReader, NeighbourReader, Unknown
@@ -24,7 +24,7 @@ ONLY_FILES = "only the files are looked at, and not what a cluster has"
 STRENGTH = {"deny": 3, "warn": 2, "audit": 1}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Judged:
     """One object, what `/validate` and `/advise` say of it, and what `/mutate` would do to it."""
 
@@ -39,7 +39,7 @@ class Judged:
         return strongest(self.decision)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Namespaces:
     """The namespaces that stand among the objects; no others are known."""
 
@@ -52,7 +52,7 @@ class Namespaces:
         return self.known[name]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Neighbours:
     """What stands among objects, by (namespace, group, kind); `lacking` says why there may be others elsewhere."""
 

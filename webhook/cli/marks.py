@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from webhook.model.record import record
 
 Mark: TypeAlias = "tuple[int, Below, int]"
 """The line (from 1) of a value, the marks of what is in it, and how many values that are, itself included.
@@ -15,7 +16,7 @@ is where it is to be mended. A plain tuple: a file has thousands, and they go fr
 Below: TypeAlias = "dict[str, Mark] | list[Mark] | None"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tree:
     """One document: its value and its marks."""
 

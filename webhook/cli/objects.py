@@ -6,7 +6,6 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -15,6 +14,7 @@ from webhook.cli import jsontext, yamltext
 from webhook.cli.marks import Mark, Tree, find
 from webhook.errors import ConfigError, Problem
 from webhook.model import pointer as pointers
+from webhook.model.record import record
 from webhook.model.review import clean
 
 STDIN = "-"
@@ -24,7 +24,7 @@ SIZE = 32 * 2**20
 ENDINGS = (".yaml", ".yml", ".json")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Manifest:
     """One Kubernetes object as a person wrote it, without null members, as the API server reads it."""
 
@@ -60,7 +60,7 @@ class Document(NamedTuple):
     inside: tuple[tuple[str, Manifest | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Found:
     """What was found at paths: the objects in order, how many documents are none, and what could not be read."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import marshal
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from webhook.cli.progress import bar
 from webhook.errors import ConfigError, Problem
 from webhook.model.neighbours import NAMESPACE, Found, Ref
 from webhook.model.pods import group_of, mapping
+from webhook.model.record import record
 
 UNPACKED = 1024
 """Objects that a process keeps as they are, since several look for them."""
@@ -103,7 +103,7 @@ def unpack(packed: Packed) -> Manifest:
     return Manifest(packed.file, _value(packed), marshal.loads(packed.mark))  # noqa: S302 - our own bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Shelf:
     """Packed objects, found by what they are; those that name no namespace stand in `namespace`.
 

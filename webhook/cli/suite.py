@@ -16,6 +16,7 @@ from webhook.cli import objects
 from webhook.errors import ConfigError, Problem
 from webhook.model import image
 from webhook.model.patch import apply
+from webhook.model.record import record
 from webhook.model.review import clean
 from webhook.packs.parse import Document, documents
 from webhook.packs.parse import Path as Place
@@ -152,7 +153,7 @@ SCHEMA: Mapping[str, Any] = _object(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Case:
     """One case: what is asked (`spec` as written), of which objects, and the line where it stands."""
 
@@ -168,7 +169,7 @@ class Case:
         return date.fromisoformat(self.spec["date"]) if "date" in self.spec else None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Suite:
     """The tests of one document: the paths of its packs, and its cases."""
 

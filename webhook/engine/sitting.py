@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from webhook.engine.facts import NOT_ASKED, Facts
@@ -21,6 +23,7 @@ from webhook.packs.rule import Rule, Ruleset
 
 Key = tuple[bool, str | None, str]
 T = TypeVar("T")
+_RULE = attrgetter("about.pack", "about.rule")
 
 
 @dataclass(slots=True)
@@ -176,7 +179,7 @@ class Sitting:
         """Return the decision on everything found, sorted by pointer within each rule's place."""
         if not (self.findings or self.errors or self.unknown or self.wants):
             return Decision(packs=self.packs)
-        findings = tuple(sorted(self.findings, key=_order) if len(self.findings) > 1 else self.findings)
+        findings = tuple(_sorted(self.findings))
         errors, unknown = tuple(dict.fromkeys(self.errors)), tuple(dict.fromkeys(self.unknown))
         denied = any(finding.effective == "deny" and finding.exempt is None for finding in findings)
         denied = denied or any(fault.effective == "deny" for fault in (*errors, *unknown))
@@ -213,7 +216,14 @@ def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:
     return (group_of(owner.get("apiVersion")), owner.get("kind")) in ruleset.kinds
 
 
-def _order(finding: Finding) -> tuple[Any, ...]:
+def _sorted(findings: list[Finding]) -> Iterator[Finding]:
+    """Yield findings by pack, rule and place; places are only looked at where a rule has several, as few have."""
+    for _, group in groupby(sorted(findings, key=_RULE), _RULE):
+        alike = list(group)
+        yield from alike if len(alike) == 1 else sorted(alike, key=_place)
+
+
+def _place(finding: Finding) -> tuple[Any, ...]:
     violation = finding.violation
     tokens = [(0, len(t), t) if t.isascii() and t.isdigit() else (1, 0, t) for t in violation.pointer.split("/")]
-    return (finding.about.pack, finding.about.rule, tokens, violation.reason, violation.found)
+    return (tokens, violation.reason, violation.found)

@@ -19,6 +19,7 @@ from webhook.model.pods import Kinds, Pod, Subject, group_of, mapping, subjects
 from webhook.model.review import Review
 from webhook.packs.match import Known, matches, narrow
 from webhook.packs.rule import Chorus, Rule, Ruleset
+from webhook.packs.width import cut
 
 NOT_KNOWN = Known("not asked yet", "not asked yet")
 # without a frame for each of many rules
@@ -164,18 +165,18 @@ class View:
 
     def _bindings(self, number: int, pod: int | None) -> dict[str, Any]:
         subject, review = self.subjects[number], self.review
-        namespace = self.facts.namespace
+        namespace, widths = self.facts.namespace, self.ruleset.widths
         bindings: dict[str, Any] = {
-            "object": subject.object,
-            "oldObject": self._before(subject),
-            "request": review.request,
+            "object": cut(subject.object, widths.get("object")),
+            "oldObject": cut(self._before(subject), widths.get("oldObject")),
+            "request": cut(review.request, widths.get("request")),
             "namespaceObject": None if isinstance(namespace, Missing) else namespace,
             **self.ruleset.values,
         }
         if pod is None:
             return bindings
         found = subject.pods[pod]
-        bindings["pod"] = {"metadata": dict(found.metadata), "spec": found.spec}
+        bindings["pod"] = cut({"metadata": dict(found.metadata), "spec": found.spec}, widths.get("pod"))
         bindings["containers"] = [container.spec for container in found.containers]
         for rule in filter(_NARROWS, self.rules):
             if rule.check is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from webhook.model.lru import Lru
+from webhook.model.record import record
 from webhook.ports import Unknown
 
 K = TypeVar("K", bound=Hashable)
@@ -23,7 +24,7 @@ REST = 5.0
 waits."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bounds:
     """How much a cache holds and for how long: entries, their bytes together, seconds fresh, seconds at
     all."""
@@ -53,10 +54,17 @@ class Cache(Generic[K, V]):
     """Keeps values by key. `fetch(seconds)` gives a value and its weight in bytes, or None where there is
     none."""
 
-    def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start empty; `clock` counts seconds and never goes back."""
+    def __init__(
+        self,
+        bounds: Bounds,
+        clock: Callable[[], float] = time.monotonic,
+        waits: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start empty; `clock` counts seconds and never goes back, `waits` is called before another's question is
+        waited for."""
         self._bounds = bounds
         self._clock = clock
+        self._waits = waits
         self._lock = threading.Lock()
         self._entries: Lru[K, _Entry[V]] = Lru(bounds.entries, bounds.weight)
         self._flights: dict[K, _Flight] = {}
@@ -82,6 +90,7 @@ class Cache(Generic[K, V]):
                     flight = self._flights[key] = _Flight()
             if leads:
                 return self._lead(key, flight, fetch, deadline)
+            self._waits()
             if not flight.done.wait(max(0.0, deadline - self._clock())):
                 break
             error = flight.error or error

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -23,6 +23,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from webhook.errors import ConfigError, Problem
+from webhook.model.record import record
 
 Object = dict[str, Any]
 
@@ -33,7 +34,7 @@ ANSWER_BYTES = 16 * 1024 * 1024
 PAGE = 500
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Credential:
     """Who we are: a bearer token, or a client certificate with its key (PEM), or both, or nobody."""
 
@@ -42,7 +43,7 @@ class Credential:
     key: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Access:
     """Where the API server is and how to be let in.
 
@@ -83,13 +84,22 @@ def weight(value: object) -> int:
 class Client:
     """Calls one API server. Threads may share it; no connection is opened before the first call."""
 
-    def __init__(self, access: Access, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take `access`; `clock` counts seconds and never goes back. ConfigError for a URL that is none."""
+    def __init__(
+        self,
+        access: Access,
+        clock: Callable[[], float] = time.monotonic,
+        waits: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take `access`; `clock` counts seconds and never goes back, `waits` is called before each call.
+
+        Raises ConfigError for a URL that is none.
+        """
         parts = urlsplit(access.url)
         if parts.scheme not in ("https", "http") or not parts.hostname:
             text = f"{access.url!r} is no address of an API server; an https URL is wanted"
             raise ConfigError([Problem("kubeconfig", 0, "clusters[].cluster.server", text)])
         self.access = access
+        self.waits = waits
         self._clock = clock
         self._lock = threading.Lock()
         self._pool: tuple[Credential, urllib3.PoolManager] | None = None
@@ -123,6 +133,7 @@ class Client:
         just closed is tried once more too; a write is not, since nobody knows whether it was made. Raises
         ApiError for every status from 300 on, for no answer in time, and for an answer that is too long.
         """
+        self.waits()
         deadline = self._clock() + timeout
         name = f"{method} {path}"
         answer = self._send(method, path, query, body, deadline, refused=False)

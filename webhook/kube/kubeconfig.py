@@ -13,7 +13,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import yaml
 
 from webhook.errors import ConfigError, Problem
 from webhook.kube.client import Access, Credential
+from webhook.model.record import record
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 REREAD = 60.0
@@ -32,7 +32,7 @@ PLUGIN_SECONDS = 60.0
 _EXEC = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Entry:
     """One named entry of a kubeconfig and the file that it came from."""
 

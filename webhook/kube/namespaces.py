@@ -26,7 +26,7 @@ class Namespaces:
         """Read with `client`; `clock` counts seconds and never goes back."""
         self._client = client
         self._clock = clock
-        self._cache: Cache[str, Object] = Cache(bounds, clock)
+        self._cache: Cache[str, Object] = Cache(bounds, clock, client.waits)
 
     def get(self, name: str, timeout: float) -> Mapping[str, Any]:
         """Return the Namespace `name` within `timeout` seconds, at most 30 s old while the API server

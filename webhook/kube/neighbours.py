@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from webhook.kube.cache import Bounds, Cache
 from webhook.kube.client import ApiError, Client, weight
 from webhook.model.kinds import OTHERS
 from webhook.model.neighbours import Found, Ref
 from webhook.model.pods import KINDS, Kinds
+from webhook.model.record import record
 from webhook.ports import Unknown
 
 BOUNDS = Bounds(entries=500, weight=16 * 1024 * 1024, fresh=0.0)
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 _API = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?v[0-9]{1,3}((alpha|beta)[0-9]{1,3})?\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Place:
     """Where a reference is read: the path below the API server's root, and whether it is a list."""
 
@@ -44,7 +44,7 @@ class Neighbours:
         """Read with `client` the objects whose kinds are in `kinds` or Kubernetes' own; `clock` never goes back."""
         self._client = client
         self._kinds = kinds
-        self._cache: Cache[Place, Found] = Cache(bounds, clock)
+        self._cache: Cache[Place, Found] = Cache(bounds, clock, client.waits)
         self._clock = clock
 
     def find(self, namespace: str, ref: Ref, timeout: float) -> Found:

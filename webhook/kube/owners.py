@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from webhook.kube.cache import Bounds, Cache
 from webhook.kube.client import ApiError, Client, weight
 from webhook.model.pods import KINDS, Kinds
+from webhook.model.record import record
 from webhook.ports import Owner, Unknown
 
 BOUNDS = Bounds(entries=2000, weight=32 * 1024 * 1024, fresh=300.0)
@@ -24,7 +24,7 @@ _VERSION = re.compile(r"v[0-9]{1,3}((alpha|beta)[0-9]{1,3})?\Z")
 _NODE = ("", "Node")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Reference:
     """A controller's ownerReference. Whoever writes the object writes this: no part of it is trusted in a
     path."""
@@ -50,7 +50,7 @@ class Owners:
         self._client = client
         self._kinds = kinds
         self._clock = clock
-        self._cache: Cache[tuple[str, _Reference], Owner] = Cache(bounds, clock)
+        self._cache: Cache[tuple[str, _Reference], Owner] = Cache(bounds, clock, client.waits)
 
     def chain(self, namespace: str, references: Sequence[Mapping[str, Any]], timeout: float) -> tuple[Owner, ...]:
         """Return the controller owner among `references`, then that one's, and so on; () where there is none.

@@ -7,11 +7,12 @@ so that only what somebody would connect to is found.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import TypeGuard
 
 import re2
+
+from webhook.model.record import record
 
 Address = IPv4Address | IPv6Address
 
@@ -44,7 +45,7 @@ _ASSIGNED = tuple(
 _THIS_NETWORK = ip_network("0.0.0.0/8")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Found:
     """One address in a text: the address, and where in the text it begins."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.model.pods import Pod, listing, mapping
+from webhook.model.record import record
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 # of these labels each pod of a workload has another value (StatefulSet, CloneSet, indexed Job)
@@ -24,7 +24,7 @@ ADDED = OF_ONE_POD | OF_ONE_REVISION
 _UNSAID = object()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rule:
     """One rule by which a pod is spread: an anti-affinity term or a topology spread constraint.
 

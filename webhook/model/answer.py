@@ -21,6 +21,8 @@ WARNINGS_CHARACTERS = 3000  # all of them; above 4,096 from all webhooks togethe
 ANNOTATION_BYTES = 10240
 DETAIL_CHARACTERS = 400  # of one value in a message, a cause or an annotation: an image may be written in 3 MiB
 
+Told = list[tuple[Finding, str]]
+
 
 def encode(review: Review, decision: Decision, endpoint: str) -> bytes:
     """Return the AdmissionReview that answers a review: verdict, message, warnings, patch, audit annotations."""
@@ -34,14 +36,15 @@ def document(review: Review, decision: Decision, endpoint: str) -> dict[str, Any
         if decision.packs:
             response["auditAnnotations"] = {"enforced-pack": _enforced(decision)}
         return _envelope(response)
+    told = _told(decision.findings)
     if not decision.allowed:
-        response["status"] = _status(review, decision)
+        response["status"] = _status(review, decision, told)
     if endpoint == "mutate" and decision.patch:
         response["patchType"] = "JSONPatch"
         response["patch"] = base64.b64encode(orjson.dumps(decision.patch)).decode()
     if said := warnings(decision):
         response["warnings"] = said
-    if noted := audit(decision):
+    if noted := _audit(decision, told):
         response["auditAnnotations"] = noted
     return _envelope(response)
 
@@ -68,7 +71,10 @@ def message(review: Review, decision: Decision) -> str:
 
     At most 4 KiB; what does not fit is counted. Contacts and docs stand at its end.
     """
-    denials: list[Finding | Fault] = [*_denying(decision.findings), *_deciding((*decision.errors, *decision.unknown))]
+    denials: list[Finding | Fault] = [
+        *filter(_denies, decision.findings),
+        *_deciding((*decision.errors, *decision.unknown)),
+    ]
     blocks = [_block(number, item) for number, item in enumerate(denials, 1)]
     count = f"{len(denials)} finding{'s' if len(denials) != 1 else ''}"
     head = f"{_line(review.title, DETAIL_CHARACTERS)} does not keep the standards ({count}):\n"
@@ -93,13 +99,13 @@ def _block(number: int, item: Finding | Fault) -> str:
     violation = item.violation
     where = f" in {violation.container}" if violation.container else ""
     lines = [_line(f"{number}. {item.rule}{where}: {violation.reason}", DETAIL_CHARACTERS)]
-    values = {
-        "at:     ": violation.pointer or "/",
-        "found:  ": violation.found,
-        "wanted: ": violation.wanted if violation.wanted != violation.reason else "",
-        "do:     ": item.about.remediation,
-    }
-    lines += [f"   {name}{_line(value, DETAIL_CHARACTERS)}" for name, value in values.items() if value]
+    values = (
+        ("at:     ", violation.pointer or "/"),
+        ("found:  ", violation.found),
+        ("wanted: ", violation.wanted if violation.wanted != violation.reason else ""),
+        ("do:     ", item.about.remediation),
+    )
+    lines += [f"   {name}{_line(value, DETAIL_CHARACTERS)}" for name, value in values if value]
     return "\n".join(lines) + "\n"
 
 
@@ -117,14 +123,11 @@ def _tail(abouts: Iterable[About]) -> str:
     return "".join(f"\n{_line(line, DETAIL_CHARACTERS)}" for line in lines)
 
 
-def _status(review: Review, decision: Decision) -> dict[str, Any]:
+def _status(review: Review, decision: Decision, told: Told) -> dict[str, Any]:
     causes = [
-        {
-            "reason": finding.rule,
-            "message": _line(_sentence(finding), DETAIL_CHARACTERS),
-            "field": finding.violation.pointer,
-        }
-        for finding in _denying(decision.findings)
+        {"reason": finding.about.rule, "message": sentence, "field": finding.violation.pointer}
+        for finding, sentence in told
+        if _denies(finding)
     ]
     causes += [
         {"reason": fault.rule, "message": _line(fault.message, DETAIL_CHARACTERS), "field": ""}
@@ -187,13 +190,16 @@ def _warned(finding: Finding) -> str:
 
 def audit(decision: Decision) -> dict[str, str]:
     """Return the audit annotations; each value but `enforced-pack` is a JSON list of at most 10 KiB."""
-    counted = [finding for finding in decision.findings if finding.exempt is None]
+    return _audit(decision, _told(decision.findings))
+
+
+def _audit(decision: Decision, told: Told) -> dict[str, str]:
     lists: dict[str, list[dict[str, Any]]] = {
-        "violations": [_noted(f) for f in counted if f.effective in ("deny", "warn")],
-        "would-violate": [_noted(f) for f in counted if f.effective == "audit"],
+        "violations": [_noted(f, said) for f, said in told if f.exempt is None and f.effective in ("deny", "warn")],
+        "would-violate": [_noted(f, said) for f, said in told if f.exempt is None and f.effective == "audit"],
         "patched": [_noted_fix(f) for f in decision.patched if not f.would],
         "would-patch": [_noted_fix(f) for f in decision.patched if f.would],
-        "exempt": [{**_noted(f), "exemption": f.exempt} for f in decision.findings if f.exempt is not None],
+        "exempt": [{**_noted(f, said), "exemption": f.exempt} for f, said in told if f.exempt is not None],
         "unknown": [_noted_fault(f) for f in decision.unknown],
         "error": [_noted_fault(f) for f in decision.errors]
         + [
@@ -223,12 +229,12 @@ def _enforced(decision: Decision) -> str:
     return _cut(",".join(decision.packs), ANNOTATION_BYTES)
 
 
-def _noted(finding: Finding) -> dict[str, Any]:
-    violation = finding.violation
+def _noted(finding: Finding, sentence: str) -> dict[str, Any]:
+    violation, about = finding.violation, finding.about
     item = {
-        "message": _line(_sentence(finding), DETAIL_CHARACTERS),
-        "policy": finding.pack,
-        "rule": finding.rule,
+        "message": sentence,
+        "policy": about.pack,
+        "rule": about.rule,
         "pointer": violation.pointer,
         "validationActions": [finding.effective.capitalize()],
     }
@@ -261,6 +267,11 @@ def _list(items: list[dict[str, Any]]) -> str:
 # -- texts -----------------------------------------------------------------------------------------------------
 
 
+def _told(findings: Iterable[Finding]) -> Told:
+    """Return findings with what causes and annotations say of each."""
+    return [(finding, _line(_sentence(finding), DETAIL_CHARACTERS)) for finding in findings]
+
+
 def _sentence(finding: Finding) -> str:
     violation = finding.violation
     where = f"{violation.container}: " if violation.container else ""
@@ -269,8 +280,8 @@ def _sentence(finding: Finding) -> str:
     return f"{where}{violation.reason}{found}{wanted}"
 
 
-def _denying(findings: Iterable[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.effective == "deny" and finding.exempt is None]
+def _denies(finding: Finding) -> bool:
+    return finding.effective == "deny" and finding.exempt is None
 
 
 def _deciding(faults: Iterable[Fault]) -> list[Fault]:
@@ -284,7 +295,7 @@ def _printable(text: str) -> str:
 
 def _line(text: str, most: int) -> str:
     """Return text as one printable line of at most `most` characters."""
-    if len(text) <= most and text.isprintable() and "  " not in text and " " not in (text[:1], text[-1:]):
+    if len(text) <= most and text.isprintable() and "  " not in text and text.strip(" ") == text:
         return text  # as most are
     text = " ".join(_printable(text[: 8 * most]).split()) + ("…" if len(text) > 8 * most else "")
     return text if len(text) <= most else text[: most - 1] + "…"

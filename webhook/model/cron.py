@@ -7,11 +7,12 @@ ranges, steps and names, the macros (`@daily`), and `@every 90m`. Where neither 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
 import re2
+
+from webhook.model.record import record
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -41,13 +42,13 @@ _DAY = 24 * 60
 _LONGEST = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Field:
     values: frozenset[int]
     star: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Days:
     """The three fields that choose the day."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import re2
 
+from webhook.model.record import record
+
 _KEPT = 256  # characters of the longest text whose answer is kept; no name of Kubernetes is longer
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Globs:
     """Compiled globs; calling it with a name says whether one of them matches. `texts` are as written."""
 

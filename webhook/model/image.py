@@ -8,7 +8,7 @@ small letters and without the port 443, because names of hosts know no case and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
 import re2
@@ -63,7 +63,7 @@ class Image:
         return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pattern:
     """A compiled pattern; calling it with an image says whether it matches.
 

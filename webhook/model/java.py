@@ -6,16 +6,16 @@ Source: arguments.cpp, `parse_vm_init_args` and `set_heap_size`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 from webhook.model import jvm
+from webhook.model.record import record
 
 _QUARTER = Fraction(25)  # MaxRAMPercentage where nothing is set
 HIDDEN = ""  # the flag under which an option stands that is not seen
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Source:
     """One place of options: how it is called, where it stands, its options."""
 
@@ -24,7 +24,7 @@ class Source:
     options: tuple[jvm.Option, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Held:
     """A flag as it holds: the option, and who sets it."""
 
@@ -37,7 +37,7 @@ class Held:
         return f"{self.option.text} in {self.source.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Machine:
     """One JVM: what holds, by flag. `complete`: no option of the manifest is out of sight."""
 

@@ -7,10 +7,11 @@ src/java.base/share/native/libjli/args.c (JDK_JAVA_OPTIONS, argument files), and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 import re2
+
+from webhook.model.record import record
 
 SIZES = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 # one flag of the JVM has several spellings
@@ -47,7 +48,7 @@ _OLD_UPDATE = re2.compile(r"(?:\.0)?[u_]([0-9]{1,4})(?:[-.].*)?")
 _UPDATE = re2.compile(r"\.0\.([0-9]{1,4})(?:[._-].*)?")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Option:
     """One option: the flag that it sets, as written, and its value: a number (bytes for sizes), or None where unknown.
 
@@ -60,7 +61,7 @@ class Option:
     unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Version:
     """The version of a JDK: 8, 11 and so on, and the number of its update; None where it is not said."""
 

@@ -9,12 +9,13 @@ from typing import Any
 import jsonpatch
 
 from webhook.model import pointer as pointers
+from webhook.model.record import record
 
 Operation = dict[str, Any]
 _MISSING = object()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Conflict:
     """A write that was not made, because another rule had written the same place: who, where, who before."""
 

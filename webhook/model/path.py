@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from webhook.model.glob import Globs, compile_globs
+from webhook.model.record import record
 
 Segments = tuple[str, ...]
 
@@ -53,7 +53,7 @@ def _absolute(written: str) -> Segments:
     return parts
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pattern:
     """A pattern of directories, compiled; None in `parts` is `**`.
 

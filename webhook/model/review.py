@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -18,7 +19,8 @@ DEPTH = 200
 """Levels of nesting that a review may have: Kubernetes' deepest (schemas of CRDs) have some 60. Python's own
 comparisons and copies, and the CEL binding, go one frame down a level, and end between 400 and 1,000."""
 SMALL = 16 * 1024
-"""Bytes of a body up to which its brackets are counted: more of them than `DEPTH` stand in every larger one."""
+"""Bytes of a body up to which its brackets are counted first: more of them than `DEPTH` stand in every larger one."""
+_CONTAINERS = frozenset((dict, list))
 
 
 @record(frozen=True, slots=True)
@@ -129,28 +131,56 @@ def parse(document: Mapping[str, Any]) -> Review:
 
 
 def _settle(document: dict[str, Any], body: bytes) -> None:
-    """Do to a decoded body without NUL what `clean` does, in place and for a fifth of the time.
+    """Do to a decoded body without NUL what `clean` does, in place and for a tenth of the time.
 
-    Goes down level by level, no further than there can be something to find: each null of a document stands in
-    its body as the text `null`, and each level of it as a bracket.
+    Goes down level by level, no further than there can be a null to find: each stands in the body as the text `null`.
     """
+    few = len(body) <= SMALL and body.count(b"{") + body.count(b"[") <= DEPTH
+    if not few and _deep(document):
+        raise ReviewError(f"the body is nested more than {DEPTH} levels deep, which no object of Kubernetes is")
     nulls = body.count(b"null")
-    shallow = len(body) <= SMALL and body.count(b"{") + body.count(b"[") <= DEPTH
     level: list[Any] = [document]
-    for _ in range(DEPTH):
+    while nulls and level:
+        nulls -= sum(_drop_nulls(node) for node in level if type(node) is dict and None in node.values())
         if nulls:
-            nulls -= sum(_drop_nulls(node) for node in level if type(node) is dict and None in node.values())
-        if shallow and not nulls:
-            return
-        level = [
-            item
-            for node in level
-            for item in (node.values() if type(node) is dict else node)
-            if type(item) is dict or type(item) is list
-        ]
-        if not level:
-            return
-    raise ReviewError(f"the body is nested more than {DEPTH} levels deep, which no object of Kubernetes is")
+            level = [
+                item
+                for node in level
+                for item in (node.values() if type(node) is dict else node)
+                if type(item) in _CONTAINERS
+            ]
+
+
+def _deep(document: dict[str, Any]) -> bool:
+    """Say whether a decoded body is nested more than `DEPTH` levels deep.
+
+    To write it out again tells that sooner than a walk in Python (0.1 instead of 0.6 ms for 82 KB): orjson stops at a
+    depth of its own, and the document is put so much deeper.
+    """
+    deeper: Any = document
+    for _ in range(_writable() - DEPTH):
+        deeper = [deeper]
+    try:
+        orjson.dumps(deeper)
+    except orjson.JSONEncodeError:  # whatever else was decoded can be written
+        return True
+    return False
+
+
+@lru_cache(maxsize=1)
+def _writable() -> int:
+    """Return how many levels orjson writes: it is asked, since that number is nobody's promise.
+
+    It reads 1,024, so that looking further is no use. Raises RuntimeError where there is no such bound.
+    """
+    nested: Any = []
+    for levels in range(1, 2 * 1024):
+        try:
+            orjson.dumps(nested)
+        except orjson.JSONEncodeError:
+            return levels - 1
+        nested = [nested]
+    raise RuntimeError("this orjson writes any depth, so it cannot tell how deep a body is nested")
 
 
 def _drop_nulls(node: dict[str, Any]) -> int:

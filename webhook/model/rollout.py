@@ -8,15 +8,15 @@ v1beta1, and calculateDiffsWithExpectation of its CloneSet controller.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.model import pointer as pointers
 from webhook.model.pods import Subject, mapping
+from webhook.model.record import record
 from webhook.model.scaling import AUTOSCALERS, scaled_by, whole
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Count:
     """A number of pods, or a percentage of them."""
 
@@ -41,7 +41,7 @@ def count(value: object) -> Count | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rolling:
     """How a controller replaces pods: where that stands, and what counts where nothing is written.
 
@@ -72,7 +72,7 @@ ROLLING: Mapping[tuple[str, str], Rolling] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rollout:
     """The rollout of one workload, as its object says it."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.model.neighbours import Found, Ref
 from webhook.model.pods import KINDS, Subject, listing, mapping
+from webhook.model.record import record
 
 AUTOSCALERS = Ref("autoscaling/v2", "HorizontalPodAutoscaler")
 LIMITS = Ref("v1", "LimitRange")
@@ -26,7 +26,7 @@ DEFAULT_UTILIZATION = 80
 """Percent of cpu that an autoscaler without metrics aims at (autoscaling/v2, SetDefaults_HorizontalPodAutoscaler)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Metric:
     """A metric of an autoscaler, wherever its version keeps it.
 
@@ -41,7 +41,7 @@ class Metric:
     utilization: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Autoscaler:
     """A HorizontalPodAutoscaler, in whatever version: `low` and `high` replicas (`high` None where it has none)."""
 

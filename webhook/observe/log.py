@@ -46,6 +46,9 @@ def configure(level: str, form: str = "json") -> None:
     """Send what is of `level` (debug, info, warning, error) and above to stderr, as `json` or `text`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Json() if form == "json" else Text())
+    # what no line shows is not looked up (Python's Logging HOWTO, "Optimization")
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from webhook import __version__
 
@@ -55,21 +55,22 @@ def clear(directory: Path) -> None:
 
 
 class Bounded:
-    """Lets the first `most` different values of a label through and calls every further one "other"."""
+    """A metric by its labels: the first `most` different values have a figure each, all others one that says so."""
 
-    def __init__(self, most: int = 1000) -> None:
+    def __init__(self, metric: Any, most: int = 1000) -> None:
         """Start with none seen."""
-        self._seen: set[tuple[str, ...]] = set()
+        self._metric = metric
         self._most = most
+        self._seen: dict[tuple[str, ...], Any] = {}
 
-    def __call__(self, *values: str) -> tuple[str, ...]:
-        """Return the label values to count under."""
-        if values in self._seen:
-            return values
-        if len(self._seen) >= self._most:
-            return ("other",) * len(values)
-        self._seen.add(values)
-        return values
+    def __call__(self, *values: str) -> Any:
+        """Return the figure to count under."""
+        figure = self._seen.get(values)
+        if figure is None:
+            if len(self._seen) >= self._most:
+                return self._metric.labels(*("other" for _ in values))
+            figure = self._seen[values] = self._metric.labels(*values)
+        return figure
 
 
 class Metrics:
@@ -80,23 +81,21 @@ class Metrics:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         registry = self.registry = CollectorRegistry()
-        labels = ["pack", "rule", "action", "effective"]
-        self._reviews = Counter(
-            "plimsoll_reviews", "Reviews answered", ["endpoint", "operation", "decision"], registry=registry
+
+        def counter(name: str, text: str, labels: list[str], most: int = 1000) -> Bounded:
+            return Bounded(Counter(name, text, labels, registry=registry), most)
+
+        self._reviews = counter("plimsoll_reviews", "Reviews answered", ["endpoint", "operation", "decision"])
+        self._findings = counter("plimsoll_findings", "Findings", ["pack", "rule", "action", "effective"])
+        self._errors = counter("plimsoll_rule_errors", "Rules that failed", ["pack", "rule"])
+        self._unknown = counter("plimsoll_unknown", "Facts that could not be had", ["fact"], 100)
+        self._patched = counter("plimsoll_patched", "Fixes applied", ["pack", "rule"])
+        self._shed = counter("plimsoll_shed", "Requests and connections turned away", ["reason"])
+        seconds = "Time from the read body to the decision"
+        self._seconds = Bounded(
+            Histogram("plimsoll_review_seconds", seconds, ["endpoint"], buckets=BUCKETS, registry=registry)
         )
-        self._findings = Counter("plimsoll_findings", "Findings", labels, registry=registry)
-        self._errors = Counter("plimsoll_rule_errors", "Rules that failed", ["pack", "rule"], registry=registry)
-        self._unknown = Counter("plimsoll_unknown", "Facts that could not be had", ["fact"], registry=registry)
-        self._seconds = Histogram(
-            "plimsoll_review_seconds",
-            "Time from the read body to the decision",
-            ["endpoint"],
-            buckets=BUCKETS,
-            registry=registry,
-        )
-        self._patched = Counter("plimsoll_patched", "Fixes applied", ["pack", "rule"], registry=registry)
-        self._shed = Counter("plimsoll_shed", "Requests and connections turned away", ["reason"], registry=registry)
-        self._images = Counter("plimsoll_image_lookups", "Look-ups of images", ["result"], registry=registry)
+        self._images = counter("plimsoll_image_lookups", "Look-ups of images", ["result"])
         self._connections = Gauge(
             "plimsoll_connections", "Open connections", registry=registry, multiprocess_mode="livesum"
         )
@@ -115,7 +114,6 @@ class Metrics:
         self._build = Gauge(
             "plimsoll_build_info", "Always 1", ["version"], registry=registry, multiprocess_mode="livemax"
         )
-        self._bound_findings, self._bound_rules, self._bound_facts = Bounded(), Bounded(), Bounded(100)
 
     def record(self, endpoint: str, review: Review, decision: Decision, seconds: float) -> None:
         """Count one decided review and write its log line; `seconds` is how long it took."""
@@ -129,29 +127,28 @@ class Metrics:
     def _count(self, endpoint: str, review: Review, decision: Decision, seconds: float) -> None:
         operation = review.operation if review.operation in _OPERATIONS else "other"
         word = "allowed" if decision.allowed else "denied"
-        self._reviews.labels(endpoint, operation, word).inc()
-        self._seconds.labels(endpoint).observe(seconds)
+        self._reviews(endpoint, operation, word).inc()
+        self._seconds(endpoint).observe(seconds)
         for finding in decision.findings:
-            self._findings.labels(
-                *self._bound_findings(finding.pack, finding.rule, finding.action, finding.effective)
-            ).inc()
+            about = finding.about
+            self._findings(about.pack, about.rule, about.action, finding.effective).inc()
         for fault in decision.errors:
-            self._errors.labels(*self._bound_rules(fault.pack, fault.rule)).inc()
+            self._errors(fault.pack, fault.rule).inc()
         for fault in decision.unknown:
-            self._unknown.labels(*self._bound_facts(fault.fact)).inc()
+            self._unknown(fault.fact).inc()
         for fixed in decision.patched:
             if not fixed.would:
-                self._patched.labels(*self._bound_rules(fixed.pack, fixed.rule)).inc()
+                self._patched(fixed.pack, fixed.rule).inc()
 
     def shed(self, reason: str) -> None:
         """Count one connection or request that was turned away."""
         with _kept():
-            self._shed.labels(reason).inc()
+            self._shed(reason).inc()
 
     def image(self, result: str) -> None:
         """Count one look-up of an image."""
         with _kept():
-            self._images.labels(result).inc()
+            self._images(result).inc()
 
     def connections(self, count: int) -> None:
         """Say how many connections this worker holds now."""
@@ -172,13 +169,13 @@ class Metrics:
         """
         with _kept():
             for reason in SHED:
-                self._shed.labels(reason)
+                self._shed(reason)
             for result in LOOK_UPS:
-                self._images.labels(result)
+                self._images(result)
             for fact in FACTS:
-                self._unknown.labels(*self._bound_facts(fact))
+                self._unknown(fact)
             for pack, rule in rules:
-                self._errors.labels(*self._bound_rules(pack, rule))
+                self._errors(pack, rule)
 
     def load_failed(self) -> None:
         """Say that a load failed, and the last good packs stay."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.checks import Module
@@ -11,6 +10,7 @@ from webhook.checks.check import Check, ParamError
 from webhook.model import pointer
 from webhook.model.kinds import find
 from webhook.model.pods import KINDS
+from webhook.model.record import record
 from webhook.packs.mentions import mentions, on_replicas
 from webhook.packs.notes import Notes, entries
 from webhook.packs.parse import Path
@@ -19,7 +19,7 @@ from webhook.packs.rule import Expression, Mutation, Write
 SHARED = ("object", "oldObject", "request", "namespaceObject")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Body:
     """One of a check, an expression and a mutation; `words` are what it reads (`pod`, `object`, `request`, ...)."""
 

@@ -20,6 +20,7 @@ from webhook.packs.match import Scope
 from webhook.packs.notes import Notes, entries
 from webhook.packs.parse import Document, Path, render
 from webhook.packs.rule import Pack, Rule, Ruleset
+from webhook.packs.width import widths
 
 OPERATIONS = frozenset({"CREATE", "UPDATE"})
 
@@ -58,6 +59,7 @@ def ruleset(
         index=indexed,
         choruses=choruses(indexed),
         values={bodies.values_key(number): given for _, _, (number, given) in compiled},
+        widths=widths(rules),
         kinds=kinds,
         dry_run=dry_run,
     )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from webhook.model.glob import Globs
 from webhook.model.image import Pattern
 from webhook.model.image import parse as parse_image
 from webhook.model.pods import Subject
+from webhook.model.record import record
 from webhook.packs.match import Known, Lacking, namespace_of
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Exemption:
     """One entry of `exemptions`: every clause that is given must match; `expires` is the last UTC day it holds."""
 

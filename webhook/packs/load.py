@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from webhook.errors import Problem
+from webhook.model.record import record
 from webhook.packs.merge import base_of, name_of, resolve
 from webhook.packs.parse import Document, Path, Place, scan
 from webhook.packs.schema import KIND, CheckModule, validate
 from webhook.packs.values import substitute
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Loaded:
     """Packs without a mistake, those with some, and all mistakes, sorted, one for each place."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.checks.cel import Program
@@ -27,7 +26,7 @@ class Lacking:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Scope:
     """One `match`, compiled; a part that is None does not restrict. All parts must match.
 

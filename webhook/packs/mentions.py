@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from webhook.model.record import record
 
 # a pattern of ours, linear: a quote is looked for in vain at most once
 _TOKEN = re.compile(r"""[A-Za-z_][A-Za-z0-9_]*|'[^']*'|"[^"]*"|\S""", re.ASCII)
@@ -19,7 +20,7 @@ def _tokens(text: str) -> tuple[str, ...]:
     return tuple(_TOKEN.findall(text))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Mentions:
     """The fields that a text passes through (`spec` in `pod.spec.hostNetwork`), and those that it takes whole."""
 

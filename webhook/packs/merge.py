@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
 from webhook.errors import ConfigError, Problem
+from webhook.model.record import record
 from webhook.packs.parse import Document, Path, Place
 from webhook.packs.suggest import hint
 
@@ -123,7 +124,7 @@ def _resolved(document: Document, packs: Mapping[str, Document], done: dict[int,
     return done[key]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Draft:
     """Places of a document that is being put together from parts of others."""
 

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from webhook.errors import ConfigError, Problem
+from webhook.model.record import record
 from webhook.packs.scalars import NotJson, resolve
 
 Path = tuple[str | int, ...]
@@ -36,7 +37,7 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Place:
     """Where something stands: `line` and `column` count from 1; `path` is its path in that very document.
 
@@ -53,7 +54,7 @@ class Place:
     use: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Document:
     """One YAML document as plain values, and the places of its keys and elements (`starts`: of its values)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date
 from typing import Any
 
@@ -12,13 +12,14 @@ from webhook.checks.check import Check
 from webhook.model.decision import About, Action
 from webhook.model.kinds import CLUSTER_SCOPED
 from webhook.model.pods import KINDS, Kinds, mapping
+from webhook.model.record import record
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption
 from webhook.packs.match import Scope
 from webhook.packs.mentions import Mentions
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Expression:
     """A rule in CEL: it is kept where `holds` is true. `message` says what is wanted."""
 
@@ -29,7 +30,7 @@ class Expression:
     mentions: Mentions = Mentions()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Write:
     """One operation of a patch: `tokens` from the pod, `*` for every element; a value, or CEL that gives it."""
 
@@ -39,7 +40,7 @@ class Write:
     program: Program | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Mutation:
     """A fix in YAML: where `when` is true, the writes are made."""
 
@@ -55,7 +56,7 @@ class Mutation:
         return ", ".join(f"{write.op} /{'/'.join(write.tokens)}" for write in self.writes)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pack:
     """What the rules of one pack share. `mode` is the one that counts, after `--mode`."""
 
@@ -74,7 +75,7 @@ class Pack:
         return f"{self.name}:{self.version}" if self.version else self.name
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rule:
     """One compiled rule. Exactly one of `check`, `expression` and `mutation` is there.
 
@@ -125,7 +126,7 @@ class Rule:
         return f"{self.about.pack}/{self.about.rule}"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Chorus:
     """Rules in CEL of one scope, which concern a review all or none, and the program that asks all of them at once."""
 
@@ -138,7 +139,7 @@ class Chorus:
         return "pod" in self.rules[0].reads
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bucket:
     """The rules for one kind, operation and namespace at one endpoint, in order, and which facts they need.
 
@@ -180,18 +181,21 @@ def titles(rules: Iterable[Rule]) -> tuple[str, ...]:
     return tuple(pack.title for pack in sorted(packs.values(), key=lambda pack: pack.name))
 
 
+Width = Mapping[str, frozenset[str] | None]
+"""Fields of an object, each with the fields below it that are looked at; None: all of them."""
 SCALE = "scale"
 Key = tuple[str, str, str]
 BUCKETS = 4096
 """Buckets that are kept, by kind, operation and namespace; more namespaces than that begin anew."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ruleset:
     """All packs, compiled; `index` finds the rules by (endpoint, group, kind).
 
     `choruses` finds those that can be asked together. `values` are the values of every pack under the key that its
-    CEL reads them by. `dry_run` is the server's. `buckets` keeps what `bucket` has found; it follows from the rest.
+    CEL reads them by, `widths` what CEL reads of objects, by word, where that is not all. `dry_run` is the server's.
+    `buckets` keeps what `bucket` has found; it follows from the rest.
     """
 
     packs: tuple[Pack, ...] = ()
@@ -199,6 +203,7 @@ class Ruleset:
     index: Mapping[Key, tuple[Rule, ...]] = field(default_factory=dict)
     choruses: Mapping[Key, tuple[Chorus, ...]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    widths: Mapping[str, Width] = field(default_factory=dict)
     kinds: Kinds = field(default_factory=lambda: KINDS)
     dry_run: bool = False
     buckets: dict[Any, Bucket] = field(default_factory=dict, repr=False, compare=False)

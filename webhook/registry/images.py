@@ -120,13 +120,15 @@ class Images:
         bounds: Bounds | None = None,
         pull_secrets: bool = False,
         count: Callable[[Result], None] = _uncounted,
+        waits: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Take who asks registries, and what is kept over restarts (None: nothing, and workers share nothing).
 
         With `pull_secrets` those of a pod are handed to the source, and what was read with them is told to nobody
-        else; without, they are ignored. `count` is called with the result of each look-up. `clock` counts seconds and
+        else; without, they are ignored. `count` is called with the result of each look-up, and
+        `waits` before anything is waited for. `clock` counts seconds and
         never goes back; `wall` gives seconds since 1970, as well as the machine knows. No thread is started here.
         """
         self._source = source
@@ -136,6 +138,7 @@ class Images:
         self._bounds = bounds or Bounds()
         self._pull_secrets = pull_secrets
         self._count = count
+        self._waits = waits
         self._clock = clock
         self._wall = wall
         self._crew = Crew(self._bounds.threads, self._bounds.waiting, self._bounds.each_host)
@@ -170,6 +173,8 @@ class Images:
                 found[lookup] = self._told("hit", self._inspected(fact))
             else:
                 flying.append((lookup, asked, self._fly(asked, self._terms.fresh)))
+        if flying:
+            self._waits()
         for lookup, asked, flight in flying:
             flight.done.wait(self._patience(asked, flight, ends, timeout))
             found[lookup] = self._landed(asked, flight)

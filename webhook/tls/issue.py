@@ -9,7 +9,7 @@ successor of the same name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
@@ -21,13 +21,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from webhook.model.record import record
+
 BACKDATE = timedelta(hours=1)
 """NotBefore lies this far back, so that a client whose clock is slow can use the certificate at once."""
 
 Kind = Literal["empty", "garbage", "mismatch", "early", "expired", "names", "issuer"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class KeyPair:
     """A certificate and its private key, both PEM; the key (PKCS #8, not encrypted) stays out of every
     repr."""
@@ -36,7 +38,7 @@ class KeyPair:
     key: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Fault:
     """One reason not to serve with a certificate: a word for programs, a sentence for people."""
 

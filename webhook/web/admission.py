@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -13,6 +12,7 @@ from urllib.parse import parse_qsl
 from webhook.errors import ReviewError
 from webhook.model import answer
 from webhook.model.decision import Decision
+from webhook.model.record import record
 from webhook.model.review import Review, decode, parse
 
 LOG = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ STARTED = "plimsoll.started"
 """Where the worker put the time of the request's first byte (monotonic seconds)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Limits:
     """How long a decision may take at most (seconds), and how large a request body may be (bytes)."""
 
@@ -34,7 +34,7 @@ class Limits:
     body: int = 7 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Answer:
     """What is sent back: HTTP status, body, content type."""
 

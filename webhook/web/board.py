@@ -10,7 +10,8 @@ import mmap
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from webhook.model.record import record
 
 PLACES = 64
 STALE = 5.0
@@ -20,7 +21,7 @@ _HEAD = struct.Struct("qq")  # master's pid, draining
 _PLACE = struct.Struct("qqdd")  # pid, packs loaded, monotonic time of the last word, end of the certificate
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Worker:
     """What one worker said last; `beat` is the monotonic clock's, `expires` counts seconds since 1970."""
 

@@ -6,9 +6,12 @@ import contextlib
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 GATHER = 64 * 1024
 """Bytes of an answer that are gathered before they are sent, so that head and body go out together."""
+
+_NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Late(OSError):
@@ -21,9 +24,11 @@ class Channel:
     Not thread-safe but for `wake` and `cut`: one thread serves a connection.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
-        """Take over an accepted socket."""
+    def __init__(self, sock: socket.socket, waits: Callable[[], None] = lambda: None) -> None:
+        """Take over an accepted socket; `waits` is called before the peer has to be waited for."""
         self._sock = sock
+        self._waits = waits
+        self._patience: float | None = None
         self._read_until: float | None = None
         self._write_seconds = 10.0
         self._write_until: float | None = None
@@ -33,6 +38,7 @@ class Channel:
         """Do the TLS handshake, in `seconds` altogether. Raises OSError (SSLError, TimeoutError)."""
         # do_handshake keeps one deadline over all its reads and writes (CPython, Modules/_ssl.c).
         self._sock.settimeout(seconds)
+        self._patience = seconds
         self._sock = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
         self._sock.do_handshake()
 
@@ -46,9 +52,15 @@ class Channel:
 
     def recv(self, size: int) -> bytes:
         """Read what is there, at most `size` bytes; empty at the end. Raises Late, OSError."""
-        self._sock.settimeout(self._left(self._read_until))
+        left = self._left(self._read_until)
         try:
-            return self._sock.recv(size)
+            try:
+                self._wait(0.0)  # mostly it is there
+                return self._sock.recv(size)
+            except _NOT_YET:
+                self._waits()
+                self._wait(left)
+                return self._sock.recv(size)
         except TimeoutError as error:
             raise Late("reading took too long") from error
         except ssl.SSLError:
@@ -76,11 +88,27 @@ class Channel:
         self._gathered.clear()
         while view:
             # Not socket.sendall: over TLS it gives every part of the data the whole time anew.
-            self._sock.settimeout(self._left(self._write_until))
+            left = self._left(self._write_until)
             try:
-                view = view[self._sock.send(view) :]
+                try:
+                    self._wait(0.0)
+                    sent = self._sock.send(view)
+                except _NOT_YET:
+                    self._waits()
+                    self._wait(left)
+                    sent = self._sock.send(view)
             except TimeoutError as error:
                 raise Late("writing took too long") from error
+            view = view[sent:]
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        return self._sock.fileno()
+
+    @property
+    def pending(self) -> bool:
+        """Whether bytes have been received that nobody has read yet, so that the socket says nothing of them."""
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
 
     def getsockname(self) -> tuple[str, int]:
         """Return the address that the peer called."""
@@ -104,11 +132,12 @@ class Channel:
 
         Closing a socket with unread bytes resets the connection, and the reset can overtake the answer.
         """
+        self._waits()
         ends = time.monotonic() + seconds
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
             while most > 0 and (left := ends - time.monotonic()) > 0:
-                self._sock.settimeout(left)
+                self._wait(left)
                 data = socket.socket.recv(self._sock, 65536)
                 if not data:
                     return
@@ -118,6 +147,12 @@ class Channel:
         """Close."""
         with contextlib.suppress(OSError):
             self._sock.close()
+
+    def _wait(self, seconds: float | None) -> None:
+        """Let the socket wait for so long; to say that is a system call, which most reads and writes don't need."""
+        if self._patience != seconds:
+            self._sock.settimeout(seconds)
+            self._patience = seconds
 
     @staticmethod
     def _left(until: float | None) -> float | None:

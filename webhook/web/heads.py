@@ -7,8 +7,9 @@ parses the first one and judges it; a later one that has the same bytes but for 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from webhook.model.record import record
 
 LONGEST = 4096
 """Bytes of a head that is remembered; an API server's has some 300."""
@@ -18,7 +19,7 @@ _PASSING = ("wsgi.input", "wsgi.early_hints")
 """What in an environ belongs to one request alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Known:
     """A request that began like the last one; `body` is what came of its body, and perhaps more behind it."""
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from webhook.model.record import record
 from webhook.web import parent
 from webhook.web.board import Board
 
@@ -37,7 +38,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Page:
     """An answer: HTTP status, body, content type."""
 

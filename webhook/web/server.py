@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from webhook.model.record import record
 from webhook.web.board import Board
 from webhook.web.worker import Duties, Worker
 
@@ -27,7 +27,7 @@ YOUNG = 20_000
 own 700 has nearly each review pay for a collection."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Plan:
     """All that a server is started with.
 

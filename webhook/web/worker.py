@@ -1,4 +1,7 @@
-"""Our gunicorn worker: one blocking thread for each connection, total deadlines, and a cap that sheds.
+"""Our gunicorn worker: as many threads as connections, total deadlines, and a cap that sheds.
+
+A connection's thread does the handshake and whatever has to wait for its peer; all that wait for a request take turns
+(`web/turn.py`): one looks at all idle connections and answers what comes, without waking another.
 
 Why not one of gunicorn's own: docs/decisions/0002-worker.md.
 """
@@ -14,9 +17,8 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import FrameType
 from typing import Any, Protocol
 
@@ -32,14 +34,21 @@ from gunicorn.http.errors import (
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker as GunicornWorker
 
+from webhook.model.record import record
 from webhook.web import parent
 from webhook.web.channel import Channel, Late
 from webhook.web.crowd import Crowd, Guest
 from webhook.web.heads import Heads, Known
+from webhook.web.turn import Turn
 
 LOG = logging.getLogger(__name__)
 BEAT = 0.5
 """Seconds between a worker's words to master and board."""
+
+HOLD = 0.05
+"""Seconds for which a thread may work while the others wait for the turn. A review takes a millisecond or two."""
+INLINE = 128 * 1024
+"""Bytes of a body above which others don't wait for its review."""
 
 MIB = 1 << 20
 LARGE = MIB
@@ -54,7 +63,7 @@ STARTED = "plimsoll.started"
 """The key in a request's environ under which its arrival stands (monotonic seconds)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Limits:
     """What a worker grants its peers: seconds, bytes, and how many at once."""
 
@@ -81,7 +90,7 @@ class Traffic(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Duties:
     """What `main` gives a worker to work with."""
 
@@ -92,9 +101,11 @@ class Duties:
     """Called with the worker's age and process id, every half second."""
     reload: Callable[[], None]
     """Called on SIGHUP; must come back at once."""
+    turn: Turn[Any]
+    """Whoever has to wait for something in the middle of a review calls its `leave`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Line:
     """One connection with what its requests share."""
 
@@ -105,6 +116,11 @@ class Line:
     """The address that the peer called."""
     parser: Any
     heads: Heads
+
+    @property
+    def more(self) -> bool:
+        """Whether something was received that is not read yet."""
+        return bool(self.parser.unreader.buf.getvalue()) or self.guest.channel.pending
 
 
 class Response(wsgi.Response):  # type: ignore[misc]
@@ -130,6 +146,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         self.duties: Duties = self.app.duties
         self.limits = self.duties.limits
         self.crowd = Crowd(self.limits.connections)
+        self.turn = self.duties.turn
         self._told = False
         self.places = threading.BoundedSemaphore(self.limits.requests)
         self.large = threading.BoundedSemaphore(LARGE_PLACES)
@@ -146,6 +163,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
     def run(self) -> None:
         """Accept until told to stop, go on for `drain` seconds, let what is in work end."""
         parent.follow(signal.SIGKILL)  # even if this loop should hang: nobody would kill it then
+        self.turn.open(self.limits.keep_alive)
         selector = selectors.DefaultSelector()
         for listener in self.sockets:
             listener.setblocking(False)
@@ -166,7 +184,8 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             if self._told:
                 self._told = False
                 self.duties.reload()
-            for key, _ in selector.select(min(BEAT, max(0.0, (ends or due) - time.monotonic()))):
+            self.turn.relieve(HOLD)
+            for key, _ in selector.select(min(HOLD, max(0.0, (ends or due) - time.monotonic()))):
                 if key.fileobj == self.PIPE[0]:
                     os.read(self.PIPE[0], 4096)
                 else:
@@ -182,6 +201,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         ends = time.monotonic() + self.limits.write
         while self.crowd.count() and time.monotonic() < ends:
             self._beat()
+            self.turn.relieve(HOLD)
             time.sleep(0.02)
 
     def _beat(self) -> None:
@@ -198,7 +218,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             time.sleep(0.02)  # no descriptor or memory left: the listener stays readable, so this would spin
             return
         sock.setblocking(True)
-        guest = self.crowd.admit(Channel(sock))
+        guest = self.crowd.admit(Channel(sock, self.turn.leave))
         if guest is None:
             self.duties.traffic.shed("overflow")
             sock.close()
@@ -210,30 +230,64 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             self.crowd.leave(guest)
 
     def _serve(self, guest: Guest, address: tuple[Any, ...]) -> None:
-        channel = guest.channel
+        """Let a connection in, and take turns with the others at answering all, until some connection ends.
+
+        Each that ends ends one thread, so that there are as many of these as of those.
+        """
+        stays = self._attend(guest, lambda: self._welcome(guest, address))
+        while stays:
+            line = self.turn.next()
+            stays = self._attend(line.guest, partial(self._answers, line))
+
+    def _attend(self, guest: Guest, work: Callable[[], bool]) -> bool:
+        """Do what a connection wants; end it where it does not stay after that, which is returned."""
+        stays = False
         try:
-            channel.secure(self.duties.context(), self.limits.handshake)
-            parser = RequestParser(self.cfg, channel, address)
-            line = Line(guest, address, channel.getsockname(), parser, Heads())
-            guest.idle()
-            # Asked after `idle`, so that a connection can't begin to wait unseen while all are told to go.
-            while not self.crowd.closed and self._exchange(line):
-                guest.idle()
+            stays = work()
         except (Late, NoMoreData) as error:
             LOG.debug("connection cut: %s", error)
         except (OSError, ssl.SSLError, StopIteration) as error:
             LOG.debug("connection ended: %s", type(error).__name__)
         finally:
-            self.crowd.leave(guest)
+            if not stays:
+                self.turn.leave()
+                self.crowd.leave(guest)
+        return stays
+
+    def _welcome(self, guest: Guest, address: tuple[Any, ...]) -> bool:
+        """Do the handshake of a new connection."""
+        channel = guest.channel
+        channel.secure(self.duties.context(), self.limits.handshake)
+        parser = RequestParser(self.cfg, channel, address)
+        return self._waits(Line(guest, address, channel.getsockname(), parser, Heads()))
+
+    def _answers(self, line: Line) -> bool:
+        """Answer the request that comes over a connection, and those that came with it; return whether it stays."""
+        while self._exchange(line):
+            if not line.more:
+                return self._waits(line)
+            line.guest.idle()
+            if self.crowd.closed:
+                break
+        return False
+
+    def _waits(self, line: Line) -> bool:
+        """Let a connection wait for a request, which is returned: not when all are told to go."""
+        # A new connection may be as idle as a used one: Go's client dials one more than it then needs, and keeps it
+        # for the next call.
+        line.guest.channel.reading(self.limits.keep_alive)
+        line.guest.idle()
+        # Asked after `idle`, so that a connection can't begin to wait unseen while all are told to go.
+        if self.crowd.closed:
+            return False
+        self.turn.wait(line.guest.channel, line)
+        return True
 
     def _exchange(self, line: Line) -> bool:
-        """Wait for a request and answer it; return whether the connection may have another."""
+        """Read a request and answer it; return whether the connection may have another."""
         guest, parser, limits = line.guest, line.parser, self.limits
         channel, first, known = guest.channel, b"", None
         if not parser.unreader.buf.getvalue():
-            # A new connection may be as idle as a used one: Go's client dials one more than it then needs,
-            # and keeps it for the next call.
-            channel.reading(limits.keep_alive)
             first = channel.recv(RECORD)
             if not first:
                 return False
@@ -267,6 +321,8 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         if guest.extra:
             return self._shed(channel, response, "connections")
         length = _length(environ)
+        if length is None or length > INLINE:
+            self.turn.leave()
         if length is not None and length <= LARGE:
             return self._judge(guest, response, environ, length, read)
         # A review in memory takes some ten times its bytes, so few large ones are let in at once.

@@ -182,6 +182,45 @@ def test_a_program_tells_what_it_reads(text: str, reads: set[str], roots: set[st
     assert program.object_roots == (None if roots is None else frozenset(roots))
 
 
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("true", set()),
+        ("object == oldObject", {("object",), ("oldObject",)}),
+        (
+            "pod.spec.hostNetwork || pod.spec.?os.?name.orValue('') == ''",
+            {("pod", "spec", "hostNetwork"), ("pod", "spec", "os")},
+        ),
+        ("has(object.spec.a.b) && object['spec'][?'c'].hasValue()", {("object", "spec", "a"), ("object", "spec", "c")}),
+        ("object.?metadata.labels['x'].orValue('') == ''", {("object", "metadata", "labels")}),
+        (
+            "pod.metadata.labels.all(k, k != '') && pod.spec.all(k, k != '')",
+            {("pod", "metadata", "labels"), ("pod", "spec")},
+        ),
+        ("pod.all(k, k != '')", {("pod",)}),
+        ("size(pod.spec) == 0 || 'x' in pod.metadata", {("pod", "spec"), ("pod", "metadata")}),
+        ("object.spec[request.name] == 1", {("object", "spec"), ("request", "name")}),
+        (
+            "object.spec['a' + 'b'] == 1 || object[object.kind] == 1",
+            {("object", "spec"), ("object",), ("object", "kind")},
+        ),
+        ("cel.bind(o, object, o.spec.x == 1)", {("object",)}),
+        ("cel.bind(object, pod.spec, object.x == 1)", {("pod", "spec")}),
+        ("dyn(pod).spec.x == 1 || [pod.spec][0].x == 1", {("pod",), ("pod", "spec")}),
+        ("object[\"it's\"]['a\"'] == 1", {("object", "it's", 'a"')}),
+        ("object[r'a'] == 1 || object['a\\\\b'] == 1", {("object",)}),
+        ("values.object.x == 1 && containers.all(pod, pod.name != '')", set()),
+    ],
+)
+def test_a_program_tells_which_parts_of_objects_it_reads(text: str, paths: set[tuple[str, ...]]) -> None:
+    assert cel.compile(text, wants="any").paths == paths
+
+
+def test_what_variables_read_of_an_object_is_read_by_their_program() -> None:
+    program = cel.compile("variables.b == 1", variables=[("a", "object.spec"), ("b", "variables.a.x")], wants="bool")
+    assert program.paths == {("object", "spec")}
+
+
 def test_no_object_can_forge_a_quantity() -> None:
     forged = {"0": "quantity", "1": "1/1", "__quantity": "1"}
     program = cel.compile("object.x.isLessThan(quantity('2'))", wants="bool")

@@ -196,3 +196,27 @@ def test_who_waits_in_vain_gets_the_last_known_value() -> None:
     assert cache.get("k", Source("never"), 0.05) == "old"
     release.set()
     thread.join()
+
+
+def test_who_waits_for_anothers_question_says_so_and_who_finds_a_value_does_not() -> None:
+    said, asked, answered = threading.Event(), threading.Event(), threading.Event()
+    cache: Cache[str, str] = Cache(BOUNDS, waits=said.set)
+
+    def fetch(seconds: float) -> tuple[str, int]:
+        asked.set()
+        answered.wait(5)
+        return "v", 1
+
+    first = threading.Thread(target=cache.get, args=("k", fetch, 5))
+    first.start()
+    asked.wait(5)
+    assert not said.is_set()
+    second = threading.Thread(target=cache.get, args=("k", fetch, 5))
+    second.start()
+    assert said.wait(5)
+    answered.set()
+    first.join()
+    second.join()
+    said.clear()
+    assert cache.get("k", fetch, 5) == "v"
+    assert not said.is_set()

@@ -31,6 +31,13 @@ def test_an_object_comes_back_over_one_kept_connection(api: Any) -> None:
     assert api.tokens == ["Bearer old"] * 5
 
 
+def test_who_is_going_to_wait_for_an_answer_is_told_before(api: Any) -> None:
+    told: list[int] = []
+    api.answers[PATH] = lambda handler: (200, {"told": len(told)})
+    client = Client(api.client().access, waits=lambda: told.append(1))
+    assert [client.get(PATH, 5) for _ in range(2)] == [{"told": 1}, {"told": 2}]
+
+
 def test_an_error_carries_the_status_the_apis_word_and_its_message(api: Any) -> None:
     api.answers[PATH] = 403, {"kind": "Status", "reason": "Forbidden", "message": "namespaces is forbidden"}
     with pytest.raises(ApiError) as caught:

@@ -153,6 +153,16 @@ def test_a_null_that_a_later_key_replaces_hides_no_other():
     assert decode(b'{"a": null, "a": {"b": {"c": null}}}') == {"a": {"b": {}}}
 
 
+@pytest.mark.parametrize("pad", [0, 20_000])
+def test_the_bound_of_nesting_is_the_same_for_small_and_large_bodies(pad):
+    def body(depth):
+        return orjson.dumps({"pad": "[{" * pad, "a": nested(depth - 3, b"[[]]")})
+
+    assert decode(body(DEPTH)) == orjson.loads(body(DEPTH))
+    with pytest.raises(ReviewError, match="nested more than 200 levels"):
+        decode(body(DEPTH + 1))
+
+
 def test_brackets_in_texts_hide_no_depth():
     body = b'{"b":' + b'["]}",' * DEPTH + b"1" + b"]" * DEPTH + b"}"
     with pytest.raises(ReviewError, match="nested more than 200 levels"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from prometheus_client import CollectorRegistry, Counter
 
 from webhook.model.decision import About, Decision, Fault, Finding, Fixed, Violation
 from webhook.model.review import Review, parse
@@ -71,8 +72,12 @@ def test_no_label_holds_a_name_of_an_object(review: Review) -> None:
 
 
 def test_labels_that_grow_without_end_become_other() -> None:
-    bounded = Bounded(2)
-    assert [bounded(name) for name in "abca"] == [("a",), ("b",), ("other",), ("a",)]
+    registry = CollectorRegistry()
+    bounded = Bounded(Counter("seen", "Seen", ["name"], registry=registry), 2)
+    for name in "abcda":
+        bounded(name).inc()
+    counted = {name: registry.get_sample_value("seen_total", {"name": name}) for name in ("a", "b", "c", "d", "other")}
+    assert counted == {"a": 2, "b": 1, "c": None, "d": None, "other": 2}
 
 
 def test_a_failed_load_is_said_until_a_load_goes_well() -> None:

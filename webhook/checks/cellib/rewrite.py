@@ -143,6 +143,22 @@ def roots(tokens: Sequence[Token], word: str) -> tuple[bool, frozenset[str] | No
     return used, None if whole else frozenset(fields)
 
 
+def paths(tokens: Sequence[Token], word: str) -> frozenset[tuple[str, ...]]:
+    """Return what a text reads of `word`: the first two fields of each use, fewer where all below them is used."""
+    hidden = shadowed(tokens, word)
+    found: set[tuple[str, ...]] = set()
+    for index in range(len(tokens)):
+        if index in hidden or not is_word(tokens, index, word):
+            continue
+        path: tuple[str, ...] = ()
+        at = index + 1
+        while len(path) < 2 and (field := _field(tokens, at)) is not None:
+            path = (*path, field)
+            at += 2 + is_sign(tokens, at, "[") + is_sign(tokens, at + 1, "?")
+        found.add(path)
+    return frozenset(found)
+
+
 def _field(tokens: Sequence[Token], index: int) -> str | None:
     """Return the field that `.a`, `.?a`, `['a']` or `[?'a']` at `index` selects, else None."""
     dot, bracket = is_sign(tokens, index, "."), is_sign(tokens, index, "[")
@@ -154,7 +170,8 @@ def _field(tokens: Sequence[Token], index: int) -> str | None:
         call = is_sign(tokens, index + 1, "(")
         return None if call or token.kind != "name" else token.text.strip("`")
     simple = token.kind == "string" and "\\" not in token.text and token.text[0] in "'\""
-    return token.text.strip("'\"") if simple and is_sign(tokens, index + 1, "]") else None
+    quotes = 3 if token.text[:3] in ("'''", '"""') else 1
+    return token.text[quotes:-quotes] if simple and is_sign(tokens, index + 1, "]") else None
 
 
 def loose_optional(tokens: Sequence[Token]) -> int | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.checks.cellib import ip
 from webhook.checks.cellib.function import Function
 from webhook.checks.cellib.opaque import unwrap, wrap
+from webhook.model.record import record
 
 KIND = "url"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -28,7 +28,7 @@ PATH = UNRESERVED | frozenset(b"$&+,/:;=@")
 PATH_AS_WRITTEN = PATH | frozenset(b"!'()*[]%")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Url:
     """The parts of a URL; `path` is unescaped bytes, `raw` the path as written."""
 

@@ -1,0 +1,51 @@
+"""A record is what a frozen dataclass is to whoever makes, shows, compares and hashes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from webhook.model.record import record
+
+
+@record(frozen=True, slots=True)
+class Place:
+    """With a field that neither counts nor is shown."""
+
+    pointer: str
+    name: str = "web"
+    seen: list[int] = field(default_factory=list, repr=False, compare=False)
+
+
+@record(frozen=True, slots=True)
+class Other:
+    """Alike, and not the same."""
+
+    pointer: str
+    name: str = "web"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What dataclasses make of it."""
+
+    pointer: str
+    name: str = "web"
+    seen: list[int] = field(default_factory=list, repr=False, compare=False)
+
+
+def test_fields_that_count_make_two_equal_and_their_hashes() -> None:
+    one, two = Place("/spec", seen=[1]), Place("/spec", seen=[2])
+    assert one == two
+    assert len({one, two, Place("/spec", "db")}) == 2
+    assert one != Place("/spec", "db")
+    assert one != Other("/spec")
+
+
+def test_it_is_shown_as_a_dataclass_is() -> None:
+    assert repr(Place("/spec")) == repr(Model("/spec")).replace("Model", "Place")
+
+
+def test_it_can_be_copied_with_a_change_and_has_no_other_attributes() -> None:
+    changed = replace(Place("/spec", seen=[1]), name="db")
+    assert (changed, changed.seen) == (Place("/spec", "db"), [1])
+    assert not hasattr(changed, "__dict__")
