@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import hypothesis
 import pytest
 
 from webhook.engine.evaluate import evaluate
@@ -16,6 +17,9 @@ from webhook.model.review import Review, clean, parse
 from webhook.packs.compile import ruleset
 from webhook.packs.rule import Ruleset
 
+# how long an example takes says how busy the machine is, and no more
+hypothesis.settings.register_profile("plimsoll", deadline=None)
+hypothesis.settings.load_profile("plimsoll")
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 

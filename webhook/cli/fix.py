@@ -17,6 +17,7 @@ from webhook.cli.edit.mend import Made, mend
 from webhook.cli.judge import ONLY_FILES, Judged, Namespaces, court, namespaces
 from webhook.cli.objects import Manifest
 from webhook.cli.report import diff, text
+from webhook.cli.report.place import cut
 from webhook.cli.report.tally import Tally
 from webhook.cli.shelf import Packed, Shelf, unpack
 from webhook.errors import ConfigError, Problem
@@ -198,7 +199,8 @@ class _Desk:
         heard = [(manifest, hear(manifest)) for manifest in manifests]
         judged = [one for _, one in heard if one is not None]
         tally = Tally.of(judged, len(heard) - len(judged))
-        left = "".join(map(self.page.block, judged))
+        mended = None if sheet.text is None else cut(sheet.text)
+        left = "".join(self.page.block(one, mended) for one in judged)
         if not mending or not any(one.mended.patch for one in judged):
             return Turn(tally, left)
         try:

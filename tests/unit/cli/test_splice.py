@@ -358,9 +358,7 @@ def subsequence(part: str, whole: str) -> bool:
 
 
 # no shrinking: a seed has nothing to shrink, and the texts are short as they are
-MANY = settings(
-    max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.reuse, Phase.generate]
-)
+MANY = settings(max_examples=100, suppress_health_check=list(HealthCheck), phases=[Phase.reuse, Phase.generate])
 
 
 @MANY

@@ -353,7 +353,7 @@ def of(obj, old, operation):
     return parse(clean({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(obj=OBJECT, old=st.none() | OBJECT, operation=st.sampled_from(["CREATE", "UPDATE"]))
 def test_any_object_is_decided_answered_and_fixed_once(load, now, obj, old, operation):
     packs = load(FULL)

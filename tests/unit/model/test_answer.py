@@ -245,7 +245,7 @@ FINDINGS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(FINDINGS, max_size=3), PLAIN)
 def test_the_limits_hold_for_any_decision(groups, name):
     findings = tuple(one for group in groups for one in group)

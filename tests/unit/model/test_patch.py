@@ -135,7 +135,7 @@ WRITES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(KEYS, VALUES, max_size=4), WRITES)
 def test_the_patch_always_makes_what_the_draft_holds_and_leaves_the_rest_byte_equal(original, writes):
     before = copy.deepcopy(original)

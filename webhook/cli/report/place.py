@@ -47,7 +47,11 @@ def span(line: str, key: str) -> tuple[int, int]:
 def lines(file: str) -> list[str]:
     """Return the lines of a file; none where it cannot be read any more."""
     try:
-        # the line breaks that a reader of YAML counts (yaml.org/spec/1.1, b-break), and no others
-        return re.split(r"\r\n|[\r\n\x85\u2028\u2029]", objects.again(file))
+        return cut(objects.again(file))
     except ConfigError:
         return []
+
+
+def cut(text: str) -> list[str]:
+    """Return the lines of a text, as a reader of YAML counts them (yaml.org/spec/1.1, b-break), and no others."""
+    return re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from webhook.cli.judge import Judged
@@ -34,12 +34,15 @@ class Page:
         self._verbose = verbose
         self._lines_of = lru_cache(maxsize=FILES)(lines)
 
-    def block(self, one: Judged) -> str:
-        """Return the lines on one object and an empty one; nothing where there is nothing to say."""
-        lines = list(self._lines(one))
+    def block(self, one: Judged, shown: Sequence[str] | None = None) -> str:
+        """Return the lines on one object and an empty one; nothing where there is nothing to say.
+
+        `shown` are the lines of its file, where that holds something else than what was judged.
+        """
+        lines = list(self._lines(one, self._lines_of(one.manifest.file) if shown is None else shown))
         return "\n".join([*lines, "", ""]) if lines else ""
 
-    def _lines(self, one: Judged) -> Iterator[str]:
+    def _lines(self, one: Judged, shown: Sequence[str]) -> Iterator[str]:
         decision = one.decision
         findings = [finding for finding in decision.findings if self._verbose or finding.exempt is None]
         faults = (*decision.errors, *decision.unknown)
@@ -49,7 +52,7 @@ class Page:
         verdict = self._paint(one.strongest, VERDICTS.get(one.strongest, "let in"))
         yield f"{self._paint('', plain(f'{one.manifest.source}: {one.review.title}'))}: {verdict}"
         for finding in findings:
-            yield from self._finding(one, finding)
+            yield from self._finding(one, finding, shown)
         for fault in faults:
             yield from self._fault(one, fault)
         for fix in fixed:
@@ -57,7 +60,7 @@ class Page:
             yield f"  {self._paint('note', 'fix')}: {fix.rule}: in a cluster /mutate {would}"
             yield from field("by", f"{count(fix.operations, 'change')} from {fix.pointer}")
 
-    def _finding(self, one: Judged, finding: Finding) -> Iterator[str]:
+    def _finding(self, one: Judged, finding: Finding, lines: Sequence[str]) -> Iterator[str]:
         violation = finding.violation
         shown = "exempt" if finding.exempt is not None else finding.effective
         where = f" ({_whose(one, violation)} {violation.container})" if violation.container else ""
@@ -65,7 +68,7 @@ class Page:
             f"  {plain(place(one, violation.pointer))}: {self._paint(shown, shown)}: {finding.rule}: "
             f"{plain(violation.reason + where)}"
         )
-        for line in excerpt(one.manifest, violation.pointer, self._lines_of(one.manifest.file)):
+        for line in excerpt(one.manifest, violation.pointer, lines):
             yield self._paint("note", line)
         said = dict(details(finding))
         for name in ("at", "found", "wanted"):
