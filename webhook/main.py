@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from webhook.model.review import Review
     from webhook.observe.metrics import Metrics
     from webhook.packs.rule import Ruleset
-    from webhook.ports import ImageReader, ImageSource, Rooms
+    from webhook.ports import Cluster, ImageReader, ImageSource, Recorder, Rooms
     from webhook.registry.images import Images
     from webhook.service import Service
     from webhook.settings import Settings
@@ -143,6 +143,19 @@ def rooms() -> Rooms:
 
         return Images(source)
 
+    def cluster(kubeconfig: str, context: str, kinds: Kinds) -> Cluster:
+        from webhook.kube import inventory
+        from webhook.kube import kubeconfig as reader
+        from webhook.kube.client import Client
+        from webhook.settings import place, read
+
+        found = place(read({"kubeconfig": kubeconfig or None}))
+        if found.service is not None and not (found.named or context):
+            access = reader.service_account(*found.service)
+        else:
+            access = reader.read([Path(path) for path in found.kubeconfigs], context or None, found.environ)
+        return inventory.Inventory(Client(access), kinds)
+
     return Rooms(
         clock=now,
         certs=certs,
@@ -151,6 +164,7 @@ def rooms() -> Rooms:
         shipped=shipped,
         registries=registries,
         images=images,
+        cluster=cluster,
         plain=_plain(),
     )
 
@@ -219,7 +233,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     seen = read()  # before they are loaded, so that a change meanwhile is seen
     service = Service(
         lambda: packs.ruleset(read(), settings.mode or None, settings.dry_run, kinds, bases=bases),
-        recorder=figures,
+        recorder=_recorder(settings, figures),
         images=asking,
         **readers,
     )
@@ -231,6 +245,19 @@ def _serve(settings: Settings, directory: Path) -> int:
     upkeep = _upkeep(settings, asking, client, directory) if asking else _nothing
     look = Look(service, figures, read, seen, upkeep)
     return host(settings, directory, service, figures, look, lambda found: _register(settings, service, found))
+
+
+def _recorder(settings: Settings, figures: Metrics) -> Recorder:
+    """Return what notes each review: the figures, and the files where those are asked for. Raises ConfigError."""
+    if not settings.record:
+        return figures
+    from webhook.observe.record import Both, Recording, Terms
+
+    if settings.record_files <= settings.workers:
+        text = f"{settings.record_files} files are too few for {settings.workers} workers, each of which writes one"
+        raise ConfigError([Problem("--record-files", 0, "", text)])
+    terms = Terms(settings.record_every, settings.record_files, settings.record_bytes)
+    return Both(figures, Recording(Path(settings.record), terms, now, figures.recorded))
 
 
 class Look:
@@ -436,7 +463,8 @@ def _register(settings: Settings, service: Service, addresses: Sequence[tuple[st
     kinds = _registered_kinds(service)
     with ExitStack() as stack:
         try:
-            documents = register.configurations(url, ca, kinds, resources=register.discover(client, kinds))
+            resources = register.discover(client, kinds)
+            documents = register.configurations(url, ca, kinds, resources=resources, side_effects=bool(settings.record))
             stack.enter_context(register.registered(client, documents, LOG.info))
         except ApiError as error:
             raise ConfigError([Problem("--register", 0, "", f"the API server refuses: {error}")]) from error

@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--update-baseline", action="store_true", help="write all that is found to the --baseline file, and exit with 0"
     )
     parser.add_argument(
-        "-j", "--jobs", type=_count, metavar="N", help="processes that judge (default: one for each processor)"
+        "-j", "--jobs", type=jobs, metavar="N", help="processes that judge (default: one for each processor)"
     )
     registries.configure(parser, "none is asked")
 
@@ -131,7 +131,8 @@ def _report(args: argparse.Namespace, rooms: Rooms, ruleset: Ruleset, problems: 
     return Page(sys.stdout.isatty() and not rooms.plain, args.verbose)
 
 
-def _count(given: str) -> int:
+def jobs(given: str) -> int:
+    """Return how many processes an argument asks for, for argparse."""
     if not given.isascii() or not given.isdigit() or not 0 < int(given) <= MOST:
         raise argparse.ArgumentTypeError(f"{given!r} is no number of processes; wanted 1 to {MOST}")
     return int(given)

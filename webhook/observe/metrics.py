@@ -32,6 +32,8 @@ _ENDPOINTS = frozenset({"validate", "advise", "mutate"})
 SHED = ("connections", "large", "overflow", "requests", "threads")
 """Why the server turns something away (web/worker.py)."""
 FACTS = ("images", "namespace", "neighbours", "owners")
+RECORDS = ("dropped", "failed", "written")
+"""What becomes of a review that is to be recorded (observe/record.py)."""
 LOOK_UPS = ("absent", "hit", "miss", "stale", "unknown")
 """How a look-up of an image ends (registry/images.py)."""
 
@@ -97,6 +99,7 @@ class Metrics:
         self._patched = Counter("plimsoll_patched", "Fixes applied", ["pack", "rule"], registry=registry)
         self._shed = Counter("plimsoll_shed", "Requests and connections turned away", ["reason"], registry=registry)
         self._images = Counter("plimsoll_image_lookups", "Look-ups of images", ["result"], registry=registry)
+        self._records = Counter("plimsoll_records", "Reviews to be recorded", ["result"], registry=registry)
         self._connections = Gauge(
             "plimsoll_connections", "Open connections", registry=registry, multiprocess_mode="livesum"
         )
@@ -153,6 +156,11 @@ class Metrics:
         with _kept():
             self._images.labels(result).inc()
 
+    def recorded(self, result: str) -> None:
+        """Count one review that was to be recorded."""
+        with _kept():
+            self._records.labels(result).inc()
+
     def connections(self, count: int) -> None:
         """Say how many connections this worker holds now."""
         with _kept():
@@ -175,6 +183,8 @@ class Metrics:
                 self._shed.labels(reason)
             for result in LOOK_UPS:
                 self._images.labels(result)
+            for result in RECORDS:
+                self._records.labels(result)
             for fact in FACTS:
                 self._unknown.labels(*self._bound_facts(fact))
             for pack, rule in rules:
