@@ -29,7 +29,8 @@ def container(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "name", ["DB_PASSWORD", "db-passwd", "API_TOKEN", "SSH_KEY", "clientSecret", "AWS_CREDENTIALS", "Authorization", "DSN"]
+    "name",
+    ["DB_PASSWORD", "db-passwd", "API_TOKEN", "SSH_KEY", "clientSecret", "AWS_CREDENTIALS", "Authorization", "DSN"],
 )
 def test_a_variable_with_the_name_of_a_secret_keeps_its_name_alone(name: str) -> None:
     kept = container(pod({"env": [{"name": name, "value": HIDDEN}, {"name": "TZ", "value": "UTC"}]}))

@@ -41,8 +41,8 @@ class Case(NamedTuple):
         """Return the case of an object; namespace and name are the request's, where it says them."""
         told = request.get("namespace")
         obj = placed(obj, told) if isinstance(told, str) and told else dict(obj)  # a sent object need not name it
-        review = parse(admission(obj, "", operation, **request))
         kept = {key: value for key, value in request.items() if key != "object"}
+        review = _asked(obj, "", operation, kept)
         kind = review.kind
         packed = Packed(source, marshal.dumps(dict(obj)), b"", review.namespace, kind.group, kind.kind, review.name)
         return cls(packed, source, operation, marshal.dumps(kept), when)
@@ -51,8 +51,14 @@ class Case(NamedTuple):
         """Return the review; `namespace` is where a manifest goes that names none. Raises ReviewError."""
         obj = marshal.loads(self.packed.value)  # noqa: S302 - our own bytes
         if not self.request:
-            return parse(admission(obj, namespace, self.operation))
-        return parse(admission(obj, "", self.operation, **marshal.loads(self.request)))  # noqa: S302 - our own bytes
+            return _asked(obj, namespace, self.operation, {})
+        return _asked(obj, "", self.operation, marshal.loads(self.request))  # noqa: S302 - our own bytes
+
+
+def _asked(obj: Mapping[str, Any], namespace: str, operation: str, more: Mapping[str, Any]) -> Review:
+    document = admission(obj, namespace, operation)
+    document["request"].update(more)
+    return parse(document)
 
 
 @dataclass(slots=True)
