@@ -151,6 +151,7 @@ def test_what_a_cluster_holds_is_judged_with_what_it_knows(cluster: Any, impact:
         200,
         {"items": [workload("web"), workload("test", "trial"), workload("dns", "kube-system")]},
     )
+    cluster.answers["/apis/apps/v1/namespaces/shop/deployments/web"] = 200, workload("web")  # so its set is only warned
     mirror = {"annotations": {"kubernetes.io/config.mirror": "x"}}
     cluster.answers[PODS] = 200, {"items": [named("etcd", metadata=mirror, spec=BAD)]}
     labels = {"tier": "prod", "team": "shop-team"}

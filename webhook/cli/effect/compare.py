@@ -43,8 +43,8 @@ class Point(NamedTuple):
 
     @property
     def alike(self) -> tuple[str, ...]:
-        """Return what is the same in an object and in what it makes: all but the place."""
-        return (self.pack, self.rule, self.effective, self.container, self.reason, self.found)
+        """Return what is the same in an object and in what it makes: all but the place, and what comes of it."""
+        return (self.pack, self.rule, self.container, self.reason, self.found)
 
 
 class Whose(NamedTuple):
@@ -351,8 +351,11 @@ def _chain(one: Heard, known: Mapping[Name, Heard]) -> list[Heard]:
 
 
 def _follows(one: Heard, above: Heard) -> bool:
-    """Say whether all that changes about an object changes about its controller."""
-    if one.category != above.category:
+    """Say whether all that changes about an object changes about its controller.
+
+    Of what a controller has, its objects are only warned (`existing: allow`), so that it can go on.
+    """
+    if one.category != above.category and (one.category, above.category) != ("warned", "denied"):
         return False
     return _alike(one.gained) <= _alike(above.gained) and _alike(one.lost) <= _alike(above.lost)
 
