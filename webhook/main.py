@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from webhook.settings import Settings
 
 LOG = logging.getLogger("plimsoll")
+SHARE = 2**16
+"""Bytes that a file of recorded reviews has at least: a larger review than this is rare."""
 WARM = 500
 """Images that are asked for ahead."""
 
@@ -256,6 +258,12 @@ def _recorder(settings: Settings, figures: Metrics) -> Recorder:
     if settings.record_files <= settings.workers:
         text = f"{settings.record_files} files are too few for {settings.workers} workers, each of which writes one"
         raise ConfigError([Problem("--record-files", 0, "", text)])
+    share = settings.record_bytes // settings.record_files
+    if share < SHARE:
+        text = (
+            f"{settings.record_bytes} bytes leave {share} for each of {settings.record_files} files; {SHARE} are needed"
+        )
+        raise ConfigError([Problem("--record-bytes", 0, "", text)])
     terms = Terms(settings.record_every, settings.record_files, settings.record_bytes)
     return Both(figures, Recording(Path(settings.record), terms, now, figures.recorded))
 

@@ -138,7 +138,7 @@ class Settings:
     record: str = _setting(
         "", _text, "directory to keep reviews in, redacted, for plimsoll impact; default: none are kept"
     )
-    record_every: int = _setting(1, _whole(1, 1_000_000), "keep one of so many reviews, in each worker")
+    record_every: int = _setting(1, _whole(1, 1_000_000), "keep one of so many reviews, drawn by chance")
     record_files: int = _setting(
         16, _whole(2, 10_000), "files of kept reviews, more than workers; the oldest goes first"
     )

@@ -105,6 +105,7 @@ def test_a_directory_that_vanishes_stops_no_review(record: Callable[..., Any], t
     [
         (("--record", "file/reviews"), "--record: file/reviews: reviews can't be written there"),
         (("--record", "r", "--record-files", "2"), "2 files are too few for 2 workers"),
+        (("--record", "r", "--record-files", "1024", "--record-bytes", "2097152"), "2048 for each of 1024 files"),
     ],
 )
 def test_a_recording_that_cannot_be_is_2_with_a_sentence(

@@ -170,8 +170,8 @@ def _compared(
 
 def _nothing(found: Impact) -> list[Problem]:
     """Return why there is nothing to say: that nothing is stopped would be no answer."""
-    why = [f"{number} {what}" for what, number in found.left.most_common()]
-    text = "no object is left to judge" + (f": {'; '.join(why)}" if why else "; it is empty")
+    why = [f"{what}: {number}" for what, number in found.left.most_common()]
+    text = "no object is left to judge" + (f"; {'; '.join(why)}" if why else "; it is empty")
     return [Problem("the body of objects", 0, "", text)]
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import orjson
 
@@ -34,7 +35,9 @@ ENDING = ".jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How much is kept: one review of `every`; `files` with `size` bytes together, the oldest of which goes first."""
+    """How much is kept: one review of `every`, drawn by chance; `files`, of which the oldest goes first, with `size`
+    bytes together.
+    """
 
     every: int = 1
     files: int = 16
@@ -76,7 +79,6 @@ class Recording:
         self._every = terms.every
         self._clock = clock
         self._count = count
-        self._seen = 0
         self._waiting: deque[bytes] = deque()
         self._weight = 0
         self._changed = threading.Condition()
@@ -84,13 +86,12 @@ class Recording:
         self._fails = False
 
     def record(self, endpoint: str, review: Review, decision: Decision, seconds: float) -> None:
-        """Note one decided review, if it is its turn. Dry runs leave no trace, and what no rule judges is of no use."""
+        """Note one decided review, if it is drawn. Dry runs leave no trace, and what no rule judges is of no use."""
         if review.dry_run or review.operation not in ("CREATE", "UPDATE") or review.subresource not in SUBRESOURCES:
             return
-        with self._changed:
-            self._seen += 1
-            if (self._seen - 1) % self._every:
-                return
+        # by the uid, which is random: counting would keep, say, every third, and of each Deployment the Pod alone
+        if crc32(review.uid.encode()) % self._every:
+            return
         # as bytes, which weigh what they say, and which nobody changes while they wait
         line = orjson.dumps(_line(self._clock(), endpoint, review, decision))
         with self._changed:

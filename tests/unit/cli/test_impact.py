@@ -318,7 +318,7 @@ def test_the_text_says_all_of_it(impact: Callable[..., Any], deployment: Objects
         "This stops 1 of 2 objects, of 1 of 2 owners.\n"
         "old.yaml on 2026-11-23 -> new.yaml on 2026-11-23\n"
         "1 newly denied, 0 newly warned of, 0 let in again, 0 no longer warned of\n"
-        "1 of the 1 newly denied may go on being updated where they are there already (existing: allow): they are "
+        "Of these, 1 may go on being updated where they are there already (existing: allow): they are "
         "stopped when they are made anew.\n"
         "\n"
         "by owner          denied    warned    let in  relieved\n"
@@ -340,8 +340,8 @@ def test_the_text_says_all_of_it(impact: Callable[..., Any], deployment: Objects
         "      do:     use a claim\n"
         "\n"
         "not judged\n"
-        "  1 documents that are no Kubernetes objects\n"
-        "  1 objects that no rule concerns\n"
+        "  documents that are no Kubernetes objects: 1\n"
+        "  objects that no rule concerns: 1\n"
     )
 
 
@@ -431,7 +431,7 @@ def test_wrong_use_is_2_with_a_sentence(impact: Callable[..., Any], argv: tuple[
 def test_a_body_without_an_object_is_no_answer(impact: Callable[..., Any]) -> None:
     ran = impact(None, pack(HOST_PATH), [{"a": 1}])
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err == ("the body of objects: no object is left to judge: 1 documents that are no Kubernetes objects\n")
+    assert ran.err == ("the body of objects: no object is left to judge; documents that are no Kubernetes objects: 1\n")
 
 
 def test_a_bad_pack_is_2_with_its_mistakes(impact: Callable[..., Any], deployment: Objects) -> None:
@@ -520,7 +520,7 @@ def test_a_bare_review_in_a_file_is_taken_too(compared: Callable[..., Any], depl
     assert found["summary"]["denied"] == 1
     assert {each["what"]: each["count"] for each in found["left"]} == {
         "dry runs": 1,
-        "requests that are not judged: other operations and subresources": 1,
+        "requests that are not judged (other operations and subresources)": 1,
     }
 
 
@@ -616,7 +616,7 @@ def test_a_patch_is_judged_by_its_result_and_counted_where_there_is_none(
     found = compared(None, pack(HOST_PATH), [], *LOG)
     assert [change["name"] for change in found["changes"]] == ["a"]
     assert found["left"] == [
-        {"what": "patches without their result: audit level Request has it not, RequestResponse has", "count": 2}
+        {"what": "patches without their result (audit level Request has none, RequestResponse has)", "count": 2}
     ]
 
 
@@ -635,11 +635,11 @@ def test_a_patch_is_judged_by_its_result_and_counted_where_there_is_none(
         ),
         (
             {"objectRef": {"resource": "deployments", "namespace": "shop", "name": "x", "subresource": "status"}},
-            "requests that are not judged: other operations and subresources",
+            "requests that are not judged (other operations and subresources)",
         ),
         (
             {"requestObject": None, "level": "Metadata"},
-            "events without an object: audit level Metadata has none, Request has",
+            "events without an object (audit level Metadata has none, Request has)",
         ),
         (
             {"requestObject": None, "annotations": {"audit.k8s.io/truncated": "true"}},
@@ -659,7 +659,7 @@ def test_a_log_of_level_metadata_is_no_answer(impact: Callable[..., Any], log: C
     log(event(None, level="Metadata"))
     ran = impact(None, pack(HOST_PATH), [], *LOG)
     assert ran.status == 2
-    assert "no object is left to judge: 1 events without an object: audit level Metadata has none" in ran.err
+    assert "no object is left to judge; events without an object (audit level Metadata has none" in ran.err
 
 
 def test_of_several_requests_about_an_object_the_last_in_time_counts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import shutil
 import time
 from collections import Counter
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
+from zlib import crc32
 
 import pytest
 
@@ -123,10 +126,13 @@ def test_one_review_of_so_many_is_kept(
     recording: Callable[..., Recording], pods: Callable[..., Review], kept: Callable[[], Any], counted: Counted
 ) -> None:
     made = recording(every=3)
-    for number in range(7):
-        made.record("validate", pods(f"web-{number}"), NOTHING, 0.0)
-    counted.wait(3)
-    assert [line["review"]["request"]["name"] for line in kept()] == ["web-0", "web-3", "web-6"]
+    uids = [str(UUID(int=random.Random(number).getrandbits(128), version=4)) for number in range(300)]
+    drawn = [uid for uid in uids if crc32(uid.encode()) % 3 == 0]
+    assert 70 < len(drawn) < 130
+    for uid in uids:
+        made.record("validate", pods(uid=uid), NOTHING, 0.0)
+    counted.wait(len(drawn))
+    assert [line["review"]["request"]["uid"] for line in kept()] == drawn
 
 
 def test_the_oldest_goes_first_and_all_together_take_no_more_than_was_said(

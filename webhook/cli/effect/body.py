@@ -17,7 +17,7 @@ NO_OBJECT = "documents that are no Kubernetes objects"
 NO_RULE = "objects that no rule concerns"
 AGAIN = "requests about an object that was sent again later"
 DRY = "dry runs"
-OTHER = "requests that are not judged: other operations and subresources"
+OTHER = "requests that are not judged (other operations and subresources)"
 SYSTEM = "objects of kube-system and kube-node-lease, about which no webhook is asked"
 
 Key = tuple[str, ...]

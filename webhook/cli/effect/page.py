@@ -106,8 +106,8 @@ def _list(head: str, name: str, rows: Sequence[tuple[str, int]]) -> Iterator[str
 
 def _change(change: Heard) -> Iterator[str]:
     more = f", and {count(change.followers, 'object')} that it controls" if change.followers else ""
-    yield f"<details><summary><strong>{_text(change.title)}</strong>: {_text(step(change))}{_text(more)}"
-    yield f'<span class="small">{_text(f"{change.owner.name} ({change.owner.by}), {change.source}")}</span></summary>'
+    yield f"<details><summary><strong>{_text(change.title)}</strong>: {_text(step(change) + more)}"
+    yield f' <span class="small">{_text(f"{change.owner.name} ({change.owner.by}), {change.source}")}</span></summary>'
     for sign, points in (("new", change.gained), ("gone", change.lost)):
         for point in points:
             yield from _point(sign, point)

@@ -57,21 +57,18 @@ def notes(found: Impact) -> Iterator[str]:
     updatable = sum(change.updatable for change in denied)
     if updatable:
         yield (
-            f"{updatable} of the {len(denied)} newly denied may go on being updated where they are there already "
-            "(existing: allow): they are stopped when they are made anew."
+            f"Of these, {updatable} may go on being updated where they are there already (existing: allow): they are "
+            "stopped when they are made anew."
         )
     if found.corrected:
-        yield f"{count(found.corrected, 'object')} would be denied, but /mutate corrects them before they are judged."
+        yield f"/mutate saves {count(found.corrected, 'object')} from being denied, by correcting what is wrong first."
     if found.altered:
-        yield f"{count(found.altered, 'object')} keep their verdict for other reasons."
+        yield f"The verdict stays, for other reasons, of {count(found.altered, 'object')}."
     if found.controlled:
-        yield f"{count(found.controlled, 'object')} of controllers do as these do, and are counted with them."
+        yield f"Counted with their controllers, as which they do: {count(found.controlled, 'object')}."
     rules = sorted({label for label, _ in found.undecided})
     if rules:
-        yield (
-            f"{count(len(rules), 'rule')} could not be decided for some objects, and count for nothing here: "
-            f"{', '.join(rules)}."
-        )
+        yield f"Not decided for some objects, and counted for nothing here: {', '.join(rules)}."
 
 
 def undecided(found: Impact) -> list[tuple[str, str, int]]:

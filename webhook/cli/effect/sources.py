@@ -29,11 +29,11 @@ AUDIT = "audit.k8s.io/v1"
 FAILED = "requests that failed (status 400 and above)"
 STAGE = "events of another stage than ResponseComplete"
 VERB = "requests of other verbs than create, update and patch"
-PATCH = "patches without their result: audit level Request has it not, RequestResponse has"
-BARE = "events without an object: audit level Metadata has none, Request has"
+PATCH = "patches without their result (audit level Request has none, RequestResponse has)"
+BARE = "events without an object (audit level Metadata has none, Request has)"
 CUT = "events that the API server cut, since they were too long"
 NODE = "mirror pods, which only a node makes"
-REVISION = "old revisions: what a controller keeps without replicas"
+REVISION = "old revisions, which a controller keeps without replicas"
 
 
 def manifests(body: Body, paths: Sequence[str], jobs: int | None, progress: bool) -> None:

@@ -83,7 +83,7 @@ class Text:
             yield ""
             yield self._paint("head", "not judged")
         for what, number in found.left.most_common():
-            yield f"  {number} {what}"
+            yield f"  {what}: {number}"
 
     def _paint(self, kind: str, text: str) -> str:
         return f"\033[{_COLOURS[kind]}m{text}\033[0m" if self._colour else text
