@@ -28,7 +28,7 @@ class Inventory:
         self._served: dict[str, list[str]] | None = None
         self._resources: dict[str, dict[str, str]] = {}
         self._spaces: dict[str, Object] | None = None
-        self._beside: dict[tuple[str, str], dict[str, list[Object]]] = {}
+        self._beside: dict[tuple[str, str], Mapping[str, Sequence[Object]] | Unknown] = {}
 
     @property
     def namespaces(self) -> Inventory:
@@ -42,8 +42,9 @@ class Inventory:
 
     def get(self, name: str, timeout: float) -> Mapping[str, Any]:
         """Return a Namespace. All of them are read once. Raises Unknown."""
+        held = self._held("", "Namespace")
         if self._spaces is None:
-            self._spaces = {_name(space): space for space in self._list("", "Namespace")}
+            self._spaces = {_name(space): space for space in held.get("", ())}
         if name not in self._spaces:
             raise Unknown(f"the cluster has no namespace {name}")
         return self._spaces[name]
@@ -53,15 +54,7 @@ class Inventory:
 
         All objects of its kind are read once. Raises Unknown.
         """
-        key = ref.group, ref.kind
-        if key not in self._beside:
-            held: dict[str, list[Object]] = defaultdict(list)
-            for number, obj in enumerate(self._list(*key)):
-                if number == MOST:
-                    raise Unknown(f"{ref}: the cluster has more than {MOST} of them")
-                held[mapping(obj.get("metadata")).get("namespace", "")].append(obj)
-            self._beside[key] = held
-        among = self._beside[key].get(namespace, ())
+        among = self._held(ref.group, ref.kind).get(namespace, ())
         return Found(tuple(obj for obj in among if ref.name in ("", _name(obj))))
 
     def objects(self, kinds: Collection[tuple[str, str]]) -> Iterator[Mapping[str, Any]]:
@@ -71,6 +64,27 @@ class Inventory:
         """
         for group, kind in sorted(kinds):
             yield from self._list(group, kind)
+
+    def _held(self, group: str, kind: str) -> Mapping[str, Sequence[Object]]:
+        """Return the objects of a kind by namespace. Raises Unknown, and does so again without asking again."""
+        key = group, kind
+        if key not in self._beside:
+            try:
+                self._beside[key] = self._whole(group, kind)
+            except Unknown as error:
+                self._beside[key] = error
+        held = self._beside[key]
+        if isinstance(held, Unknown):
+            raise Unknown(str(held))
+        return held
+
+    def _whole(self, group: str, kind: str) -> Mapping[str, Sequence[Object]]:
+        held: dict[str, list[Object]] = defaultdict(list)
+        for number, obj in enumerate(self._list(group, kind)):
+            if number == MOST:
+                raise Unknown(f"the cluster has more than {MOST} objects of kind {kind}")
+            held[mapping(obj.get("metadata")).get("namespace", "")].append(obj)
+        return held
 
     def _list(self, group: str, kind: str) -> Iterator[Object]:
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -397,6 +400,17 @@ def test_the_page_is_whole_loads_nothing_and_escapes_what_objects_say(
         assert any(words in text for text in page.texts), words
     assert "prefers-color-scheme: dark" in ran.out
     assert "@media print" in ran.out
+
+
+def test_nothing_but_the_pages_own_style_and_script_counts(impact: Callable[..., Any], deployment: Objects) -> None:
+    page = impact(None, pack(HOST_PATH), [deployment("bad", pod=BAD_VOLUME)], "-o", "html").out
+    policy = html.unescape(page.partition('Content-Security-Policy" content="')[2].partition('"')[0])
+    parts = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert parts["default-src"] == "'none'"
+    for tag in ("style", "script"):
+        text = page.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert parts[f"{tag}-src"] == f"'sha256-{digest}'"
 
 
 @pytest.mark.parametrize("form", ["text", "html"])

@@ -90,7 +90,10 @@ def test_a_list_that_is_refused_is_an_error_and_never_nothing(cluster: Any) -> N
 def test_neighbours_and_namespaces_are_read_once_for_all(cluster: Any) -> None:
     path = "/apis/policy/v1/poddisruptionbudgets"
     cluster.answers[path] = 200, {"items": [named("a"), named("b"), named("c", "other")]}
-    cluster.answers["/api/v1/namespaces"] = 200, {"items": [named("shop", "", metadata={"labels": {"team": "x"}})]}
+    cluster.answers["/api/v1/namespaces"] = (
+        200,
+        {"items": [named("shop", "", metadata={"labels": {"team": "x"}})]},
+    )
     held = Inventory(cluster.client())
     ref = Ref("policy/v1", "PodDisruptionBudget")
     assert [obj["metadata"]["name"] for obj in held.neighbours.find("shop", ref, 0).objects] == ["a", "b"]
@@ -102,6 +105,15 @@ def test_neighbours_and_namespaces_are_read_once_for_all(cluster: Any) -> None:
     with pytest.raises(Unknown, match="no namespace gone"):
         held.namespaces.get("gone", 0)
     assert [call for call in cluster.calls if path in call] == [f"GET {path}?limit=500"]
+    assert len([call for call in cluster.calls if "/namespaces" in call]) == 1
+
+
+def test_what_is_refused_once_is_not_asked_for_again_for_every_object(cluster: Any) -> None:
+    cluster.answers["/api/v1/namespaces"] = 403, {"reason": "Forbidden", "message": "namespaces is forbidden"}
+    held = Inventory(cluster.client())
+    for name in ("a", "b", "c"):
+        with pytest.raises(Unknown, match="namespaces is forbidden"):
+            held.namespaces.get(name, 0)
     assert len([call for call in cluster.calls if "/namespaces" in call]) == 1
 
 
