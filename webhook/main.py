@@ -33,13 +33,15 @@ if TYPE_CHECKING:
     from webhook.model.review import Review
     from webhook.observe.metrics import Metrics
     from webhook.packs.rule import Ruleset
-    from webhook.ports import ImageReader, ImageSource, Rooms
+    from webhook.ports import Cluster, ImageReader, ImageSource, Recorder, Rooms
     from webhook.registry.images import Images
     from webhook.service import Service
     from webhook.settings import Settings
     from webhook.web.turn import Turn
 
 LOG = logging.getLogger("plimsoll")
+SHARE = 2**16
+"""Bytes that a file of recorded reviews has at least: a larger review than this is rare."""
 WARM = 500
 """Images that are asked for ahead."""
 
@@ -145,6 +147,19 @@ def rooms() -> Rooms:
 
         return Images(source)
 
+    def cluster(kubeconfig: str, context: str, kinds: Kinds) -> Cluster:
+        from webhook.kube import inventory
+        from webhook.kube import kubeconfig as reader
+        from webhook.kube.client import Client
+        from webhook.settings import place, read
+
+        found = place(read({"kubeconfig": kubeconfig or None}))
+        if found.service is not None and not (found.named or context):
+            access = reader.service_account(*found.service)
+        else:
+            access = reader.read([Path(path) for path in found.kubeconfigs], context or None, found.environ)
+        return inventory.Inventory(Client(access), kinds)
+
     return Rooms(
         clock=now,
         certs=certs,
@@ -153,6 +168,7 @@ def rooms() -> Rooms:
         shipped=shipped,
         registries=registries,
         images=images,
+        cluster=cluster,
         plain=_plain(),
     )
 
@@ -223,7 +239,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     seen = read()  # before they are loaded, so that a change meanwhile is seen
     service = Service(
         lambda: packs.ruleset(read(), settings.mode or None, settings.dry_run, kinds, bases=bases),
-        recorder=figures,
+        recorder=_recorder(settings, figures),
         images=asking,
         **readers,
     )
@@ -236,6 +252,25 @@ def _serve(settings: Settings, directory: Path) -> int:
     look = Look(service, figures, read, seen, upkeep)
     around = partial(_register, settings, service)
     return host(settings, directory, service, figures, look, around, turn)
+
+
+def _recorder(settings: Settings, figures: Metrics) -> Recorder:
+    """Return what notes each review: the figures, and the files where those are asked for. Raises ConfigError."""
+    if not settings.record:
+        return figures
+    from webhook.observe.record import Both, Recording, Terms
+
+    if settings.record_files <= settings.workers:
+        text = f"{settings.record_files} files are too few for {settings.workers} workers, each of which writes one"
+        raise ConfigError([Problem("--record-files", 0, "", text)])
+    share = settings.record_bytes // settings.record_files
+    if share < SHARE:
+        text = (
+            f"{settings.record_bytes} bytes leave {share} for each of {settings.record_files} files; {SHARE} are needed"
+        )
+        raise ConfigError([Problem("--record-bytes", 0, "", text)])
+    terms = Terms(settings.record_every, settings.record_files, settings.record_bytes)
+    return Both(figures, Recording(Path(settings.record), terms, now, figures.recorded))
 
 
 class Look:
@@ -447,7 +482,8 @@ def _register(settings: Settings, service: Service, addresses: Sequence[tuple[st
     kinds = _registered_kinds(service)
     with ExitStack() as stack:
         try:
-            documents = register.configurations(url, ca, kinds, resources=register.discover(client, kinds))
+            resources = register.discover(client, kinds)
+            documents = register.configurations(url, ca, kinds, resources=resources, side_effects=bool(settings.record))
             stack.enter_context(register.registered(client, documents, LOG.info))
         except ApiError as error:
             raise ConfigError([Problem("--register", 0, "", f"the API server refuses: {error}")]) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from webhook.model.decision import Decision
 from webhook.model.image import Image
 from webhook.model.neighbours import Found, Ref
 from webhook.model.oci import Content, Inspected, Lookup
+from webhook.model.pods import Kinds
 from webhook.model.review import Review
 
 
@@ -91,6 +92,29 @@ class Clock(Protocol):
         ...
 
 
+class Cluster(Protocol):
+    """What a cluster holds, for commands that look at all of it; what is around an object is read from it, too."""
+
+    @property
+    def namespaces(self) -> NamespaceReader:
+        """Its namespaces."""
+        ...
+
+    @property
+    def neighbours(self) -> NeighbourReader:
+        """What stands beside an object."""
+        ...
+
+    @property
+    def owners(self) -> OwnerReader:
+        """The controllers of an object."""
+        ...
+
+    def objects(self, kinds: Collection[tuple[str, str]]) -> Iterator[Mapping[str, Any]]:
+        """Yield all objects of (group, kind) that it has. Raises Unknown where it does not tell of one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rooms:
     """What `main` hands to the commands, since rooms of one row don't know each other.
@@ -98,8 +122,9 @@ class Rooms:
     `certs` makes development certificates (webhook.tls); `read` reads packs from paths, `shipped` gives the paths
     of those that come with Plimsoll (webhook.sources); `serve` runs the server. `registries` gives what asks the
     registries of a registries file and others by host, logged in by a docker config (webhook.registry), and `images`
-    a reader that remembers what it was told. `plain` is whether colours are unwanted, as NO_COLOR says
-    (webhook.settings).
+    a reader that remembers what it was told. `cluster` gives the cluster of a kubeconfig ("": kubectl's own) and a
+    context of it ("": the current one), which knows these workload kinds (webhook.kube). `plain` is whether colours
+    are unwanted, as NO_COLOR says (webhook.settings).
     """
 
     clock: Clock
@@ -109,4 +134,5 @@ class Rooms:
     shipped: Callable[[], Sequence[Path]]
     registries: Callable[[str, Collection[str], str], ImageSource]
     images: Callable[[ImageSource], ImageReader]
+    cluster: Callable[[str, str, Kinds], Cluster]
     plain: bool = False

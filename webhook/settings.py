@@ -136,6 +136,14 @@ class Settings:
     warm: bool = _setting(
         False, _switch, "ask registries at start about the images that the cluster runs; needs the right to list Pods"
     )
+    record: str = _setting(
+        "", _text, "directory to keep reviews in, redacted, for plimsoll impact; default: none are kept"
+    )
+    record_every: int = _setting(1, _whole(1, 1_000_000), "keep one of so many reviews, drawn by chance")
+    record_files: int = _setting(
+        16, _whole(2, 10_000), "files of kept reviews, more than workers; the oldest goes first"
+    )
+    record_bytes: int = _setting(64 * 2**20, _whole(2**20, 2**40), "bytes that kept reviews take together")
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "least level that is logged")
     log_format: str = _setting("json", _one_of("json", "text"), "json for machines, text for people")
     register: bool = _setting(False, _switch, "register with the cluster of the kubeconfig, for development")

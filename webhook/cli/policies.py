@@ -26,18 +26,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="pack: file, directory, glob, or - for stdin (repeatable; default: the packs that come with Plimsoll)",
     )
+    workloads(parser)
+    parser.add_argument("--mode", choices=("enforce", "dry-run"), help="judge as if every pack had this mode")
+    parser.add_argument(
+        "--date", type=day, metavar="DAY", help="judge as on this day, YYYY-MM-DD in UTC (default: today)"
+    )
+
+
+def workloads(parser: argparse.ArgumentParser) -> None:
+    """Add `--workload`."""
     parser.add_argument(
         "--workload",
         action="append",
         default=[],
-        type=_row,
+        type=workload,
         metavar="ROW",
         help="a workload kind of your own, as the server knows it: group/Kind:resource:path of its pod template, such "
         "as acme.example/Service:services:spec.template (repeatable)",
-    )
-    parser.add_argument("--mode", choices=("enforce", "dry-run"), help="judge as if every pack had this mode")
-    parser.add_argument(
-        "--date", type=_day, metavar="DAY", help="judge as on this day, YYYY-MM-DD in UTC (default: today)"
     )
 
 
@@ -53,7 +58,7 @@ def subjects(parser: argparse.ArgumentParser) -> None:
         "-v", "--verbose", action="store_true", help="show exempt findings and what keeps every rule, too"
     )
     parser.add_argument(
-        "-j", "--jobs", type=_count, metavar="N", help="processes that judge (default: one for each processor)"
+        "-j", "--jobs", type=jobs, metavar="N", help="processes that judge (default: one for each processor)"
     )
 
 
@@ -100,20 +105,23 @@ def at(day: date) -> Callable[[], datetime]:
     return lambda: datetime.combine(day, time(12), UTC)
 
 
-def _row(text: str) -> Row:
+def workload(text: str) -> Row:
+    """Return the workload kind that an argument describes, for argparse."""
     try:
         return row(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _count(given: str) -> int:
+def jobs(given: str) -> int:
+    """Return how many processes an argument asks for, for argparse."""
     if not given.isascii() or not given.isdigit() or not 0 < int(given) <= MOST:
         raise argparse.ArgumentTypeError(f"{given!r} is no number of processes; wanted 1 to {MOST}")
     return int(given)
 
 
-def _day(text: str) -> date:
+def day(text: str) -> date:
+    """Return the day that an argument names, for argparse."""
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -25,17 +25,13 @@ import orjson
 
 from webhook.errors import ConfigError, Problem
 from webhook.kube.client import Access, ApiError, Client, Object
-from webhook.model.kinds import OTHERS
+from webhook.model.kinds import OTHERS, SYSTEM_NAMESPACES
 from webhook.model.pods import TABLE
 
 LABEL = "app.kubernetes.io/managed-by"
 OWNER = "plimsoll-dev"
 SECONDS = 10.0
 """For each call that registers or takes away."""
-
-# Where a cluster heals itself. kube-public is not among them: nothing heals through it, and what is left
-# out here is open to everybody who may write there.
-SYSTEM_NAMESPACES = ("kube-system", "kube-node-lease")
 
 _API = "/apis/admissionregistration.k8s.io/v1"
 _RESOURCES = {
@@ -95,6 +91,7 @@ def configurations(
     *,
     excluded: Iterable[str] = (),
     resources: Mapping[Kind, str] = RESOURCES,
+    side_effects: bool = False,
 ) -> list[Object]:
     """Return the webhook configurations for a server at `url` (https) whose certificate `ca` (PEM) signed.
 
@@ -102,7 +99,8 @@ def configurations(
     (`Ruleset.concerned`); an endpoint without kinds is left out, and so are leases, events, nodes,
     certificates, tokens and access reviews, in whose way no rule may stand. `excluded` are further
     namespaces to leave alone, those that every pack excludes. `resources` gives the plural of each kind; ""
-    leaves it out (`discover` says so of kinds that the cluster doesn't have). Every field that the API
+    leaves it out (`discover` says so of kinds that the cluster doesn't have). `side_effects` says that the server
+    writes down what it is asked, but for dry runs. Every field that the API
     server would default is written, so that reading back gives the same. Raises ConfigError for a URL that
     can't be called and for a kind whose plural isn't known.
     """
@@ -113,6 +111,7 @@ def configurations(
         rules = _rules(endpoint, _plurals(kinds.get(endpoint, ()), resources))
         if rules:
             hooks[endpoint] = _hook(endpoint, url, ca, rules, out)
+            hooks[endpoint]["sideEffects"] = "NoneOnDryRun" if side_effects else "None"
     documents = []
     if validating := [hooks[endpoint] for endpoint in ("validate", "advise") if endpoint in hooks]:
         documents.append(_document("ValidatingWebhookConfiguration", "plimsoll-validating-dev", validating))
@@ -321,7 +320,6 @@ def _hook(endpoint: str, url: str, ca: bytes, rules: list[Object], excluded: lis
         },
         "objectSelector": {},
         "rules": rules,
-        "sideEffects": "None",
         "timeoutSeconds": _SECONDS[endpoint],
         **({"matchConditions": conditions()} if endpoint == "advise" else {}),
     }

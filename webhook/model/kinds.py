@@ -54,6 +54,11 @@ CLUSTER_SCOPED = frozenset(
     }
 )
 
+# Where a cluster heals itself. kube-public is not among them: nothing heals through it, and what is left
+# out here is open to everybody who may write there.
+SYSTEM_NAMESPACES = ("kube-system", "kube-node-lease")
+"""Namespaces for which no webhook of ours is ever registered."""
+
 
 def find(text: str, kinds: Kinds) -> tuple[str, str]:
     """Return (group, kind) for what stands in `match.kinds`: `Deployment`, `apps.kruise.io/CloneSet`.

@@ -32,6 +32,8 @@ _ENDPOINTS = frozenset({"validate", "advise", "mutate"})
 SHED = ("connections", "large", "overflow", "requests", "threads")
 """Why the server turns something away (web/worker.py)."""
 FACTS = ("images", "namespace", "neighbours", "owners")
+RECORDS = ("dropped", "failed", "written")
+"""What becomes of a review that is to be recorded (observe/record.py)."""
 LOOK_UPS = ("absent", "hit", "miss", "stale", "unknown")
 """How a look-up of an image ends (registry/images.py)."""
 
@@ -96,6 +98,7 @@ class Metrics:
             Histogram("plimsoll_review_seconds", seconds, ["endpoint"], buckets=BUCKETS, registry=registry)
         )
         self._images = counter("plimsoll_image_lookups", "Look-ups of images", ["result"])
+        self._records = counter("plimsoll_records", "Reviews to be recorded", ["result"])
         self._connections = Gauge(
             "plimsoll_connections", "Open connections", registry=registry, multiprocess_mode="livesum"
         )
@@ -150,6 +153,11 @@ class Metrics:
         with _kept():
             self._images(result).inc()
 
+    def recorded(self, result: str) -> None:
+        """Count one review that was to be recorded."""
+        with _kept():
+            self._records(result).inc()
+
     def connections(self, count: int) -> None:
         """Say how many connections this worker holds now."""
         with _kept():
@@ -172,6 +180,8 @@ class Metrics:
                 self._shed(reason)
             for result in LOOK_UPS:
                 self._images(result)
+            for result in RECORDS:
+                self._records(result)
             for fact in FACTS:
                 self._unknown(fact)
             for pack, rule in rules:

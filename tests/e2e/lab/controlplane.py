@@ -32,6 +32,8 @@ AUDIT_POLICY = {
             "level": "None",
             "resources": [{"group": "coordination.k8s.io"}, {"group": "", "resources": ["events"]}],
         },
+        {"level": "Request", "namespaces": ["asked"]},  # tests of what stands in such a log
+        {"level": "RequestResponse", "namespaces": ["answered"]},
         {"level": "Metadata"},
     ],
 }

@@ -123,6 +123,7 @@ def rooms(registry: Shelf) -> Rooms:
         shipped=sources.shipped,
         registries=registries,
         images=Images,
+        cluster=never,
         plain=False,
     )
 

@@ -38,6 +38,13 @@ def matched(hook: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
+def test_a_server_that_writes_down_what_it_is_asked_says_so_and_that_dry_runs_are_not() -> None:
+    kinds = {endpoint: [("", "Pod")] for endpoint in ("validate", "advise", "mutate")}
+    for side_effects, word in ((True, "NoneOnDryRun"), (False, "None")):
+        made = register.configurations(URL, b"pem", kinds, side_effects=side_effects)
+        assert [hook["sideEffects"] for each in made for hook in each["webhooks"]] == [word] * 3
+
+
 def test_the_configurations_of_a_small_ruleset_are_these() -> None:
     kinds = {
         "validate": [("", "Pod"), ("apps", "Deployment"), ("argoproj.io", "Rollout")],

@@ -1,0 +1,1 @@
+"""What changes between two versions of a pack: the objects to ask about, the comparison, and how it is shown."""
