@@ -11,7 +11,7 @@ from typing import Any
 from flask import Flask, Response, request
 
 from bench.bodies import UID
-from webhook import main
+from webhook import serving
 from webhook.web import app as web
 
 ANSWER = (
@@ -34,4 +34,4 @@ def constant(*_: Any) -> Flask:
 if __name__ == "__main__":
     # everything else is the server itself: its worker, its health process, its look at the packs
     web.create_app = constant
-    sys.exit(main.serve({}))
+    sys.exit(serving.serve({}))

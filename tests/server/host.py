@@ -1,4 +1,4 @@
-"""Runs the real server (`webhook.main.host`) over a service that a test steers by the object's name.
+"""Runs the real server (`webhook.hosting.host`) over a service that a test steers by the object's name.
 
 `slow-<seconds>` waits so long, `busy-<seconds>` too, but without saying so; `bug` raises, `deny` denies; all else is
 allowed. SIGHUP counts a load of packs that fails when the file in PACKS_FAIL exists.
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from webhook import main, settings
+from webhook import hosting, settings
 from webhook.model.decision import Decision
 from webhook.model.review import Review
 from webhook.observe import log, metrics
@@ -60,7 +60,7 @@ def run() -> int:
 
     try:
         turn: Turn[Any] = Turn()
-        return main.host(found, directory, Service(figures, turn), figures, look, turn=turn)
+        return hosting.host(found, directory, Service(figures, turn), figures, look, turn=turn)
     finally:
         metrics.clear(directory)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from webhook import main, settings
+from webhook import hosting, main, serving, settings
 from webhook.errors import ConfigError
 from webhook.settings import options
 
@@ -81,8 +81,8 @@ def test_bad_settings_are_2_and_all_named(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_sockets_of_both_families_share_a_port() -> None:
-    sockets = main.listen(["127.0.0.1", "::1"], 0, "port")
-    names = [main.address(sock) for sock in sockets]
+    sockets = hosting.listen(["127.0.0.1", "::1"], 0, "port")
+    names = [hosting.address(sock) for sock in sockets]
     for sock in sockets:
         sock.close()
     assert [name for name, _ in names] == ["127.0.0.1", "::1"]
@@ -94,7 +94,7 @@ def test_a_port_that_is_taken_names_the_setting() -> None:
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(ConfigError, match="--port: can't listen"),
     ):
-        main.listen(["127.0.0.1"], taken.getsockname()[1], "port")
+        hosting.listen(["127.0.0.1"], taken.getsockname()[1], "port")
 
 
 def test_a_disk_that_is_full_is_a_sentence_and_bad_use(tmp_path: Path) -> None:
@@ -121,19 +121,19 @@ def waited() -> None:
 
 
 def test_without_a_registries_file_nothing_asks_registries() -> None:
-    assert main.images(settings.read({}, {}), None, uncounted, waited) is None
+    assert serving.images(settings.read({}, {}), None, uncounted, waited) is None
 
 
 @pytest.mark.parametrize("flag", ["image_cache", "registry_secret", "pod_secrets", "warm"])
 def test_what_is_about_registries_needs_the_file_that_lists_them(flag: str) -> None:
     given = {"registry_secret": ["pull"], "image_cache": "cache"}.get(flag, True)
     with pytest.raises(ConfigError, match=f"--{flag.replace('_', '-')}: has no use without --registries"):
-        main.images(settings.read({flag: given}, {}), None, uncounted, waited)
+        serving.images(settings.read({flag: given}, {}), None, uncounted, waited)
 
 
 def test_what_is_asked_of_a_cluster_needs_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--warm: needs a connection to a cluster"):
-        main.images(
+        serving.images(
             settings.read({"registries": str(tmp_path / "registries.yaml"), "warm": True}, {}),
             None,
             uncounted,
@@ -151,4 +151,4 @@ def test_a_registries_file_that_cannot_be_used_ends_the_start(text: bytes | None
     if text is not None:
         file.write_bytes(text)
     with pytest.raises(ConfigError, match=re.escape(said)):
-        main.images(settings.read({"registries": str(file)}, {}), None, uncounted, waited)
+        serving.images(settings.read({"registries": str(file)}, {}), None, uncounted, waited)

@@ -1,0 +1,326 @@
+"""The server put together: its packs, what tells facts, who keeps figures; `hosting` then runs it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from webhook.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from webhook.kube.client import Access, Client
+    from webhook.model.pods import Kinds
+    from webhook.observe.metrics import Metrics
+    from webhook.packs.rule import Ruleset
+    from webhook.ports import Recorder
+    from webhook.registry.images import Images
+    from webhook.service import Service
+    from webhook.settings import Settings
+    from webhook.web.turn import Turn
+
+LOG = logging.getLogger("plimsoll")
+SHARE = 2**16
+"""Bytes that a file of recorded reviews has at least: a larger review than this is rare."""
+WARM = 500
+"""Images that are asked for ahead."""
+
+
+def serve(flags: Mapping[str, Any]) -> int:
+    """Load the packs once, fork workers, serve until stopped; ConfigError where the server can't start."""
+    from webhook import settings as setting
+    from webhook.observe import log, metrics
+
+    settings = setting.read(flags)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there are packs to read again
+    log.configure(settings.log_level, settings.log_format)
+    directory = metrics.prepare()
+    try:
+        return _serve(settings, directory)
+    finally:
+        metrics.clear(directory)
+
+
+def _serve(settings: Settings, directory: Path) -> int:
+    from webhook import sources
+    from webhook.model import pods
+    from webhook.observe.metrics import Metrics
+    from webhook.packs import compile as packs
+    from webhook.service import Service
+    from webhook.web.turn import Turn
+
+    if sources.STDIN in settings.policies:
+        raise ConfigError([Problem("--policies", 0, "", "a server reads packs again and again: not from stdin")])
+    paths = settings.policies or [str(path) for path in sources.shipped()]
+
+    def read() -> list[tuple[str, str]]:
+        return [(source.name, source.text) for source in sources.read(paths)]
+
+    bases = [(source.name, source.text) for source in sources.read([str(path) for path in sources.shipped()])]
+    kinds = pods.table(settings.workload)
+    figures = Metrics()
+    turn: Turn[Any] = Turn()
+    client = _cluster(settings, turn.leave)
+    asking = images(settings, client, figures.image, turn.leave)
+    readers = _readers(client, kinds)
+    seen = read()  # before they are loaded, so that a change meanwhile is seen
+    service = Service(
+        lambda: packs.ruleset(read(), settings.mode or None, settings.dry_run, kinds, bases=bases),
+        recorder=_recorder(settings, figures),
+        images=asking,
+        **readers,
+    )
+    LOG.info(
+        "%s",
+        service.ready()[1],
+        extra={"fields": {"packs": sorted(pack.name for pack in service.ruleset.packs)}},
+    )
+    upkeep = _upkeep(settings, asking, client, directory) if asking else _nothing
+    look = Look(service, figures, read, seen, upkeep)
+    around = partial(_register, settings, service)
+    from webhook.hosting import host
+
+    return host(settings, directory, service, figures, look, around, turn)
+
+
+def _recorder(settings: Settings, figures: Metrics) -> Recorder:
+    """Return what notes each review: the figures, and the files where those are asked for. Raises ConfigError."""
+    if not settings.record:
+        return figures
+    from webhook.observe.record import Both, Recording, Terms
+
+    if settings.record_files <= settings.workers:
+        text = f"{settings.record_files} files are too few for {settings.workers} workers, each of which writes one"
+        raise ConfigError([Problem("--record-files", 0, "", text)])
+    share = settings.record_bytes // settings.record_files
+    if share < SHARE:
+        text = (
+            f"{settings.record_bytes} bytes leave {share} for each of {settings.record_files} files; {SHARE} are needed"
+        )
+        raise ConfigError([Problem("--record-bytes", 0, "", text)])
+    from webhook.service import utc_now
+
+    terms = Terms(settings.record_every, settings.record_files, settings.record_bytes)
+    return Both(figures, Recording(Path(settings.record), terms, utc_now, figures.recorded))
+
+
+class Look:
+    """Looks whether the packs changed, and has them loaded then. Called from one thread of each worker."""
+
+    def __init__(
+        self,
+        service: Service,
+        figures: Metrics,
+        read: Callable[[], Any],
+        seen: Any,
+        upkeep: Callable[[Ruleset], None],
+    ) -> None:
+        """`read` gives the packs' texts, which were `seen` when they were loaded first.
+
+        `upkeep` is told of the rules that are in force now.
+        """
+        self._upkeep = upkeep
+        self._service = service
+        self._figures = figures
+        self._read = read
+        self._seen = seen
+        self._said = False
+
+    def __call__(self) -> None:
+        """Look once. Packs that can't be used leave the last good ones in force; log and metric say so."""
+        try:
+            found = self._read()
+        except ConfigError as error:
+            found = error.problems
+        if found == self._seen:
+            if not self._said:
+                self._said = True
+                self._loaded()
+            return
+        self._seen, self._said = found, True
+        if self._service.reload():
+            self._loaded()
+            LOG.info("packs loaded again: %s", self._service.ready()[1])
+            return
+        self._figures.load_failed()
+        problems = self._service.problems.problems if self._service.problems else ()
+        fields = {"problems": [str(problem) for problem in problems]}
+        LOG.error("packs changed, but can't be used; the last good ones stay", extra={"fields": fields})
+
+    def _loaded(self) -> None:
+        ruleset = self._service.ruleset
+        self._figures.loaded(len(ruleset.packs))
+        self._figures.expect((rule.about.pack, rule.about.rule) for rule in ruleset.rules)
+        self._upkeep(ruleset)
+
+
+def _access(settings: Settings) -> Access | None:
+    """Return the way to an API server where there is one to be used: in a pod, or by a kubeconfig named."""
+    from webhook.kube import kubeconfig
+    from webhook.settings import place
+
+    found = place(settings)
+    if found.named or settings.register:
+        return kubeconfig.read([Path(path) for path in found.kubeconfigs], None, found.environ)
+    if found.service is None:
+        return None
+    try:
+        return kubeconfig.service_account(*found.service)
+    except ConfigError as error:
+        LOG.warning("facts of the cluster stay unknown: %s", error)
+        return None
+
+
+def _cluster(settings: Settings, waits: Callable[[], None]) -> Client | None:
+    """Return what calls the API server, if there is one; it opens no connection before the fork.
+
+    It calls `waits` before it waits.
+    """
+    access = _access(settings)
+    if access is None:
+        return None
+    from webhook.kube.client import Client
+
+    return Client(access, waits=waits)
+
+
+def _readers(client: Client | None, kinds: Kinds) -> dict[str, Any]:
+    if client is None:
+        return {}
+    from webhook.kube.namespaces import Namespaces
+    from webhook.kube.neighbours import Neighbours
+    from webhook.kube.owners import Owners
+
+    return {
+        "namespaces": Namespaces(client),
+        "owners": Owners(client, kinds),
+        "neighbours": Neighbours(client, kinds),
+    }
+
+
+def images(
+    settings: Settings, client: Client | None, count: Callable[[str], None], waits: Callable[[], None]
+) -> Images | None:
+    """Return what asks the registries that are listed, None where none are. Raises ConfigError."""
+    needed = {
+        "image_cache": settings.image_cache,
+        "registry_secret": settings.registry_secret,
+        "pod_secrets": settings.pod_secrets,
+        "warm": settings.warm,
+    }
+    given = [name for name, value in needed.items() if value]
+    if not settings.registries:
+        text = "has no use without --registries, which names the registries that may be asked"
+        if given:
+            raise ConfigError([Problem("--" + name.replace("_", "-"), 0, "", text) for name in given])
+        return None
+    in_cluster = [name for name in given if name != "image_cache"]
+    if client is None and in_cluster:
+        text = "needs a connection to a cluster: a pod's own, or --kubeconfig"
+        raise ConfigError([Problem("--" + name.replace("_", "-"), 0, "", text) for name in in_cluster])
+    from webhook.kube.secrets import Secrets
+    from webhook.registry import client as registries
+    from webhook.registry import config
+    from webhook.registry.images import Images, Terms
+    from webhook.registry.store import Store
+
+    file = Path(settings.registries)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError([Problem(str(file), 0, "", f"can't be read: {reason}; see --registries")]) from error
+    listed = config.load(str(file), text, file.parent)
+    secrets = client is not None and (settings.registry_secret or settings.pod_secrets)
+    keys = Secrets(client, settings.registry_secret, pods=settings.pod_secrets) if client and secrets else None
+    return Images(
+        registries.Client(listed, keys=keys) if keys else registries.Client(listed),
+        Store(Path(settings.image_cache)) if settings.image_cache else None,
+        terms=Terms(fresh=settings.image_fresh),
+        pull_secrets=settings.pod_secrets,
+        count=count,
+        waits=waits,
+    )
+
+
+def _nothing(ruleset: Ruleset) -> None:
+    """Keep nothing up."""
+
+
+def _upkeep(settings: Settings, images: Images, client: Client | None, directory: Path) -> Callable[[Ruleset], None]:
+    """Return what a worker does whenever it has loaded rules: their bases are asked for before a review needs them."""
+
+    def keep(ruleset: Ruleset) -> None:
+        images.start()
+        images.keep(base for rule in ruleset.rules if rule.check for base in rule.check.bases)
+        if settings.warm and client is not None and _first(directory / "warmed"):
+            threading.Thread(target=warm, args=(client,), name="warm-up", daemon=True).start()
+
+    def warm(client: Client) -> None:
+        from webhook.kube import running
+        from webhook.kube.client import ApiError
+
+        try:
+            found = running.images(client, WARM)
+        except ApiError as error:
+            LOG.warning("images are looked into when they are needed, and not ahead: %s", error)
+            return
+        LOG.info("registries are asked about the %d commonest images of the cluster", len(found))
+        images.warm(found)
+
+    return keep
+
+
+def _first(path: Path) -> bool:
+    """Say whether nobody was here before: one worker of a pod does it for all, and once."""
+    try:
+        path.touch(exist_ok=False)
+    except OSError:
+        return False
+    return True
+
+
+def _registered_kinds(service: Service) -> dict[str, frozenset[tuple[str, str]]]:
+    """Return what to register for, by endpoint: whatever the packs concern now or after an edit of them.
+
+    A pack that is edited from dry-run to enforce moves from one endpoint to another, while the server runs.
+    """
+    found = service.ruleset.concerned()
+    workloads = frozenset(service.ruleset.kinds)
+    return {endpoint: kinds | workloads for endpoint, kinds in found.items()}
+
+
+@contextmanager
+def _register(settings: Settings, service: Service, addresses: Sequence[tuple[str, int]]) -> Iterator[None]:
+    """Be registered with the cluster inside the block, where that is asked for."""
+    if not settings.register:
+        yield
+        return
+    from webhook.kube import register
+    from webhook.kube.client import ApiError, Client
+
+    access = _access(settings)
+    assert access is not None  # a kubeconfig is read or refused
+    register.guard(access, yes=settings.yes)
+    client = Client(access)  # not the readers': its connections would be shared by the workers
+    authority = Path(settings.ca) if settings.ca else Path(settings.certificate).with_name("ca.crt")
+    try:
+        ca = authority.read_bytes()
+    except OSError as error:
+        text = f"can't be read: {error.strerror}; see --ca"
+        raise ConfigError([Problem(str(authority), 0, "", text)]) from error
+    url = settings.url or f"https://127.0.0.1:{addresses[0][1]}"
+    kinds = _registered_kinds(service)
+    with ExitStack() as stack:
+        try:
+            resources = register.discover(client, kinds)
+            documents = register.configurations(url, ca, kinds, resources=resources, side_effects=bool(settings.record))
+            stack.enter_context(register.registered(client, documents, LOG.info))
+        except ApiError as error:
+            raise ConfigError([Problem("--register", 0, "", f"the API server refuses: {error}")]) from error
+        yield
