@@ -166,7 +166,6 @@ def test_a_trace_says_what_became_of_every_rule(explained):
         "      value:     variables.count = 1\n"
         "      value:     expression = false\n"
         "      warn:      few containers at / (pod.yaml:1)\n"
-        "      wanted:    few containers\n"
         "  acme/probes: disabled: its action is disabled\n"
         "3 rules: 2 found, 1 disabled\n"
     )

@@ -183,14 +183,16 @@ ITEM = "- name: new\n  action: warn\n"
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("kind: RulePack\nspec:\n  rules:\n  - name: a", "kind: RulePack\nspec:\n  rules:\n  - name: a\n  - name: new\n    action: warn\n"),
+        ("kind: RulePack\nspec:\n  rules:\n  - name: a",
+         "kind: RulePack\nspec:\n  rules:\n  - name: a\n  - name: new\n    action: warn\n"),
         ("kind: RulePack\r\nspec:\r\n  rules:\r\n    - name: a\r\n",
          "kind: RulePack\r\nspec:\r\n  rules:\r\n    - name: a\r\n    - name: new\r\n      action: warn\r\n"),
         ("kind: RulePack\nspec:\n  rules:\n  - name: a\n    text: |\n      # no comment\n\n      b\n\n  more: 1\n",
          "kind: RulePack\nspec:\n  rules:\n  - name: a\n    text: |\n      # no comment\n\n      b\n"
          "  - name: new\n    action: warn\n\n  more: 1\n"),
         ("kind: Other\n---\nkind: RulePack\nspec:\n  rules:\n  - a: 1\n---\nkind: Last\n",
-         "kind: Other\n---\nkind: RulePack\nspec:\n  rules:\n  - a: 1\n  - name: new\n    action: warn\n---\nkind: Last\n"),
+         "kind: Other\n---\nkind: RulePack\nspec:\n  rules:\n  - a: 1\n  - name: new\n    action: warn\n"
+         "---\nkind: Last\n"),
     ],
     ids=["no final newline", "CRLF", "block scalar", "several documents"],
 )  # fmt: skip
@@ -245,9 +247,6 @@ def test_a_new_check_is_registered_and_passes_the_contract_when_the_blanks_are_f
     reason = '"message policy not allowed"'
     for file in (code, cases):
         text = Path(file).read_text()
-        text = text.replace(
-            "terminationMessagePolicy FILL IN: a value that is refused", f"terminationMessagePolicy {refused}"
-        )
         for blank, word in (
             ("a value that is refused", refused), ("a value that is not allowed by default", other),
             ("a value that is allowed", allowed), ("what is wrong, in a few fixed words", reason.strip('"')),
@@ -275,9 +274,7 @@ def test_a_new_check_stands_in_its_place_in_the_list():
     assert after.count("kernel_settings,\n") == 2
     assert "    jvm_flags,\n    kernel_settings,\n    log_format,\n" in after
     assert "            jvm_flags,\n            kernel_settings,\n            log_format,\n" in after
-    assert after.replace("    kernel_settings,\n", "").replace("        kernel_settings,\n", "") == text.replace(
-        "x", "x"
-    )
+    assert [line for line in after.split("\n") if "kernel_settings" not in line] == text.split("\n")
 
 
 def test_a_list_of_checks_that_is_not_where_it_was_is_said():

@@ -13,7 +13,7 @@ from webhook.cli.objects import Manifest
 from webhook.cli.page import words
 from webhook.cli.page.markdown import Markdown
 from webhook.cli.report.text import count, plain
-from webhook.cli.report.words import title
+from webhook.cli.report.words import details, title
 from webhook.engine.explain import Cover, Heard, Trace, Traced, Value, Weighed
 from webhook.model.decision import Decision, Fault, Finding, Fixed
 from webhook.packs.rule import Rule
@@ -186,10 +186,10 @@ class Page:
         finding = weighed.finding
         said = f"{title(finding)} at {finding.violation.pointer or '/'} ({shown.place(finding)})"
         yield from self._field("exempt" if weighed.cover else finding.effective, said)
-        if finding.violation.found:
-            yield from self._field("found", finding.violation.found)
-        if finding.violation.wanted:
-            yield from self._field("wanted", finding.violation.wanted)
+        more = dict(details(finding))
+        for name in ("found", "wanted"):
+            if name in more:
+                yield from self._field(name, more[name])
         if weighed.cover is not None:
             yield from self._field("by", _covered(weighed.cover))
         if finding.existing:
