@@ -20,7 +20,7 @@ from webhook.cli.page.rule import Entry
 from webhook.cli.page.trace import Page, Shown
 from webhook.cli.page.trace import described as traced
 from webhook.errors import ConfigError, Problem, ReviewError
-from webhook.model.pods import table
+from webhook.model.pods import group_of, table
 from webhook.model.review import API_VERSION, Review, parse
 from webhook.packs.compile import ruleset as compiled
 from webhook.packs.load import load
@@ -31,6 +31,7 @@ from webhook.service import Service
 
 HELP = "explain a rule or a check, or what became of a review"
 VERSION = 1
+GROUP = group_of(API_VERSION)
 WIDEST = 100
 """Columns that are filled: longer lines are hard to read."""
 
@@ -149,7 +150,8 @@ def _reviewed(
 
 
 def _traced(args: argparse.Namespace, service: Service, manifest: Manifest, disabled: tuple[str, ...]) -> Shown:
-    asked = (manifest.value["apiVersion"], manifest.value["kind"]) == (API_VERSION, "AdmissionReview")
+    # of every version: parse says which is wanted
+    asked = (group_of(manifest.value["apiVersion"]), manifest.value["kind"]) == (GROUP, "AdmissionReview")
     try:
         review: Review = parse(manifest.value) if asked else judge.creation(manifest.value, args.namespace)
     except ReviewError as error:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from webhook.checks import CHECKS
-from webhook.cli import explain
 
 PACK = """\
 apiVersion: plimsoll.dev/v1
@@ -203,6 +202,35 @@ def test_an_admission_review_is_traced_with_its_own_user_and_lines(explained, re
     assert '"path": "/"' in line
 
 
+def test_what_a_wrapper_carries_is_traced_thing_by_thing(explained):
+    pod = POD.replace("\n", "\n     ") % ("web", "shop")
+    work = "apiVersion: work.open-cluster-management.io/v1\nkind: ManifestWork\nmetadata: {name: w, namespace: c}\n"
+    ran = explained("--review", "-", stdin=f"{work}spec:\n  workload:\n   manifests:\n   - {pod}".encode())
+    assert "      on:        Pod web at /spec/workload/manifests/0: found\n" in ran.out
+    assert "path on the node (node) at /spec/workload/manifests/0/spec/volumes/0/hostPath/path (stdin:12)" in " ".join(
+        ran.out.split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ('{"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview"}', "wanted admission.k8s.io/v1"),
+        ('{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}', "stdin:1: request is missing"),
+        ("x: 1", "-: holds neither an AdmissionReview nor a Kubernetes object"),
+    ],
+)
+def test_what_is_no_review_is_said(explained, asked, said):
+    ran = explained("--review", "-", stdin=asked.encode())
+    assert (ran.status, ran.out) == (2, "")
+    assert said in ran.err
+
+
+def test_a_rule_of_another_endpoint_is_said_to_be_there(explained):
+    ran = explained("--review", "-", "--endpoint", "advise", stdin=(POD % ("web", "shop")).encode())
+    assert "acme/host-path: out: it is asked elsewhere than at /advise\n" in ran.out
+
+
 def test_a_value_that_is_long_is_cut_in_text_and_whole_in_json(explained):
     text = PACK.replace('"containers.size()"', f"\"'{'x' * 500}'\"").replace("count < 1", "count == ''")
     Path("acme.yaml").write_text(text)
@@ -214,7 +242,6 @@ def test_a_value_that_is_long_is_cut_in_text_and_whole_in_json(explained):
 
 
 def test_the_state_of_a_rule_is_the_gravest(explained):
-    assert explain.VERSION == 1
     said = json.loads(explained("--review", "-", "-o", "json", stdin=(POD % ("web", "shop")).encode()).out)
     assert [(rule["rule"], rule["state"]) for rule in said["results"][0]["rules"]] == [
         ("acme/host-path", "found"), ("acme/few", "found"), ("acme/probes", "disabled"),

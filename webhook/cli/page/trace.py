@@ -162,7 +162,7 @@ class Page:
             if len(traced.heard) > 1:
                 where = f" at {one.subject.pointer}" if one.subject.pointer else ""
                 why = f": {words.absent(one.absent)}" if one.absent is not None else ""
-                yield from self._field(one.state, f"{one.subject.kind} {one.subject.name}{where}{why}")
+                yield from self._field("on", f"{one.subject.kind} {one.subject.name}{where}: {one.state}{why}")
             yield from self._heard(shown, rule, one)
         for fixed in shown.fixes(rule):
             would = "would correct it, with another action" if fixed.would else "corrects it"

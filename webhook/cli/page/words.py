@@ -35,7 +35,7 @@ def absent(absence: Absence) -> str:
     """Return why a rule is not asked."""
     out, found = absence.out, absence.found
     if out.clause == "kinds" and not out.whose:
-        return f"it does not judge a {found}"
+        return f"it does not judge the kind {found}"
     sentence = _ABSENT.get(out.clause, _CLAUSE)
     return sentence.format(clause=out.clause, whose=out.whose, name=out.name, found=found)
 
