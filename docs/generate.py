@@ -7,20 +7,17 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from webhook import sources
 from webhook.checks import CHECKS, Module
+from webhook.packs import manual
 
 HERE = Path(__file__).parent / "checks"
-WORDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
 
 
 def pages() -> dict[str, str]:
@@ -52,14 +49,15 @@ def index(packs: Mapping[str, list[str]]) -> str:
         "| --- | --- | --- | --- |",
     ]
     for name, module in CHECKS.items():
-        fix = f"[yes]({name}.md#fix)" if has_fix(module) else "no"
-        lines.append(f"| [{name}]({name}.md) | {cell(head(module))} | {fix} | {', '.join(packs[name])} |")
+        fix = f"[yes]({name}.md#fix)" if manual.mends(module) else "no"
+        keeps = cell(manual.summary(module).removesuffix("."))
+        lines.append(f"| [{name}]({name}.md) | {keeps} | {fix} | {', '.join(packs[name])} |")
     return "\n".join(lines) + "\n"
 
 
 def page(module: Module, packs: list[str]) -> str:
     """Return the page of one check: its docstring, with the table of parameters behind the words about them."""
-    before, mark, after = inspect.cleandoc(module.__doc__ or "").partition("\n## Fix\n")
+    before, mark, after = manual.page(module).partition(manual.FIX)
     lead, _, body = before.partition("\n")
     source = f"webhook/checks/{module.ID.replace('-', '_')}.py"
     kinds = f" and {', '.join(module.KINDS)}" if module.KINDS else ""
@@ -78,48 +76,9 @@ def table(module: Module) -> Iterator[str]:
     """Yield the lines of the table of a check's parameters."""
     yield "| parameter | type | default | meaning |"
     yield "| --- | --- | --- | --- |"
-    for name, schema in module.PARAMS["properties"].items():
-        for path, inner in below(name, schema):
-            default = f"`{json.dumps(module.DEFAULTS[name], ensure_ascii=False)}`" if path == name else ""
-            yield f"| `{path}` | {cell(kind(inner))} | {cell(default)} | {cell(inner.get('description', ''))} |"
-
-
-def below(path: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield a parameter and what stands in it, each with its path: `mirrors`, `mirrors[].from`."""
-    yield path, schema
-    items = schema.get("items", {})
-    for name, inner in schema.get("properties", {}).items():
-        yield from below(f"{path}.{name}", inner)
-    for name, inner in items.get("properties", {}).items():
-        yield from below(f"{path}[].{name}", inner)
-
-
-def kind(schema: Mapping[str, Any]) -> str:
-    """Return the type of a value in words."""
-    if "enum" in schema:
-        return ", ".join(f"`{word}`" for word in schema["enum"])
-    either = schema.get("anyOf") or schema.get("oneOf")
-    if either:
-        return " or ".join(kind(one) for one in either)
-    types = schema.get("type", "string")
-    if isinstance(types, list):
-        return " or ".join(kind({**schema, "type": one}) for one in types)
-    if types == "array":
-        return f"list of {kind(schema.get('items', {}))}"
-    if types == "object":
-        values = schema.get("additionalProperties")
-        return f"mapping of {kind(values)}" if isinstance(values, dict) else "mapping"
-    return WORDS.get(types, str(types))
-
-
-def head(module: Module) -> str:
-    """Return the sentence that a check's page begins with, without its end."""
-    return (module.__doc__ or "").strip().partition("\n")[0].removesuffix(".")
-
-
-def has_fix(module: Module) -> bool:
-    """Say whether the page promises a fix."""
-    return not (module.__doc__ or "").partition("\n## Fix\n")[2].strip().startswith("None")
+    for one in manual.parameters(module):
+        default = cell(f"`{one.default}`" if one.default else "")
+        yield f"| `{one.path}` | {cell(one.type)} | {default} | {cell(one.meaning)} |"
 
 
 def cell(text: str) -> str:

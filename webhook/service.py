@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from webhook.engine import facts as plain
 from webhook.engine.evaluate import evaluate, needs
+from webhook.engine.explain import Trace, explain
 from webhook.engine.facts import Facts, Missing, Needs
 from webhook.engine.view import controller
 from webhook.errors import ConfigError
@@ -60,7 +61,21 @@ class Service:
     def decide(self, endpoint: str, review: Review, deadline: float | None = None) -> Decision:
         """Return the decision on a review at an endpoint, recorded; `deadline` is on `time.monotonic`."""
         started = time.perf_counter()
+        decision, _ = self._decided(self.ruleset, endpoint, review, deadline)
+        if self._recorder is not None:
+            self._recorder.record(endpoint, review, decision, time.perf_counter() - started)
+        return decision
+
+    def explain(self, endpoint: str, review: Review) -> Trace:
+        """Return how the rules come to what `decide` gives: with the same facts, and not recorded."""
         ruleset = self.ruleset
+        _, facts = self._decided(ruleset, endpoint, review, None)
+        return explain(ruleset, review, facts, self._clock(), endpoint)
+
+    def _decided(
+        self, ruleset: Ruleset, endpoint: str, review: Review, deadline: float | None
+    ) -> tuple[Decision, Facts]:
+        """Return the decision, and the facts that it was made on."""
         wanted = needs(ruleset, review, endpoint)
         facts = self._gather(review, wanted, Facts(), deadline) if wanted else Facts()
         expired = _expiry(deadline)
@@ -69,9 +84,7 @@ class Service:
             # facts that only a finding makes interesting: most reviews never ask for them
             facts = self._gather(review, Needs(decision.wants), facts, deadline)
             decision = evaluate(ruleset, review, facts, self._clock(), endpoint, expired, wanted.subjects)
-        if self._recorder is not None:
-            self._recorder.record(endpoint, review, decision, time.perf_counter() - started)
-        return decision
+        return decision, facts
 
     def reload(self) -> bool:
         """Load the rules anew. Where they have problems the last good ones stay, and `problems` says what is wrong."""

@@ -33,9 +33,9 @@ def differences(case: Case, ruleset: Ruleset, now: datetime) -> list[str]:
     Without `endpoint` a case is judged by /validate and /advise together, and fixes, their warnings and
     annotations are those of /mutate. Raises ReviewError for a request that no API server would send.
     """
-    review, endpoint = _review(case), case.spec.get("endpoint", "all")
+    review, endpoint = review_of(case), case.spec.get("endpoint", "all")
     wanted = [needs(ruleset, review, place) for place in (endpoint, "mutate")]
-    facts = _facts(case, wanted, now)
+    facts = facts_of(case, wanted, now)
     decision = evaluate(ruleset, review, facts, now, endpoint)
     mended = decision if endpoint == "mutate" else evaluate(ruleset, review, facts, now, "mutate")
     expect = case.spec["expect"]
@@ -57,7 +57,8 @@ def differences(case: Case, ruleset: Ruleset, now: datetime) -> list[str]:
     return lines
 
 
-def _review(case: Case) -> Review:
+def review_of(case: Case) -> Review:
+    """Return the review that a case asks about. Raises ReviewError for a request that no API server would send."""
     spec, space = case.spec, case.spec.get("namespace", "default")
     request: dict[str, Any] = {"oldObject": case.old}
     operation = spec.get("operation", "CREATE")
@@ -69,7 +70,8 @@ def _review(case: Case) -> Review:
     return parse(admission(case.object, space, operation, **request))
 
 
-def _facts(case: Case, wanted: Iterable[Needs], now: datetime) -> Facts:
+def facts_of(case: Case, wanted: Iterable[Needs], now: datetime) -> Facts:
+    """Return what a case says of the facts that the rules want; what it does not say is missing."""
     given = case.spec.get("facts", {})
     namespace: Mapping[str, Any] | Missing = Missing("the test gives no namespaceLabels")
     if "namespace" in given:

@@ -39,7 +39,7 @@ def evaluate(
     review = ruleset.workload(review)
     bucket = ruleset.bucket(endpoint, review)
     obj = review.object
-    if not bucket.rules or obj is None or _let_through(review):
+    if not bucket.rules or obj is None or let_through(review):
         return NOTHING_TO_SAY
     rules = bucket.rules
     if review.operation == "UPDATE" and review.old_object is not None:
@@ -68,20 +68,25 @@ def _left(bucket: Bucket, view: View, expired: Callable[[], bool]) -> Iterable[R
     return [rule for rule in bucket.rules if id(rule) not in rules]
 
 
-def _let_through(review: Review) -> bool:
-    """Say whether nothing is judged: other operations, unknown subresources, a mirror pod of a node's own user."""
-    if review.operation not in ("CREATE", "UPDATE") or review.subresource not in SUBRESOURCES:
-        return True
+def let_through(review: Review) -> str:
+    """Return why nothing is judged, '' where something is.
+
+    It is the `operation`, the `subresource`, or a `mirror` pod of a node's own user.
+    """
+    if review.operation not in ("CREATE", "UPDATE"):
+        return "operation"
+    if review.subresource not in SUBRESOURCES:
+        return "subresource"
     annotations = mapping(mapping(mapping(review.object).get("metadata")).get("annotations"))
     node = review.user.startswith("system:node:") and "system:nodes" in review.groups
-    return node and review.kind.kind == "Pod" and MIRROR in annotations
+    return "mirror" if node and review.kind.kind == "Pod" and MIRROR in annotations else ""
 
 
 def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
     """Return the facts that the rules for a review hang on. What they may be is known from compiling."""
     review = ruleset.workload(review)
     bucket, obj = ruleset.bucket(endpoint, review), review.object
-    if not bucket.rules or obj is None or _let_through(review):
+    if not bucket.rules or obj is None or let_through(review):
         return Needs()
     if endpoint == "mutate" and not fixes.may_fix(review):
         return Needs()

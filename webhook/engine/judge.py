@@ -9,35 +9,40 @@ from webhook.engine.view import View, made_by_a_workload
 from webhook.errors import RuleError
 from webhook.model.decision import Unsure, Violation
 from webhook.model.pods import LISTS
-from webhook.packs.match import Lacking, matches
+from webhook.packs.match import Lacking, Out, outside
 from webhook.packs.rule import Rule
 
 
-def in_scope(rule: Rule, view: View, number: int) -> bool | Lacking:
-    """Say whether a rule concerns a subject, or which fact is lacking to tell. Raises RuleError by its conditions."""
+def left_out(rule: Rule, view: View, number: int) -> Out | Lacking | None:
+    """Return why a rule does not concern a subject, or which fact is lacking to tell; None where it does.
+
+    Raises RuleError by its conditions.
+    """
     subject = view.subjects[number]
     if (subject.group, subject.kind) not in rule.kinds:
-        return False
+        named = (s.whose for s in rule.scopes if s.kinds and (subject.group, subject.kind) not in s.kinds)
+        return Out("kinds", next(named, ""))
     if rule.on_workload and made_by_a_workload(rule, subject, view.ruleset.kinds):
-        return False
+        return Out("controller")
     if not rule.hangs and not subject.pointer:
-        return True  # the ruleset has looked at operation and namespace
+        return None  # the ruleset has looked at operation and namespace
     lacking: Lacking | None = None
     for scope in rule.scopes:
-        verdict = matches(scope, view.review, subject, view.known(number))
-        if verdict is False:
-            return False
-        if isinstance(verdict, Lacking):
+        verdict = outside(scope, view.review, subject, view.known(number))
+        if isinstance(verdict, Out):
+            return verdict
+        if verdict is not None:
             lacking = verdict
     # without its namespace, CEL would see null, and fail, or take it for an answer
     why = view.no_namespace if rule.reads_namespace else ""
-    if not _conditions_hold(rule, view, number, "namespaceObject" if why else ""):
-        return False
-    return Lacking("namespace", why) if why else lacking or True
+    false = _false_condition(rule, view, number, "namespaceObject" if why else "")
+    if false is not None:
+        return false
+    return Lacking("namespace", why) if why else lacking
 
 
-def _conditions_hold(rule: Rule, view: View, number: int, unknown: str) -> bool:
-    """Say whether no `matchCondition` is false; those that read the word `unknown` are not asked.
+def _false_condition(rule: Rule, view: View, number: int, unknown: str) -> Out | None:
+    """Return the `matchCondition` that is false, None where none is; those that read the word `unknown` are not asked.
 
     One that is false wins over one that fails, as in the API server (admissionregistration.k8s.io/v1,
     MatchCondition); else the failure of the first is raised, but where the rule cannot be decided anyway.
@@ -55,10 +60,10 @@ def _conditions_hold(rule: Rule, view: View, number: int, unknown: str) -> bool:
                 failure = failure or error
                 continue
             if not holds:
-                return False
+                return Out("matchConditions", scope.whose, name)
     if failure is not None and not unknown:
         raise failure
-    return True
+    return None
 
 
 def violations(rule: Rule, view: View, number: int) -> list[Violation | Unsure]:
@@ -71,12 +76,20 @@ def violations(rule: Rule, view: View, number: int) -> list[Violation | Unsure]:
         if check.pod is not None:
             for _, pod in view.pods(rule, number):
                 found += check.pod(pod)
-    elif "pod" not in rule.reads:
-        found += _of_cel(rule, view, number, None, view.subjects[number].pointer)
     else:
-        for index, pod in view.pods(rule, number):
-            found += _of_cel(rule, view, number, index, pod.pointer)
+        for index, pointer in places(rule, view, number):
+            found += _of_cel(rule, view, number, index, pointer)
     return found
+
+
+def places(rule: Rule, view: View, number: int) -> list[tuple[int | None, str]]:
+    """Return what the CEL of a rule is asked about in a subject: each of its pods (number, pointer), or itself (None).
+
+    Raises RuleError where a pod cannot be read.
+    """
+    if "pod" not in rule.reads:
+        return [(None, view.subjects[number].pointer)]
+    return [(index, pod.pointer) for index, pod in view.pods(rule, number)]
 
 
 def _of_cel(rule: Rule, view: View, number: int, pod: int | None, pointer: str) -> tuple[Violation, ...]:

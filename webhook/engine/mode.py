@@ -9,30 +9,33 @@ from webhook.packs.match import Known
 from webhook.packs.rule import Rule
 
 NAMESPACE_LABEL = "plimsoll.dev/mode"
+Cap = tuple[Action, str]
 _STRENGTH: dict[str, int] = {"disabled": 0, "allow": 0, "audit": 1, "warn": 2, "deny": 3}
 
 
-def weakest(*actions: Action) -> Action:
-    """Return the weakest of the actions, in the order disabled, audit, warn, deny."""
-    return min(actions, key=lambda action: _STRENGTH[action])
-
-
 def effective(rule: Rule, action: Action, known: Known, now: datetime, dry_run: bool) -> Action:
-    """Return what counts of `action` for a rule at `now`: its own action, or its `onError` or `onUnknown`.
+    """Return what counts of `action` for a rule at `now`: its own action, or its `onError` or `onUnknown`."""
+    return weigh(rule, action, known, now, dry_run)[0]
 
-    The weakest wins of: the server's dry-run, the pack's mode, the namespace's mode where the pack allows it,
-    the action, and `enforceFrom` (before that UTC day deny counts as warn). A namespace whose labels are not
-    known has no mode of its own.
+
+def weigh(rule: Rule, action: Action, known: Known, now: datetime, dry_run: bool) -> Cap:
+    """Return what counts of `action`, and what weakened it: '' where nothing did.
+
+    The weakest wins of: the server's dry-run (`server`), the pack's mode (`mode`), the namespace's mode where the
+    pack allows it (`namespace`), the action, and `enforceFrom` (before that UTC day deny counts as warn). A
+    namespace whose labels are not known has no mode of its own.
     """
-    caps: list[Action] = [action]
-    if dry_run or rule.pack.mode == "dry-run":
-        caps.append("audit")
+    caps: list[Cap] = [(action, "")]
+    if dry_run:
+        caps.append(("audit", "server"))
+    if rule.pack.mode == "dry-run":
+        caps.append(("audit", "mode"))
     if rule.pack.mode == "disabled":
-        caps.append("disabled")
+        caps.append(("disabled", "mode"))
     if rule.enforce_from is not None and now.astimezone(UTC).date() < rule.enforce_from:
-        caps.append("warn")
-    caps.append(_namespace_cap(rule, known))
-    return weakest(*caps)
+        caps.append(("warn", "enforceFrom"))
+    caps.append((_namespace_cap(rule, known), "namespace"))
+    return min(caps, key=lambda cap: _STRENGTH[cap[0]])
 
 
 def _namespace_cap(rule: Rule, known: Known) -> Action:

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from webhook.engine.facts import NOT_ASKED, Facts
-from webhook.engine.judge import in_scope, looked_at, violations
+from webhook.engine.judge import left_out, looked_at, violations
 from webhook.engine.mode import effective
 from webhook.engine.view import View, controller
 from webhook.errors import RuleError
@@ -18,7 +18,7 @@ from webhook.model.decision import Action, Decision, Fault, Finding, Unsure, Vio
 from webhook.model.pods import Subject, group_of
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption, active, covering
-from webhook.packs.match import Lacking
+from webhook.packs.match import Lacking, Out
 from webhook.packs.rule import Rule, Ruleset
 
 Key = tuple[bool, str | None, str]
@@ -28,7 +28,11 @@ _RULE = attrgetter("about.pack", "about.rule")
 
 @dataclass(slots=True)
 class Sitting:
-    """One review before the rules: what has been found so far. Lives for one call of `evaluate`."""
+    """One review before the rules: what has been found so far. Lives for one call of `evaluate`.
+
+    `spared` are the exemptions that covered a rule's failure, or what it lacked, each with the sentence that was not
+    said.
+    """
 
     ruleset: Ruleset
     review: Review
@@ -40,6 +44,7 @@ class Sitting:
     errors: list[Fault] = field(default_factory=list)
     unknown: list[Fault] = field(default_factory=list)
     wants: set[str] = field(default_factory=set)
+    spared: list[tuple[Exemption, str]] = field(default_factory=list)
 
     def hear(self, rule: Rule) -> None:
         """Judge every subject by one rule."""
@@ -65,11 +70,10 @@ class Sitting:
             return None
 
     def _ask(self, rule: Rule, view: View, number: int) -> list[Finding]:
-        scope = in_scope(rule, view, number)
-        if scope is False:
-            return []
-        if scope is not True:
-            self.lacks(rule, number, scope, view)
+        out = left_out(rule, view, number)
+        if out is not None:
+            if not isinstance(out, Out):
+                self.lacks(rule, number, out, view)
             return []
         found = violations(rule, view, number)
         if not found:
@@ -81,14 +85,14 @@ class Sitting:
 
     def fails(self, rule: Rule, number: int, error: Exception, view: View) -> None:
         """Note that a rule raised; `onError` decides, but where the whole object is exempt from the rule."""
-        if self._exempt(rule, number, view):
+        if self._exempt(rule, number, view, _why(error)):
             return
         action = effective(rule, rule.on_error, view.known(number), self.now, self.ruleset.dry_run)
         self.errors.append(Fault(rule.about, "error", _why(error), action))
 
     def lacks(self, rule: Rule, number: int, lacking: Lacking, view: View) -> None:
         """Note that a fact is not there that the rule hangs on; `onUnknown` decides, but for what is exempt whole."""
-        if self._exempt(rule, number, view):
+        if self._exempt(rule, number, view, lacking.why):
             return
         if getattr(self.facts, lacking.fact) is NOT_ASKED:
             self.wants.add(lacking.fact)
@@ -156,7 +160,7 @@ class Sitting:
         asked = replace(review, kind=kind, name=nearest.name, object=nearest.object)
         facts = replace(self.facts, owners=self.facts.owners[1:])
         above = View.of(self.ruleset, asked, facts, nearest.object, (rule,))
-        if not above.subjects or in_scope(rule, above, 0) is not True:
+        if not above.subjects or left_out(rule, above, 0) is not None:
             return frozenset()  # the owner was never judged by this rule, so nobody was told there
         return _keys(rule, above, 0)
 
@@ -170,10 +174,17 @@ class Sitting:
             return frozenset()  # the finding names no value, and something that it may be about is another
         return _keys(rule, old, other)
 
-    def _exempt(self, rule: Rule, number: int, view: View) -> bool:
-        """Say whether a subject is exempt from a rule as a whole, whatever the rule would find in it."""
+    def _exempt(self, rule: Rule, number: int, view: View, unsaid: str) -> bool:
+        """Say whether a subject is exempt from a rule as a whole, whatever the rule would find in it.
+
+        `unsaid` is the sentence that then is not said.
+        """
         whole = [exemption for exemption in rule.exemptions if exemption.whole and active(exemption, self.now)]
-        return isinstance(covering(whole, view.subjects[number], None, None, view.known(number)), Exemption)
+        covered = covering(whole, view.subjects[number], None, None, view.known(number))
+        if not isinstance(covered, Exemption):
+            return False
+        self.spared.append((covered, unsaid))
+        return True
 
     def decision(self) -> Decision:
         """Return the decision on everything found, sorted by pointer within each rule's place."""

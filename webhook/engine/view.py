@@ -17,7 +17,7 @@ from webhook.model.neighbours import NAMESPACE, Found, Neighbours, Ref, together
 from webhook.model.oci import Images, Lookup, uninspected
 from webhook.model.pods import Kinds, Pod, Subject, group_of, mapping, subjects
 from webhook.model.review import Review
-from webhook.packs.match import Known, matches, narrow
+from webhook.packs.match import Known, Out, narrow, outside
 from webhook.packs.rule import Chorus, Rule, Ruleset
 from webhook.packs.width import cut
 
@@ -264,7 +264,7 @@ def _asked(ruleset: Ruleset, rule: Rule, review: Review, subject: Subject) -> bo
         return False
     if rule.on_workload and made_by_a_workload(rule, subject, ruleset.kinds):
         return False
-    return not (rule.hangs and any(matches(scope, review, subject, NOT_KNOWN) is False for scope in rule.scopes))
+    return not (rule.hangs and any(isinstance(outside(s, review, subject, NOT_KNOWN), Out) for s in rule.scopes))
 
 
 def concerns(ruleset: Ruleset, rule: Rule, review: Review, subject: Subject) -> bool:

@@ -14,7 +14,7 @@ from webhook.model.record import record
 from webhook.packs.mentions import mentions, on_replicas
 from webhook.packs.notes import Notes, entries
 from webhook.packs.parse import Path
-from webhook.packs.rule import Expression, Mutation, Write
+from webhook.packs.rule import Expression, Mutation, Terms, Write
 
 SHARED = ("object", "oldObject", "request", "namespaceObject")
 
@@ -101,7 +101,8 @@ def _expression(
         return None
     words = holds.reads | (says.reads if says else frozenset())
     texts = [text, *(source for _, source in variables)]
-    expression = Expression(holds, text, entry.get("message", ""), says, mentions(texts))
+    terms = Terms(tuple(variables), names)
+    expression = Expression(holds, text, entry.get("message", ""), says, mentions(texts), terms)
     scalable = not words & {"pod", "containers"} and on_replicas([*texts, entry.get("messageExpression", "")])
     roots = together(program.object_roots for program in (holds, says) if program is not None)
     return Body(words, expression=expression, on_replicas=scalable, object_roots=roots)
@@ -133,4 +134,5 @@ def _mutation(
         return None
     words = frozenset({"pod"}).union(*(program.reads for program in programs if program))
     seen = mentions([entry["when"], *(source for _, source in variables)])
-    return Body(words, mutation=Mutation(when, entry["when"], entry.get("message", ""), tuple(writes), seen))
+    terms = Terms(tuple(variables), names)
+    return Body(words, mutation=Mutation(when, entry["when"], entry.get("message", ""), tuple(writes), seen, terms))

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from webhook.errors import Problem
 from webhook.model.record import record
+from webhook.packs.blanks import blanks
 from webhook.packs.merge import base_of, name_of, resolve
 from webhook.packs.parse import Document, Path, Place, scan
 from webhook.packs.schema import KIND, CheckModule, validate
@@ -50,7 +51,7 @@ def load(
     sound, unsound = [], []
     for pack in resolved:
         whole, unknown = substitute(pack)
-        wrong = [*unknown, *validate(whole, checks)]
+        wrong = [*unknown, *blanks(whole), *validate(whole, checks)]
         problems += wrong
         if wrong or any(place.source in spoilt for place in whole.places.values()):
             unsound.append(whole)

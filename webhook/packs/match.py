@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import field
 from typing import Any
 
 from webhook.checks.cel import Program
@@ -27,10 +28,23 @@ class Lacking:
 
 
 @record(frozen=True, slots=True)
+class Out:
+    """Why a rule does not concern something: the clause of a `match` by the key that it has there, or another word.
+
+    `whose` match it is: `pack` or `rule`, '' for no match. `name` is that of a matchCondition.
+    """
+
+    clause: str
+    whose: str = ""
+    name: str = ""
+
+
+@record(frozen=True, slots=True)
 class Scope:
     """One `match`, compiled; a part that is None does not restrict. All parts must match.
 
-    `conditions` are CEL and are asked by the engine, which has the activation.
+    `conditions` are CEL and are asked by the engine, which has the activation. `whose` says whether it is the pack's
+    match or the rule's; two of one text are the same scope.
     """
 
     operations: frozenset[str] | None = None
@@ -45,6 +59,7 @@ class Scope:
     exclude_users: Globs | None = None
     exclude_groups: Globs | None = None
     conditions: tuple[Condition, ...] = ()
+    whose: str = field(default="", compare=False)
 
     @property
     def restricts_containers(self) -> bool:
@@ -60,11 +75,13 @@ class Scope:
         )
         return any(clause is not None for clause in clauses)
 
-    def holds(self, namespace: str) -> bool:
-        """Say whether a namespace is in the scope, by its name."""
+    def shuts(self, namespace: str) -> str:
+        """Return the clause that leaves a namespace out by its name, '' where none does."""
         if self.namespaces is not None and not self.namespaces(namespace):
-            return False
-        return self.exclude_namespaces is None or not self.exclude_namespaces(namespace)
+            return "namespaces"
+        if self.exclude_namespaces is not None and self.exclude_namespaces(namespace):
+            return "excludeNamespaces"
+        return ""
 
 
 @record(frozen=True, slots=True)
@@ -100,29 +117,28 @@ def _requirement(key: str, operator: str, values: list[Any]) -> Selector:
     return tests[operator]
 
 
-def matches(scope: Scope, review: Review, subject: Subject, known: Known) -> bool | Lacking:
-    """Say whether a subject of a review is in a scope, its containers and conditions left aside.
+def outside(scope: Scope, review: Review, subject: Subject, known: Known) -> Out | Lacking | None:
+    """Return the clause of a scope that leaves a subject of a review out; None where it is in the scope.
 
-    An answer that hangs on a fact that is not there is `Lacking`, never False: an error of a look-up must not
-    take an object out of a rule's sight.
+    Containers and conditions are left aside. An answer that hangs on a fact that is not there is `Lacking`, never
+    a clause: an error of a look-up must not take an object out of a rule's sight.
     """
-    if not _by_request(scope, review) or not _by_object(scope, review, subject):
-        return False
     space = namespace_of(subject)
-    if space and not scope.holds(space):
-        return False
+    clause = _by_request(scope, review) or _by_object(scope, review, subject) or (scope.shuts(space) if space else "")
+    if clause:
+        return Out(clause, scope.whose)
     lacking: Lacking | None = None
     if scope.names is not None and not scope.names(subject.name):
         if isinstance(known.owner_names, str):
             lacking = Lacking("owners", known.owner_names)
         elif not any(scope.names(name) for name in known.owner_names):
-            return False
+            return Out("names", scope.whose)
     if scope.namespace_selector is not None and space:
         if isinstance(known.namespace_labels, str):
             return Lacking("namespace", known.namespace_labels)
         if not scope.namespace_selector(known.namespace_labels):
-            return False
-    return lacking or True
+            return Out("namespaceSelector", scope.whose)
+    return lacking
 
 
 def namespace_of(subject: Subject) -> str:
@@ -136,22 +152,25 @@ def namespace_of(subject: Subject) -> str:
     return "" if key in CLUSTER_SCOPED else subject.namespace
 
 
-def _by_request(scope: Scope, review: Review) -> bool:
+def _by_request(scope: Scope, review: Review) -> str:
     if scope.operations is not None and review.operation not in scope.operations:
-        return False
+        return "operations"
     if scope.exclude_users is not None and scope.exclude_users(review.user):
-        return False
-    return scope.exclude_groups is None or not any(scope.exclude_groups(group) for group in review.groups)
+        return "excludeUsers"
+    if scope.exclude_groups is not None and any(scope.exclude_groups(group) for group in review.groups):
+        return "excludeGroups"
+    return ""
 
 
-def _by_object(scope: Scope, review: Review, subject: Subject) -> bool:
+def _by_object(scope: Scope, review: Review, subject: Subject) -> str:
     if scope.kinds is not None and (subject.group, subject.kind) not in scope.kinds:
-        return False
+        return "kinds"
     if scope.object_selector is None or scope.object_selector(subject.labels):
-        return True
+        return ""
     # as the API server: an update is in scope by its old labels too, so that no label takes it out in passing
     old = mapping(mapping(mapping(review.old_object).get("metadata")).get("labels"))
-    return review.old_object is not None and not subject.pointer and scope.object_selector(old)
+    by_old = review.old_object is not None and not subject.pointer and scope.object_selector(old)
+    return "" if by_old else "objectSelector"
 
 
 def narrow(scopes: tuple[Scope, ...], pod: Pod) -> Pod | None:

@@ -15,8 +15,19 @@ from webhook.model.pods import KINDS, Kinds, mapping
 from webhook.model.record import record
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption
-from webhook.packs.match import Scope
+from webhook.packs.match import Out, Scope
 from webhook.packs.mentions import Mentions
+
+
+@record(frozen=True, slots=True)
+class Terms:
+    """The variables of a rule in CEL as (name, text), in order, and the words that they may use, each with its key.
+
+    A program has its variables built in; these are for whoever wants to see what each of them gives.
+    """
+
+    variables: tuple[tuple[str, str], ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @record(frozen=True, slots=True)
@@ -28,6 +39,7 @@ class Expression:
     message: str
     says: Program | None
     mentions: Mentions = Mentions()
+    terms: Terms = Terms()
 
 
 @record(frozen=True, slots=True)
@@ -49,6 +61,7 @@ class Mutation:
     message: str
     writes: tuple[Write, ...]
     mentions: Mentions = Mentions()
+    terms: Terms = Terms()
 
     @property
     def wanted(self) -> str:
@@ -214,12 +227,14 @@ class Ruleset:
         By its kind, its operation, and, where that is known, by its namespace; of a Scale those on replicas alone:
         the rest of the workload is not in it.
         """
-        kind = (review.kind.group, review.kind.kind)
-        row = self.kinds.get(kind)
-        # what a wrapper carries may lie in any namespace, and cluster-scoped kinds lie in none; one is its own
-        namespace = review.namespace if kind not in CLUSTER_SCOPED and not (row and row.wraps) else ""
-        namespace = review.name if kind == ("", "Namespace") else namespace
-        key = (endpoint, kind, review.operation, review.subresource == SCALE, namespace)
+        namespace = self._namespace(review)
+        key = (
+            endpoint,
+            (review.kind.group, review.kind.kind),
+            review.operation,
+            review.subresource == SCALE,
+            namespace,
+        )
         found = self.buckets.get(key)
         if found is None:
             if len(self.buckets) >= BUCKETS:
@@ -228,15 +243,32 @@ class Ruleset:
         return found
 
     def _narrowed(self, endpoint: str, review: Review, namespace: str) -> Bucket:
-        key, scale = (endpoint, review.kind.group, review.kind.kind), review.subresource == SCALE
-        rules = (
-            rule
-            for rule in self.index.get(key, ())
-            if review.operation in rule.operations
-            and (rule.on_replicas or not scale)
-            and (not namespace or all(scope.holds(namespace) for scope in rule.scopes))
-        )
+        key = (endpoint, review.kind.group, review.kind.kind)
+        rules = (rule for rule in self.index.get(key, ()) if _passed_over(rule, review, namespace) is None)
         return Bucket.of(rules, self.choruses.get(key, ()))
+
+    def passed_over(self, endpoint: str, review: Review, rule: Rule) -> Out | None:
+        """Return why a rule is not in the bucket of a review; None where it is.
+
+        The clause is that of a match, or `mode` (its pack is disabled), `endpoint` (another one is asked), `scale`
+        (it does not judge replicas).
+        """
+        if rule.pack.mode == "disabled":
+            return Out("mode")
+        kind = (review.kind.group, review.kind.kind)
+        for place, clause in (("all", "kinds"), (endpoint, "endpoint")):
+            if not any(one is rule for one in self.index.get((place, *kind), ())):
+                whose = next((scope.whose for scope in rule.scopes if scope.kinds and kind not in scope.kinds), "")
+                return Out(clause, whose if clause == "kinds" else "")
+        return _passed_over(rule, review, self._namespace(review))
+
+    def _namespace(self, review: Review) -> str:
+        """Return the namespace that a bucket is for; '' where only each subject's own counts."""
+        kind = (review.kind.group, review.kind.kind)
+        row = self.kinds.get(kind)
+        # what a wrapper carries may lie in any namespace, and cluster-scoped kinds lie in none; one is its own
+        namespace = review.namespace if kind not in CLUSTER_SCOPED and not (row and row.wraps) else ""
+        return review.name if kind == ("", "Namespace") else namespace
 
     def workload(self, review: Review) -> Review:
         """Return a review as one of the workload: that of a Scale names the kind that is scaled, not `Scale`.
@@ -262,6 +294,21 @@ class Ruleset:
             if rules and endpoint in result:
                 result[endpoint].add((group, kind))
         return {endpoint: frozenset(kinds) for endpoint, kinds in result.items()}
+
+
+def _passed_over(rule: Rule, review: Review, namespace: str) -> Out | None:
+    if review.operation not in rule.operations:
+        narrowing = (
+            scope.whose for scope in rule.scopes if scope.operations and review.operation not in scope.operations
+        )
+        return Out("operations", next(narrowing, ""))
+    if review.subresource == SCALE and not rule.on_replicas:
+        return Out("scale")
+    for scope in rule.scopes if namespace else ():
+        clause = scope.shuts(namespace)
+        if clause:
+            return Out(clause, scope.whose)
+    return None
 
 
 def _whole(scale: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

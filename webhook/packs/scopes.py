@@ -35,6 +35,7 @@ def scope(notes: Notes, path: Path, spec: Mapping[str, Any] | None, kinds: Kinds
         exclude_users=globs(spec, "excludeUsers"),
         exclude_groups=globs(spec, "excludeGroups"),
         conditions=tuple(conditions),
+        whose="rule" if "rules" in path else "pack",
         **_places(notes, path, spec, kinds),
     )
 

@@ -19,6 +19,7 @@ from webhook.model.neighbours import Found, Neighbours, Ref, alone
 from webhook.model.oci import Images, Inspected, Lookup
 from webhook.model.patch import Draft, apply
 from webhook.model.pods import Subject, group_of, subjects
+from webhook.packs.blanks import WORDS
 from webhook.packs.schema import pack_schema
 
 ROOM = Path(webhook.checks.__file__).parent
@@ -171,6 +172,13 @@ def test_the_checks_on_disk_are_the_checks_that_are_registered_and_sorted() -> N
     assert {path.name.removesuffix(".cases.yaml") for path in ROOM.glob("*.cases.yaml")} == set(CHECKS)
     assert list(CHECKS) == sorted(CHECKS)
     assert all(name == module.ID for name, module in CHECKS.items())
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_no_blank_of_a_scaffold_is_left(name: str) -> None:
+    texts = {file: (ROOM / file).read_text() for file in (f"{name.replace('-', '_')}.py", f"{name}.cases.yaml")}
+    lines = ((file, number, line) for file, text in texts.items() for number, line in enumerate(text.split("\n"), 1))
+    assert [f"{file}:{number}: {line.strip()}" for file, number, line in lines if WORDS in line] == []
 
 
 def test_every_check_is_in_the_schema_of_packs() -> None:

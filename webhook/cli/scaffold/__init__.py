@@ -1,0 +1,1 @@
+"""What `plimsoll new` writes: packs, rules and checks with blanks in them."""
