@@ -23,7 +23,7 @@ from webhook.engine.explain import Heard, Trace, explain
 from webhook.engine.facts import Facts, Missing
 from webhook.errors import ConfigError
 from webhook.model.decision import Decision
-from webhook.model.review import Review, parse
+from webhook.model.review import Review, decode, parse
 from webhook.packs.compile import ruleset
 from webhook.packs.rule import Ruleset
 from webhook.service import Service
@@ -31,6 +31,7 @@ from webhook.service import Service
 ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 MANIFESTS = read([str(ROOT / "samples"), str(ROOT / "tests/golden/cli")]).manifests
+GOLDEN = sorted((ROOT / "tests/golden/cli").glob("review-*/stdin"))
 ENDPOINTS = ("all", "validate", "advise")
 
 
@@ -82,6 +83,15 @@ def test_of_every_sample_a_trace_tells_what_was_decided(shipped: Any, force: str
         assert [rule.rule for rule in trace.rules] == list(rules.rules), "every rule is accounted for, once"
         found = {f"{f.pack}/{f.rule}" for f in decision.findings if f.exempt is None}
         assert by_state(trace).get("found", set()) == found
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("force", ["as shipped", "in force"])
+def test_of_every_golden_review_a_trace_tells_what_was_decided(shipped: Any, force: str, golden: Path) -> None:
+    rules, asked = shipped[force], parse(decode(golden.read_bytes()))
+    service = Service(lambda: rules, clock=lambda: NOW)
+    for endpoint in ENDPOINTS:
+        assert told(service.explain(endpoint, asked)) == decided(service.decide(endpoint, asked))
 
 
 def cases_of_tests() -> Iterator[Any]:
