@@ -301,11 +301,14 @@ class _Visit:
         return answer
 
     def _let_in(self, method: str, path: str, credential: Credential | None, deadline: Deadline, cap: int) -> Answer:
-        """Send a request with what let us in before, and after a 401 once more with what it asks for."""
+        """Send a request with what let us in before, and after a 401 once more with what it asks for.
+
+        Only the registry itself says where its tokens are: who is redirected to would name a place for our credentials.
+        """
         key = Key(self._entry.host, self._repository, credential)
         held = self._gate.held(key)
         answer = self._send(method, path, deadline, cap, held)
-        if answer.status != 401:
+        if answer.status != 401 or not self._own(answer):
             return answer
         self._gate.forget(key, held)
         fresh = self._gate.open(key, self._entry, answer, deadline)
@@ -337,14 +340,19 @@ class _Visit:
     def _error(self, answer: Answer, reference: str) -> Absent | Unanswered:
         """Return what a status means that is no answer."""
         title = self._title(reference)
+        if not self._own(answer):
+            return unanswered(answer, f"for {title}", "")
         if answer.status == 404:
             return Absent(f"{self._entry.host} has no {title} (404{_code(answer)})")
         if answer.status in (401, 403):
             given = self._candidates[0] is not None
             why = "refuses the credentials that it is given" if given else "wants credentials, and there are none"
             return Absent(f"{self._entry.host} {why} for {title} ({answer.status}{_code(answer)})")
-        host = self._entry.host
-        return unanswered(answer, f"for {title}", host if answer.host == host else "")
+        return unanswered(answer, f"for {title}", self._entry.host)
+
+    def _own(self, answer: Answer) -> bool:
+        """Say whether the registry itself answers, and not a host that it redirects to."""
+        return answer.host == self._entry.host
 
 
 def _covers(wanted: Platform, found: Platform) -> bool:
