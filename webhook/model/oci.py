@@ -16,6 +16,9 @@ from webhook.model import image
 from webhook.model.record import record
 
 _ELDER = {"amd64": "386", "arm64": "arm"}
+SECRETS = 16
+"""Of a pod's pull secrets that count: whoever writes a pod names as many as fit into it, and each image is asked for
+with all of them."""
 OS_LABEL, ARCH_LABEL = "kubernetes.io/os", "kubernetes.io/arch"
 
 
@@ -176,13 +179,16 @@ def uninspected(lookup: Lookup) -> Inspected:
 
 
 def lookup(reference: str, spec: Mapping[str, Any]) -> Lookup | None:
-    """Return what to ask about a reference in a pod of this spec; None where the reference is none."""
+    """Return what to ask about a reference in a pod of this spec; None where the reference is none.
+
+    Of its pull secrets the first SECRETS count.
+    """
     try:
         name = str(image.parse(reference))
     except ValueError:
         return None
     secrets = spec.get("imagePullSecrets")
-    named = (_mapping(secret).get("name") for secret in secrets) if isinstance(secrets, list) else ()
+    named = (_mapping(secret).get("name") for secret in secrets[:SECRETS]) if isinstance(secrets, list) else ()
     return Lookup(name, tuple(secret for secret in named if isinstance(secret, str)))
 
 

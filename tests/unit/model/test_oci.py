@@ -111,6 +111,12 @@ def test_a_look_up_is_of_the_normalized_reference_with_the_pods_pull_secrets() -
     assert oci.lookup("a:1", {"imagePullSecrets": 5}) == Lookup("docker.io/library/a:1")
 
 
+def test_of_very_many_pull_secrets_the_first_count() -> None:
+    named = [{"name": f"pull-{number}"} for number in range(1000)]
+    found = oci.lookup("a:1", {"imagePullSecrets": named})
+    assert found is not None and found.secrets == tuple(f"pull-{number}" for number in range(oci.SECRETS))
+
+
 def test_what_a_test_says_of_an_image_is_content_or_a_reason_why_not() -> None:
     old = {**document("linux/amd64"), "age": 60}
     known = oci.inspected({**document("linux/amd64"), "former": [old]}, NOW)
