@@ -15,7 +15,8 @@ from typing import Any
 from webhook.model import image
 from webhook.model.record import record
 
-_ELDER = {"amd64": "386", "arm64": "arm"}
+ELDER = {"amd64": "386", "arm64": "arm"}
+"""The 32-bit machines whose builds a 64-bit one runs where there is none of its own."""
 SECRETS = 16
 """Of a pod's pull secrets that count: whoever writes a pod names as many as fit into it, and each image is asked for
 with all of them."""
@@ -127,7 +128,7 @@ class Content:
         """Return the builds for the nodes that a pod of this spec asks for, by what they say that they are for.
 
         Where there is none for a 64-bit machine, runtimes take one for its 32-bit elder (containerd's
-        platforms/compare.go).
+        platforms/compare.go). One for another system, or of a variant, is none for every such machine.
         """
         selector, system = _mapping(spec.get("nodeSelector")), _mapping(spec.get("os")).get("name")
         systems = {one for one in (selector.get(OS_LABEL), system) if isinstance(one, str)}
@@ -135,8 +136,16 @@ class Content:
         there = [build for build in self.builds if systems <= {build.platform.os}]
         if machine is None:
             return tuple(there)
-        exact = tuple(build for build in there if build.platform.architecture == machine)
-        return exact or tuple(build for build in there if build.platform.architecture == _ELDER.get(machine))
+        sure = {
+            one.os for one in (build.platform for build in there) if (one.architecture, one.variant) == (machine, "")
+        }
+        elder = ELDER.get(machine)
+        return tuple(
+            build
+            for build in there
+            if build.platform.architecture == machine
+            or (build.platform.architecture == elder and build.platform.os not in sure)
+        )
 
 
 @record(frozen=True, slots=True)

@@ -92,9 +92,11 @@ def test_an_image_without_an_index_runs_whatever_it_says_that_it_is_for() -> Non
 @pytest.mark.parametrize(
     ("machine", "platforms", "runs"),
     [("amd64", ["linux/386"], ["linux/386"]), ("amd64", ["linux/386", "linux/amd64"], ["linux/amd64"]),
-     ("arm64", ["linux/arm/v7"], ["linux/arm/v7"]), ("386", ["linux/amd64"], [])],
+     ("arm64", ["linux/arm/v7"], ["linux/arm/v7"]), ("386", ["linux/amd64"], []),
+     ("amd64", ["windows/amd64", "linux/386"], ["windows/amd64", "linux/386"]),
+     ("amd64", ["linux/amd64/v9", "linux/386"], ["linux/amd64/v9", "linux/386"])],
 )  # fmt: skip
-def test_a_64_bit_node_runs_a_32_bit_build_where_there_is_no_other(
+def test_a_64_bit_node_runs_a_32_bit_build_where_it_is_sure_of_no_other(
     machine: str, platforms: list[str], runs: list[str]
 ) -> None:
     found = content(*platforms).on({"nodeSelector": {"kubernetes.io/arch": machine}})
