@@ -20,6 +20,7 @@ ELDER = {"amd64": "386", "arm64": "arm"}
 SECRETS = 16
 """Of a pod's pull secrets that count: whoever writes a pod names as many as fit into it, and each image is asked for
 with all of them."""
+WINDOWS = "windows"
 OS_LABEL, ARCH_LABEL = "kubernetes.io/os", "kubernetes.io/arch"
 
 
@@ -130,9 +131,7 @@ class Content:
         Where there is none for a 64-bit machine, runtimes take one for its 32-bit elder (containerd's
         platforms/compare.go). One for another system, or of a variant, is none for every such machine.
         """
-        selector, system = _mapping(spec.get("nodeSelector")), _mapping(spec.get("os")).get("name")
-        systems = {one for one in (selector.get(OS_LABEL), system) if isinstance(one, str)}
-        machine = selector.get(ARCH_LABEL)
+        systems, machine = _systems(spec), _mapping(spec.get("nodeSelector")).get(ARCH_LABEL)
         there = [build for build in self.builds if systems <= {build.platform.os}]
         if machine is None:
             return tuple(there)
@@ -146,6 +145,13 @@ class Content:
             if build.platform.architecture == machine
             or (build.platform.architecture == elder and build.platform.os not in sure)
         )
+
+    def for_windows(self, build: Build, spec: Mapping[str, Any]) -> bool:
+        """Say whether a pod of this spec runs a build on Windows, if anywhere.
+
+        What the config of an image without an index says of that, no runtime reads (see `on`): there the pod says it.
+        """
+        return (self.index and build.platform.os == WINDOWS) or WINDOWS in _systems(spec)
 
 
 @record(frozen=True, slots=True)
@@ -266,6 +272,12 @@ def _builds(documents: Any) -> Iterator[Build]:
             dict(document.get("annotations") or {}),
             tuple(map(str, document.get("sources") or ())),
         )
+
+
+def _systems(spec: Mapping[str, Any]) -> set[str]:
+    """Return the systems that a pod of this spec asks for: by its node selector, by `os.name`."""
+    asked = _mapping(spec.get("nodeSelector")).get(OS_LABEL), _mapping(spec.get("os")).get("name")
+    return {one for one in asked if isinstance(one, str)}
 
 
 def _texts(value: Any) -> tuple[str, ...]:
