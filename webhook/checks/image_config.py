@@ -3,10 +3,11 @@
 ## What it does
 Asks the registry for the manifest and the config of each container's image, and finds
 
-- with `nonRoot`, an image that starts as root: its `User` is empty, `root` or `0`. A `runAsUser` of the container or the
+- with `nonRoot`, an image that starts as root: its `User` is empty, `root` or `0`, or a number above 2147483647, which
+  older runtimes cut. What number a name has, the config does not tell. A `runAsUser` of the container or the
   pod goes before it: then that must not be 0. With `runAsNonRoot: true` a `User` that is a name (`app`) is found too,
   because the kubelet cannot tell which number it has, and does not start it. Builds for Windows have other users, and
-  are left out.
+  are left out: those that an index says are for Windows, and those in a pod that asks for Windows.
 - with `platform`, an image that has no build for what `nodeSelector` (`kubernetes.io/os`, `kubernetes.io/arch`) and
   `os.name` of the pod ask for.
 - an image that was created longer ago than `maxAge`, is larger than `maxSize`, or has more layers than `maxLayers`.
@@ -19,7 +20,7 @@ are read, and nobody starts them.
 
 **Creation.** The time is `created` of the config, else the annotation or label `org.opencontainers.image.created`.
 Many reproducible builds write none, or 1970 or 1980, so that the same source gives the same bytes; a time before
-2013, when there were no such images, is taken as none. Of those `undated` decides.
+2013, when there were no such images, is taken as none, and so is one more than a day ahead. Of those `undated` decides.
 
 **Conditions** are written in CEL, with the same libraries as rules in CEL. They are compiled when the pack is loaded, and
 see
@@ -118,7 +119,7 @@ from webhook.model import oci, pointer
 from webhook.model.decision import Unsure, Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.inspection import alike, inspections, lookups
-from webhook.model.oci import Build, Content
+from webhook.model.oci import Build, Content, Inspected
 from webhook.model.pods import Container, Pod, mapping
 from webhook.model.record import record
 from webhook.model.resources import amount_of
@@ -179,6 +180,7 @@ _HOURS = {"h": 1, "d": 24, "w": 168}
 _CREATED = "org.opencontainers.image.created"
 # Docker was first shown in March 2013
 _FIRST = datetime(2013, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(days=1)  # that the clock of who built it may be, and its time without a zone
 _MORE: Mapping[str, cel.Static] = {
     "image": "DYN",
     "container": "DYN",
@@ -188,6 +190,12 @@ _MORE: Mapping[str, cel.Static] = {
 _WORDS = frozenset({"image", "container", "pod"})
 _DATED = re2.compile(r"\bimage\s*\.\s*(?:created|age)\b")
 _USER = "USER with a number in its Dockerfile, such as USER 10001, or runAsUser in the securityContext"
+
+# as Go's strconv reads it, for the kubelet and for runtimes: +0 is 0
+_NUMBER = re2.compile(r"[+-]?[0-9]+")
+_DIGITS = 20  # that are looked at; a number of more is none of a user
+# a larger one older runtimes cut to 32 bits, and 4294967296 is root (CVE-2024-40635)
+_LARGEST = 2**31 - 1
 
 _Problem = tuple[tuple[str | int, ...], str]
 
@@ -288,7 +296,7 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation | Unsure]:
         if inspected.content is None:
             yield Unsure(f"{container.image}: {inspected.lacking}", "images")
             continue
-        judge = partial(_judge, standard, pod, container, inspected.asked)
+        judge = partial(_judge, standard, pod, container, inspected)
         lacks = [*_nowhere(standard, pod, inspected.content), *alike(inspected.content.on(pod.spec), judge)]
         for lack, where in lacks:
             if lack.unsure:
@@ -310,10 +318,11 @@ def _nowhere(standard: Standard, pod: Pod, content: Content) -> Iterator[tuple[L
         yield Lack("no build for the pod's nodes", f"built for {', '.join(built)}", wanted), ""
 
 
-def _judge(standard: Standard, pod: Pod, container: Container, asked: datetime | None, build: Build) -> Iterator[Lack]:
-    if standard.non_root and build.platform.os != "windows":
+def _judge(standard: Standard, pod: Pod, container: Container, inspected: Inspected, build: Build) -> Iterator[Lack]:
+    asked, content = inspected.asked, inspected.content
+    if standard.non_root and content is not None and not content.for_windows(build, pod.spec):
         yield from _root(pod, container, build)
-    created = _created(build)
+    created = _created(build, asked)
     dated = created is not None and asked is not None
     if not dated and standard.undated != "allow" and (standard.age or any(one.dated for one in standard.conditions)):
         wanted = "created in the image's config, as docker build writes it"
@@ -341,10 +350,13 @@ def _root(pod: Pod, container: Container, build: Build) -> Iterator[Lack]:
         return
     written = str(build.execution.get("User") or "")
     name = written.partition(":")[0]
-    number = name.isascii() and name.isdigit()
-    if name in ("", "root") or (number and int(name) == 0):
+    number = int(name[:_DIGITS]) if _NUMBER.fullmatch(name) else None
+    if name in ("", "root") or number == 0:
         yield Lack("image runs as root", f"User: {written}" if written else "no User", _USER)
-    elif not number and _secured(pod, container, "runAsNonRoot")[0] is True:
+    elif number is not None and not 0 < number <= _LARGEST:
+        found = f"User: {written}, which is no number of a user; the largest is {_LARGEST}"
+        yield Lack("user of the image has no valid number", found, _USER)
+    elif number is None and _secured(pod, container, "runAsNonRoot")[0] is True:
         found = f"User: {written}, and runAsNonRoot: true"
         yield Lack("user of the image has no number", found, f"{_USER}: the kubelet cannot tell who a name is")
 
@@ -359,8 +371,9 @@ def _secured(pod: Pod, container: Container, field: str) -> tuple[Any, str]:
     return None, ""
 
 
-def _created(build: Build) -> datetime | None:
-    """Return when an image was created; None where it does not tell, or tells a time at which there were none."""
+def _created(build: Build, asked: datetime | None) -> datetime | None:
+    """Return when an image was created; None where it does not tell, or tells a time at which there were none yet."""
+    latest = datetime.max.replace(tzinfo=UTC) if asked is None else asked + _AHEAD
     for text in (build.config.get("created"), build.annotations.get(_CREATED), build.labels.get(_CREATED)):
         try:
             time = datetime.fromisoformat(text) if isinstance(text, str) else None
@@ -368,7 +381,7 @@ def _created(build: Build) -> datetime | None:
             continue
         if time is not None:
             aware = time if time.tzinfo else time.replace(tzinfo=UTC)
-            if aware >= _FIRST:
+            if _FIRST <= aware <= latest:
                 return aware
     return None
 

@@ -87,7 +87,7 @@ from webhook.checks.check import Check, ParamError
 from webhook.model import jdk, jvm
 from webhook.model.decision import Unsure, Violation
 from webhook.model.inspection import alike, inspections, lookups
-from webhook.model.oci import Build
+from webhook.model.oci import Build, Content
 from webhook.model.pods import Container, Pod
 from webhook.model.record import record
 
@@ -172,7 +172,7 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation | Unsure]:
         if image.content is None:
             yield Unsure(f"{container.image}: {image.lacking}", "images")
             continue
-        lacks = list(alike(image.content.on(pod.spec), partial(_judge, standard)))
+        lacks = list(alike(image.content.on(pod.spec), partial(_judge, standard, pod, image.content)))
         yield from (_told(container, lack, where) for lack, where in lacks)
 
 
@@ -182,11 +182,11 @@ def _told(container: Container, lack: Lack, where: str) -> Violation | Unsure:
     return Violation(f"{container.pointer}/image", lack.reason, lack.found + where, lack.wanted, container.name)
 
 
-def _judge(standard: Standard, build: Build) -> Iterator[Lack]:
+def _judge(standard: Standard, pod: Pod, content: Content, build: Build) -> Iterator[Lack]:
     known = jdk.read(build)
     if known is None:
         return
-    if not standard.by_cgroups or build.platform.os == "linux":
+    if not standard.by_cgroups or not content.for_windows(build, pod.spec):
         yield from _version(standard, known)
     if standard.vendors:
         yield from _vendor(standard, known, jdk.vendor(build))

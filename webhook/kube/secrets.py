@@ -18,6 +18,7 @@ from webhook.ports import Unknown
 BOUNDS = Bounds(entries=500, weight=4 * 1024 * 1024, fresh=60.0)
 """A renewed password counts after a minute; what was last read serves while the API server errs."""
 SECONDS = 2.0
+"""For all Secrets of one image together."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 
 Config = Mapping[str, Any]
@@ -38,6 +39,7 @@ class Secrets:
         self._client = client
         self._own = tuple((client.access.namespace, name) for name in own)
         self._pods = pods
+        self._clock = clock
         self._cache: Cache[tuple[str, str], Config] = Cache(BOUNDS, clock)
 
     def __call__(self, namespace: str, names: Iterable[str]) -> list[Config]:
@@ -46,18 +48,23 @@ class Secrets:
         A Secret that is not there, holds no docker config, or may not be read, gives nothing: the registry then says
         what is missing.
         """
-        asked = [(namespace, name) for name in names] if self._pods else []
-        return [config for place in (*asked, *self._own) if (config := self._get(*place))]
+        ends = self._clock() + SECONDS
+        own = [self._get(*place, ends) for place in self._own]  # before those that somebody else may name in vain
+        asked = [self._get(namespace, name, ends) for name in names] if self._pods else []
+        return [config for config in (*asked, *own) if config]
 
-    def _get(self, namespace: str, name: str) -> Config:
+    def _get(self, namespace: str, name: str, ends: float) -> Config:
         if not _NAME.match(namespace) or not _NAME.match(name):
             return {}
+        left = max(0.0, ends - self._clock())
         try:
-            return self._cache.get((namespace, name), lambda seconds: self._fetch(namespace, name, seconds), SECONDS)
+            return self._cache.get((namespace, name), lambda seconds: self._fetch(namespace, name, seconds), left)
         except Unknown:
             return {}
 
     def _fetch(self, namespace: str, name: str, timeout: float) -> tuple[Config, int]:
+        if not timeout:
+            raise Unknown("no time is left")
         try:
             secret = self._client.get(f"/api/v1/namespaces/{namespace}/secrets/{name}", timeout)
         except ApiError as error:

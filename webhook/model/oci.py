@@ -15,7 +15,12 @@ from typing import Any
 from webhook.model import image
 from webhook.model.record import record
 
-_ELDER = {"amd64": "386", "arm64": "arm"}
+ELDER = {"amd64": "386", "arm64": "arm"}
+"""The 32-bit machines whose builds a 64-bit one runs where there is none of its own."""
+SECRETS = 16
+"""Of a pod's pull secrets that count: whoever writes a pod names as many as fit into it, and each image is asked for
+with all of them."""
+WINDOWS = "windows"
 OS_LABEL, ARCH_LABEL = "kubernetes.io/os", "kubernetes.io/arch"
 
 
@@ -124,16 +129,29 @@ class Content:
         """Return the builds for the nodes that a pod of this spec asks for, by what they say that they are for.
 
         Where there is none for a 64-bit machine, runtimes take one for its 32-bit elder (containerd's
-        platforms/compare.go).
+        platforms/compare.go). One for another system, or of a variant, is none for every such machine.
         """
-        selector, system = _mapping(spec.get("nodeSelector")), _mapping(spec.get("os")).get("name")
-        systems = {one for one in (selector.get(OS_LABEL), system) if isinstance(one, str)}
-        machine = selector.get(ARCH_LABEL)
+        systems, machine = _systems(spec), _mapping(spec.get("nodeSelector")).get(ARCH_LABEL)
         there = [build for build in self.builds if systems <= {build.platform.os}]
         if machine is None:
             return tuple(there)
-        exact = tuple(build for build in there if build.platform.architecture == machine)
-        return exact or tuple(build for build in there if build.platform.architecture == _ELDER.get(machine))
+        sure = {
+            one.os for one in (build.platform for build in there) if (one.architecture, one.variant) == (machine, "")
+        }
+        elder = ELDER.get(machine)
+        return tuple(
+            build
+            for build in there
+            if build.platform.architecture == machine
+            or (build.platform.architecture == elder and build.platform.os not in sure)
+        )
+
+    def for_windows(self, build: Build, spec: Mapping[str, Any]) -> bool:
+        """Say whether a pod of this spec runs a build on Windows, if anywhere.
+
+        What the config of an image without an index says of that, no runtime reads (see `on`): there the pod says it.
+        """
+        return (self.index and build.platform.os == WINDOWS) or WINDOWS in _systems(spec)
 
 
 @record(frozen=True, slots=True)
@@ -176,13 +194,16 @@ def uninspected(lookup: Lookup) -> Inspected:
 
 
 def lookup(reference: str, spec: Mapping[str, Any]) -> Lookup | None:
-    """Return what to ask about a reference in a pod of this spec; None where the reference is none."""
+    """Return what to ask about a reference in a pod of this spec; None where the reference is none.
+
+    Of its pull secrets the first SECRETS count.
+    """
     try:
         name = str(image.parse(reference))
     except ValueError:
         return None
     secrets = spec.get("imagePullSecrets")
-    named = (_mapping(secret).get("name") for secret in secrets) if isinstance(secrets, list) else ()
+    named = (_mapping(secret).get("name") for secret in secrets[:SECRETS]) if isinstance(secrets, list) else ()
     return Lookup(name, tuple(secret for secret in named if isinstance(secret, str)))
 
 
@@ -251,6 +272,12 @@ def _builds(documents: Any) -> Iterator[Build]:
             dict(document.get("annotations") or {}),
             tuple(map(str, document.get("sources") or ())),
         )
+
+
+def _systems(spec: Mapping[str, Any]) -> set[str]:
+    """Return the systems that a pod of this spec asks for: by its node selector, by `os.name`."""
+    asked = _mapping(spec.get("nodeSelector")).get(OS_LABEL), _mapping(spec.get("os")).get("name")
+    return {one for one in asked if isinstance(one, str)}
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from webhook.errors import ConfigError
+from webhook.model import oci
 from webhook.model.image import Image
 from webhook.model.oci import Build, Content, Platform
 from webhook.ports import Unknown
@@ -189,7 +190,9 @@ class _Visit:
 
     def _builds(self, index: Index, reference: str) -> tuple[Build, ...]:
         """Return the builds of an index that are wanted, in its order."""
-        wanted = [entry for entry in index.entries if self._wanted(entry)]
+        there = [entry for entry in index.entries if _runs(entry)]
+        covering = tuple(self._covering(there))
+        wanted = [entry for entry in there if entry.platform is None or not covering or _any(covering, entry.platform)]
         nested = next((entry for entry in wanted if entry.media in manifest.INDEX_TYPES), None)
         if nested is not None:
             raise self._refused(reference, f"is an index with an index inside ({nested.digest}); none is read")
@@ -202,18 +205,17 @@ class _Visit:
             raise self._refused(reference, f"is an index without an image{only}")
         return self._attested(builds, index)
 
-    def _wanted(self, entry: Descriptor) -> bool:
-        """Say whether an entry can be run by a node that counts; one without a platform may be.
+    def _covering(self, there: Sequence[Descriptor]) -> Iterator[Platform]:
+        """Give the platforms that are wanted of an index: those of the file, and what their nodes take in their place.
 
-        An attestation is left out by its platform, `unknown/unknown`, which no runtime takes. Its annotations say
-        nothing here: on an entry with a platform they would hide a build that runs.
+        A 64-bit node takes a 32-bit build where it is sure of no other; one that isn't read would run unseen.
         """
-        found = entry.platform
-        if found is None:
-            return True
-        if not found.architecture or manifest.UNKNOWN in (found.os, found.architecture):
-            return False
-        return not self._platforms or any(_covers(one, found) for one in self._platforms)
+        named = {entry.platform for entry in there}
+        for one in self._platforms:
+            yield one
+            elder = oci.ELDER.get(one.architecture)
+            if elder is not None and Platform(one.os, one.architecture) not in named:
+                yield Platform(one.os, elder)
 
     def _member(self, entry: Descriptor) -> Build | None:
         """Return the build of an entry; None for a signature and the like, which say no platform and are no image.
@@ -227,8 +229,7 @@ class _Visit:
         settings = self._settings(read)
         if entry.platform is None and "rootfs" not in settings:
             return None
-        build = self._build(entry.digest, read, settings, entry.platform)
-        return build if not self._platforms or any(_covers(one, build.platform) for one in self._platforms) else None
+        return self._build(entry.digest, read, settings, entry.platform)
 
     def _settings(self, read: Manifest) -> Mapping[str, Any]:
         return self._parsed(manifest.config, self._part("blobs", read.config, self._deadline), read.config)
@@ -301,11 +302,14 @@ class _Visit:
         return answer
 
     def _let_in(self, method: str, path: str, credential: Credential | None, deadline: Deadline, cap: int) -> Answer:
-        """Send a request with what let us in before, and after a 401 once more with what it asks for."""
+        """Send a request with what let us in before, and after a 401 once more with what it asks for.
+
+        Only the registry itself says where its tokens are: who is redirected to would name a place for our credentials.
+        """
         key = Key(self._entry.host, self._repository, credential)
         held = self._gate.held(key)
         answer = self._send(method, path, deadline, cap, held)
-        if answer.status != 401:
+        if answer.status != 401 or not self._own(answer):
             return answer
         self._gate.forget(key, held)
         fresh = self._gate.open(key, self._entry, answer, deadline)
@@ -337,20 +341,42 @@ class _Visit:
     def _error(self, answer: Answer, reference: str) -> Absent | Unanswered:
         """Return what a status means that is no answer."""
         title = self._title(reference)
+        if not self._own(answer):
+            return unanswered(answer, f"for {title}", "")
         if answer.status == 404:
             return Absent(f"{self._entry.host} has no {title} (404{_code(answer)})")
         if answer.status in (401, 403):
             given = self._candidates[0] is not None
             why = "refuses the credentials that it is given" if given else "wants credentials, and there are none"
             return Absent(f"{self._entry.host} {why} for {title} ({answer.status}{_code(answer)})")
-        host = self._entry.host
-        return unanswered(answer, f"for {title}", host if answer.host == host else "")
+        return unanswered(answer, f"for {title}", self._entry.host)
+
+    def _own(self, answer: Answer) -> bool:
+        """Say whether the registry itself answers, and not a host that it redirects to."""
+        return answer.host == self._entry.host
 
 
-def _covers(wanted: Platform, found: Platform) -> bool:
-    """Say whether a platform can be one that is wanted; a wanted one without a variant stands for all of them."""
-    same = wanted.os == found.os and found.architecture in (wanted.architecture, manifest.UNKNOWN)
-    return same and wanted.variant in ("", found.variant)
+def _runs(entry: Descriptor) -> bool:
+    """Say whether any node can run an entry; one without a platform may be.
+
+    An attestation is left out by its platform, `unknown/unknown`, which no runtime takes. Its annotations say
+    nothing here: on an entry with a platform they would hide a build that runs.
+    """
+    found = entry.platform
+    return found is None or (bool(found.architecture) and manifest.UNKNOWN not in (found.os, found.architecture))
+
+
+def _any(wanted: Iterable[Platform], found: Platform) -> bool:
+    """Say whether a platform can be one that is wanted.
+
+    A wanted one without a variant stands for all of them, another for those before it too (containerd's
+    platforms/compare.go).
+    """
+    return any(
+        (one.os, one.architecture) == (found.os, found.architecture)
+        and (not one.variant or found.variant <= one.variant)
+        for one in wanted
+    )
 
 
 def _code(answer: Answer) -> str:

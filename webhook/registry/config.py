@@ -19,7 +19,7 @@ from webhook.packs.parse import Document, documents
 from webhook.packs.parse import Path as Place
 from webhook.packs.suggest import hint, listed
 from webhook.packs.walk import walk
-from webhook.registry import credentials
+from webhook.registry import credentials, manifest
 from webhook.registry.address import Network
 
 API_VERSION = "plimsoll.dev/v1"
@@ -218,7 +218,7 @@ class _Loader:
     def _platforms(self) -> Iterator[Platform]:
         for number, text in enumerate(self.document.value.get("platforms", ())):
             try:
-                yield oci.platform(text)
+                yield manifest.normal(oci.platform(text))
             except ValueError as error:
                 self._say(("platforms", number), str(error))
 

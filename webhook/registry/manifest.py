@@ -212,6 +212,15 @@ def configured(settings: Mapping[str, Any]) -> Platform:
     return found if found.architecture else Platform(found.os, UNKNOWN)
 
 
+def normal(wanted: Platform) -> Platform:
+    """Return a platform that a person wrote, as those of images are written here; without a variant it stays so.
+
+    Raises ValueError with a sentence where it has what is no word.
+    """
+    found = _platform({"os": wanted.os, "architecture": wanted.architecture, "variant": wanted.variant})
+    return found if wanted.variant else Platform(found.os, found.architecture)
+
+
 def sources(data: bytes) -> tuple[str, ...]:
     """Return the normalized references of the images that went into a build, as its SLSA provenance says.
 

@@ -28,7 +28,7 @@ def rest(answer: Answer, now: Callable[[], datetime] = _now) -> float:
         # the date is by the clock of who sends it, which sends that along
         at = parsedate_to_datetime(answer.headers["Date"]) if "Date" in answer.headers else now()
         return min(LONGEST, max(0.0, (until - at).total_seconds()))
-    except (TypeError, ValueError):  # no date, or one of two without its zone
+    except (TypeError, ValueError, OverflowError):  # no date, one of two without its zone, a zone out of this world
         return 0.0
 
 

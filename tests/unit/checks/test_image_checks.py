@@ -233,3 +233,56 @@ def test_what_an_image_sets_stays_when_a_heap_that_nothing_sizes_is_mended(
     wanted = {"name": "JAVA_TOOL_OPTIONS", "value": "-javaagent:/agent.jar -XX:MaxRAMPercentage=75.0"}
     (container,) = apply(obj, list(decision.patch))["spec"]["template"]["spec"]["containers"]
     assert [one for one in container["env"] if one["name"] == "JAVA_TOOL_OPTIONS"] == [wanted]
+
+
+ROOTLESS = "rules: [{name: images, check: image-config, action: deny, params: %s}]"
+NUMBER = "User: %s, which is no number of a user; the largest is 2147483647"
+
+
+@pytest.mark.parametrize(
+    ("user", "found"),
+    [
+        *((text, f"User: {text}") for text in ("0", "00", "+0", "-0", "+0:1000", "0:0", "root:1000")),
+        *((text, NUMBER % text) for text in ("4294967296", "2147483648:1000", "-1")),
+        *((text, "") for text in ("1000", "+1000", "2147483647", "0app", "app")),
+    ],
+)
+def test_a_user_is_read_as_runtimes_read_it(
+    user: str, found: str, judge: Callable[..., Decision], deployment: Callable[..., Any]
+) -> None:
+    decision = judge(ROOTLESS % "{}", deployment(), facts=known({"config": {"User": user}}))
+    assert [one.violation.found for one in decision.findings] == ([found] if found else [])
+
+
+@pytest.mark.parametrize(
+    ("spec", "index", "found"),
+    [
+        ({}, False, ["image runs as root", "JDK does not see its limits"]),
+        ({}, True, []),
+        ({"os": {"name": "windows"}}, False, []),
+        ({"nodeSelector": {"kubernetes.io/os": "windows"}}, False, []),
+    ],
+)
+def test_a_config_that_says_windows_hides_nothing_where_no_runtime_reads_that(
+    spec: dict[str, Any],
+    index: bool,
+    found: list[str],
+    judge: Callable[..., Decision],
+    deployment: Callable[..., Any],
+) -> None:
+    build = {"platform": "windows/amd64", "config": {**OLD, "os": "windows"}}
+    document = {"digest": "sha256:a", "builds": [build], "index": index}
+    facts = Facts(images={Lookup(IMAGE): oci.inspected(document, ASKED)})
+    rules = "rules: [{name: a, check: image-config, action: deny}, {name: b, check: jdk-version, action: deny}]"
+    judged = judge(rules, deployment(pod=spec), facts=facts)
+    assert [one.violation.reason for one in judged.findings] == found
+
+
+def test_an_image_of_a_time_to_come_does_not_tell_its_age(
+    judge: Callable[..., Decision], deployment: Callable[..., Any]
+) -> None:
+    for created, sure in (("2099-01-01T00:00:00Z", False), ("2026-11-01T10:00:00Z", True)):
+        config = {"created": created, "config": {"User": "1000"}}
+        decision = judge(ROOTLESS % "{maxAge: 180d, undated: find}", deployment(), facts=known(config))
+        found = [(one.violation.reason, one.violation.found) for one in decision.findings]
+        assert found == ([] if sure else [("image does not tell its age", f"created: {created}")])

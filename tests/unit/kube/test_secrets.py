@@ -61,6 +61,23 @@ def test_what_was_read_serves_while_the_api_server_errs(api: Any) -> None:
     assert secrets("", ()) == [{"auths": AUTHS}]
 
 
+def test_many_secrets_on_a_slow_api_server_cost_no_more_than_one(api: Any) -> None:
+    now = [0.0]
+    client = api.client()
+    named, asked = [f"pull-{number}" for number in range(16)], []
+
+    def slow(handler: Any) -> tuple[int, Any]:
+        asked.append(handler.path)
+        now[0] += 1.5
+        return 404, {}
+
+    api.answers |= {place(name): slow for name in named}
+    api.answers[place("ours", client.access.namespace)] = 200, secret(".dockerconfigjson", {"auths": AUTHS})
+    secrets = Secrets(client, ["ours"], pods=True, clock=lambda: now[0])
+    assert secrets("shop", named) == [{"auths": AUTHS}]
+    assert len(asked) == 2
+
+
 def test_no_name_leaves_its_part_of_the_path(api: Any) -> None:
     client = api.client()
     api.answers["/api/v1/namespaces/kube-system/secrets/admin"] = 200, secret(".dockerconfigjson", {"auths": AUTHS})

@@ -92,9 +92,11 @@ def test_an_image_without_an_index_runs_whatever_it_says_that_it_is_for() -> Non
 @pytest.mark.parametrize(
     ("machine", "platforms", "runs"),
     [("amd64", ["linux/386"], ["linux/386"]), ("amd64", ["linux/386", "linux/amd64"], ["linux/amd64"]),
-     ("arm64", ["linux/arm/v7"], ["linux/arm/v7"]), ("386", ["linux/amd64"], [])],
+     ("arm64", ["linux/arm/v7"], ["linux/arm/v7"]), ("386", ["linux/amd64"], []),
+     ("amd64", ["windows/amd64", "linux/386"], ["windows/amd64", "linux/386"]),
+     ("amd64", ["linux/amd64/v9", "linux/386"], ["linux/amd64/v9", "linux/386"])],
 )  # fmt: skip
-def test_a_64_bit_node_runs_a_32_bit_build_where_there_is_no_other(
+def test_a_64_bit_node_runs_a_32_bit_build_where_it_is_sure_of_no_other(
     machine: str, platforms: list[str], runs: list[str]
 ) -> None:
     found = content(*platforms).on({"nodeSelector": {"kubernetes.io/arch": machine}})
@@ -109,6 +111,12 @@ def test_a_look_up_is_of_the_normalized_reference_with_the_pods_pull_secrets() -
     )
     assert oci.lookup("No Reference", {}) is None
     assert oci.lookup("a:1", {"imagePullSecrets": 5}) == Lookup("docker.io/library/a:1")
+
+
+def test_of_very_many_pull_secrets_the_first_count() -> None:
+    named = [{"name": f"pull-{number}"} for number in range(1000)]
+    found = oci.lookup("a:1", {"imagePullSecrets": named})
+    assert found is not None and found.secrets == tuple(f"pull-{number}" for number in range(oci.SECRETS))
 
 
 def test_what_a_test_says_of_an_image_is_content_or_a_reason_why_not() -> None:

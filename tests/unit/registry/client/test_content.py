@@ -87,6 +87,44 @@ def test_only_the_platforms_of_the_file_are_fetched(lab: Any, app: Any) -> None:
         lab.client(f"registries: [{entry}]\nplatforms: [windows/amd64]").content(app(site), 5)
 
 
+@pytest.mark.parametrize(
+    ("listed", "platforms", "read"),
+    [
+        ("linux/arm64/v8", ["linux/arm64/v8", "linux/amd64"], ["linux/arm64"]),
+        ("linux/aarch64", ["linux/arm64", "linux/amd64"], ["linux/arm64"]),
+        ("linux/arm/v7", ["linux/arm/v6", "linux/arm/v8"], ["linux/arm/v6"]),
+        # a node takes the 32-bit build where the index has none that it is sure to take: that one is not hidden
+        ("linux/amd64", ["linux/386", "linux/arm64"], ["linux/386"]),
+        ("linux/amd64", ["linux/386", "linux/amd64/v3"], ["linux/386", "linux/amd64/v3"]),
+        ("linux/amd64", ["linux/386", "windows/amd64"], ["linux/386"]),
+        ("linux/arm64", ["linux/arm/v7", "linux/amd64"], ["linux/arm/v7"]),
+        ("linux/amd64", ["linux/386", "linux/amd64"], ["linux/amd64"]),
+    ],
+)
+def test_all_that_a_node_of_a_listed_platform_takes_is_read(
+    listed: str, platforms: list[str], read: list[str], lab: Any, app: Any
+) -> None:
+    site = lab.site()
+    entries = []
+    for name in platforms:
+        system, machine, variant = (*name.split("/"), "")[:3]
+        held = site.image(tag=name.replace("/", "-"), os=system, architecture=machine)
+        entries.append({**held, "platform": {"os": system, "architecture": machine, "variant": variant}})
+    site.index(entries)
+    entry = f"{{host: '{site.host}', insecure: true, addresses: [127.0.0.1/32]}}"
+    found = lab.client(f"registries: [{entry}]\nplatforms: [{listed}]").content(app(site), 5)
+    assert [str(build.platform) for build in found.builds] == read
+
+
+def test_what_a_config_says_hides_no_build_from_a_listed_platform(lab: Any, app: Any) -> None:
+    site = lab.site()
+    arm, bare = site.image(tag="arm", architecture="arm64"), site.image(tag="bare", architecture="s390x")
+    site.index([{**arm, "platform": ARM}, bare])
+    entry = f"{{host: '{site.host}', insecure: true, addresses: [127.0.0.1/32]}}"
+    found = lab.client(f"registries: [{entry}]\nplatforms: [linux/amd64, linux/arm64]").content(app(site), 5)
+    assert [build.digest for build in found.builds] == [arm["digest"], bare["digest"]]
+
+
 def test_the_platform_of_the_index_counts_as_it_does_for_nodes(lab: Any, app: Any) -> None:
     site = lab.site()
     forged = site.image(tag="forged", architecture="s390x")

@@ -67,6 +67,26 @@ def test_credentials_do_not_come_back_by_a_detour(lab: Any, app: Any) -> None:
     assert back and all("authorization" not in call.headers for call in back)
 
 
+def test_who_is_redirected_to_names_no_token_server(lab: Any, app: Any) -> None:
+    site, other = lab.site(), lab.site()
+    _gate(site)
+    site.answers[MANIFEST] = _to(f"http://{other.host}/away")
+    other.answers["/away"] = 401, {"WWW-Authenticate": f'Bearer realm="http://{other.host}/token"'}, b""
+    with pytest.raises(Unanswered, match=rf"^{other.host}: answers 401 for team/app:1$"):
+        _pair(lab, site, other).content(app(site), 5)
+    assert other.paths == ["GET /away"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_that_there_is_no_image_says_the_registry_itself_and_nobody_else(status: int, lab: Any, app: Any) -> None:
+    site, other = lab.site(), lab.site()
+    site.answers[MANIFEST] = _to(f"http://{other.host}/away")
+    other.answers["/away"] = status, {}, b""
+    with pytest.raises(Unanswered, match=f"^{other.host}: answers {status} for team/app:1$") as refused:
+        _pair(lab, site, other).content(app(site), 5)
+    assert refused.value.host == ""
+
+
 def test_a_loop_of_redirects_ends(lab: Any, app: Any) -> None:
     site = lab.site()
     site.answers[MANIFEST] = _to(MANIFEST)
