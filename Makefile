@@ -59,7 +59,7 @@ bench: $(TOOLS)
 golden: $(TOOLS) deps
 	$(BIN)/pytest -q --golden tests/unit/cli/test_golden.py tests/e2e/test_apply.py
 
-# the pages of docs/checks, from the checks themselves
+# the pages of docs/checks and the schemas for editors, from the code itself
 generated: $(TOOLS)
 	$(BIN)/python docs/generate.py
 

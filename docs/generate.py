@@ -1,4 +1,4 @@
-"""Writes docs/checks/: a page for each check from its docstring and its parameters, and the index of all.
+"""Writes docs/checks/, a page for each check and the index of all, and docs/schemas/, what editors know of the formats.
 
     python docs/generate.py
 
@@ -18,8 +18,11 @@ import yaml
 
 from webhook import sources
 from webhook.checks import CHECKS, Module
+from webhook.cli import shape
+from webhook.packs.editor import pack_schema
 
 HERE = Path(__file__).parent / "checks"
+SCHEMAS = Path(__file__).parent / "schemas"
 WORDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
 
 
@@ -28,6 +31,12 @@ def pages() -> dict[str, str]:
     packs = used()
     found = {f"{name}.md": page(module, packs[name]) for name, module in CHECKS.items()}
     return {"README.md": index(packs), **found}
+
+
+def schemas() -> dict[str, str]:
+    """Return the text of the files of docs/schemas that are generated, by name."""
+    found = {"rulepack.json": pack_schema(CHECKS), "rulepacktest.json": shape.published()}
+    return {name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n" for name, schema in found.items()}
 
 
 def used() -> dict[str, list[str]]:
@@ -128,7 +137,7 @@ def cell(text: str) -> str:
 
 
 def main() -> int:
-    """Write every page, and take away those of checks that are gone."""
+    """Write every page and schema, and take away the pages of checks that are gone."""
     HERE.mkdir(exist_ok=True)
     found = pages()
     for path in HERE.glob("*.md"):
@@ -136,6 +145,8 @@ def main() -> int:
             path.unlink()
     for name, text in found.items():
         (HERE / name).write_text(text, encoding="utf-8")
+    for name, text in schemas().items():
+        (SCHEMAS / name).write_text(text, encoding="utf-8")
     return 0
 
 
