@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -99,7 +100,7 @@ class Rooms:
     of those that come with Plimsoll (webhook.sources); `serve` runs the server. `registries` gives what asks the
     registries of a registries file and others by host, logged in by a docker config (webhook.registry), and `images`
     a reader that remembers what it was told. `plain` is whether colours are unwanted, as NO_COLOR says
-    (webhook.settings).
+    (webhook.settings); `commands` gives every command's help and argument parser, by its name.
     """
 
     clock: Clock
@@ -109,4 +110,5 @@ class Rooms:
     shipped: Callable[[], Sequence[Path]]
     registries: Callable[[str, Collection[str], str], ImageSource]
     images: Callable[[ImageSource], ImageReader]
+    commands: Callable[[], Mapping[str, tuple[str, ArgumentParser]]]
     plain: bool = False
