@@ -180,6 +180,7 @@ _CASE = _object(
         "endpoint": _word(
             "Who is asked; all: /validate and /advise together.", "validate", "advise", "mutate", "all", default="all"
         ),
+        "mode": _word("Judge as if every pack had this mode; default: its own.", "enforce", "dry-run"),
         "subResource": _text("Such as scale, ephemeralcontainers."),
         "expect": _EXPECT,
     },

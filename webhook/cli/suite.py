@@ -39,6 +39,11 @@ class Case:
         """Return the day that it is judged on, None for today."""
         return date.fromisoformat(self.spec["date"]) if "date" in self.spec else None
 
+    @property
+    def mode(self) -> str | None:
+        """Return the mode that every pack has for it, None for each pack's own."""
+        return self.spec.get("mode")
+
 
 @dataclass(frozen=True, slots=True)
 class Suite:
