@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
-.PHONY: run check test deps unit server registry package e2e bench lint types layers lock golden generated clean
+.PHONY: run check test deps unit server registry package e2e bench lint types layers lock golden generated fields clean
 
 run: $(RUNTIME)
 	$(BIN)/plimsoll certs certs
@@ -62,6 +62,10 @@ golden: $(TOOLS) deps
 # the pages of docs/checks and the schemas for editors, from the code itself
 generated: $(TOOLS)
 	$(BIN)/python docs/generate.py
+
+# which fields the kinds of Kubernetes have, for `plimsoll lint`, from the module of the tests' control plane
+fields: $(TOOLS)
+	$(BIN)/python tests/controlplane/fields.py
 
 lock: $(TOOLS)
 	$(BIN)/pip install -q uv
