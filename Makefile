@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
-.PHONY: run check test deps unit server registry package e2e bench lint types layers lock golden generated clean
+.PHONY: run check test deps unit server registry package e2e bench lint types layers lock golden generated fields clean
 
 run: $(RUNTIME)
 	$(BIN)/plimsoll certs certs
@@ -59,9 +59,13 @@ bench: $(TOOLS)
 golden: $(TOOLS) deps
 	$(BIN)/pytest -q --golden tests/unit/cli/test_golden.py tests/e2e/test_apply.py
 
-# the pages of docs/checks, from the checks themselves
+# the pages of docs/checks and the schemas for editors, from the code itself
 generated: $(TOOLS)
 	$(BIN)/python docs/generate.py
+
+# which fields the kinds of Kubernetes have, for `plimsoll lint`, from the module of the tests' control plane
+fields: $(TOOLS)
+	$(BIN)/python tests/controlplane/fields.py
 
 lock: $(TOOLS)
 	$(BIN)/pip install -q uv

@@ -1,4 +1,4 @@
-"""Writes docs/checks/: a page for each check from its docstring and its parameters, and the index of all.
+"""Writes docs/checks/, a page for each check and the index of all, and docs/schemas/, what editors know of the formats.
 
     python docs/generate.py
 
@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,9 +16,12 @@ import yaml
 
 from webhook import sources
 from webhook.checks import CHECKS, Module
+from webhook.cli import shape
 from webhook.packs import manual
+from webhook.packs.editor import pack_schema
 
 HERE = Path(__file__).parent / "checks"
+SCHEMAS = Path(__file__).parent / "schemas"
 
 
 def pages() -> dict[str, str]:
@@ -25,6 +29,12 @@ def pages() -> dict[str, str]:
     packs = used()
     found = {f"{name}.md": page(module, packs[name]) for name, module in CHECKS.items()}
     return {"README.md": index(packs), **found}
+
+
+def schemas() -> dict[str, str]:
+    """Return the text of the files of docs/schemas that are generated, by name."""
+    found = {"rulepack.json": pack_schema(CHECKS), "rulepacktest.json": shape.published()}
+    return {name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n" for name, schema in found.items()}
 
 
 def used() -> dict[str, list[str]]:
@@ -87,7 +97,7 @@ def cell(text: str) -> str:
 
 
 def main() -> int:
-    """Write every page, and take away those of checks that are gone."""
+    """Write every page and schema, and take away the pages of checks that are gone."""
     HERE.mkdir(exist_ok=True)
     found = pages()
     for path in HERE.glob("*.md"):
@@ -95,6 +105,8 @@ def main() -> int:
             path.unlink()
     for name, text in found.items():
         (HERE / name).write_text(text, encoding="utf-8")
+    for name, text in schemas().items():
+        (SCHEMAS / name).write_text(text, encoding="utf-8")
     return 0
 
 

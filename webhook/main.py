@@ -23,14 +23,21 @@ if TYPE_CHECKING:
     from webhook.ports import Cluster, ImageReader, ImageSource, Rooms
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def kubectl() -> int:
+    """Run `kubectl plimsoll`: kubectl finds the program `kubectl-plimsoll` on the path, and hands its arguments on."""
+    return main(program="kubectl plimsoll")
+
+
+def main(argv: Sequence[str] | None = None, program: str = "plimsoll") -> int:
     """Run `plimsoll` with the arguments `argv` (without the program's name) and return its exit code.
+
+    `program` is what it was called by, for its help.
 
     0: well; 1: findings that deny; 2: wrong use or bad input, with every problem on stderr; 130: interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        return _dispatch(arguments, program)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -48,23 +55,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str], program: str) -> int:
     names = commands()
     if not arguments or arguments[0] not in names:
-        _top(names).parse_args(arguments or ["--help"])
+        _top(names, program).parse_args(arguments or ["--help"])
         return 2  # argparse has printed and left, but for words that it doesn't judge
     name = arguments[0]
     module = importlib.import_module(f"webhook.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"plimsoll {name}")
+    parser = _parser(name, program)
+    status: int = module.run(parser.parse_args(arguments[1:]), rooms())
+    sys.stdout.flush()
+    return status
+
+
+def _parser(name: str, program: str) -> argparse.ArgumentParser:
+    """Return the argument parser of a command; its module is imported."""
+    module = importlib.import_module(f"webhook.cli.{name}")
+    parser = argparse.ArgumentParser(prog=f"{program} {name}")
     if name == "serve":
         from webhook.settings import options
 
         module.configure(parser, options())
     else:
         module.configure(parser)
-    status: int = module.run(parser.parse_args(arguments[1:]), rooms())
-    sys.stdout.flush()
-    return status
+    return parser
+
+
+def parsers() -> dict[str, tuple[str, argparse.ArgumentParser]]:
+    """Return the help and the argument parser of every command, by its name."""
+    return {name: (_help(name) or "", _parser(name, "plimsoll")) for name in commands()}
 
 
 def commands() -> tuple[str, ...]:
@@ -73,14 +92,14 @@ def commands() -> tuple[str, ...]:
     return tuple(sorted(name for name in found if _help(name) is not None))
 
 
-def _top(names: Sequence[str]) -> argparse.ArgumentParser:
+def _top(names: Sequence[str], program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="plimsoll",
+        prog=program,
         description="Keeps a company's containerization standards for workloads, in a cluster and before it.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="commands:\n"
         + "\n".join(f"  {name:10} {_help(name)}" for name in names)
-        + "\n\n`plimsoll <command> --help` explains a command.",
+        + f"\n\n`{program} <command> --help` explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"plimsoll {__version__}")
     parser.add_argument("command", choices=names, metavar="command", help="one of those below")
@@ -151,6 +170,7 @@ def rooms() -> Rooms:
         registries=registries,
         images=images,
         cluster=cluster,
+        commands=parsers,
         plain=_plain(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -124,7 +125,8 @@ class Rooms:
     registries of a registries file and others by host, logged in by a docker config (webhook.registry), and `images`
     a reader that remembers what it was told. `cluster` gives the cluster of a kubeconfig ("": kubectl's own) and a
     context of it ("": the current one), which knows these workload kinds (webhook.kube). `plain` is whether colours
-    are unwanted, as NO_COLOR says (webhook.settings).
+    are unwanted, as NO_COLOR says (webhook.settings); `commands` gives every command's help and argument parser, by its
+    name.
     """
 
     clock: Clock
@@ -135,4 +137,5 @@ class Rooms:
     registries: Callable[[str, Collection[str], str], ImageSource]
     images: Callable[[ImageSource], ImageReader]
     cluster: Callable[[str, str, Kinds], Cluster]
+    commands: Callable[[], Mapping[str, tuple[str, ArgumentParser]]]
     plain: bool = False

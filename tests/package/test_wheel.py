@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,3 +72,25 @@ def test_the_version_is_the_packages(site: Path, tmp_path: Path) -> None:
     import webhook
 
     assert plimsoll(site, tmp_path, "--version").stdout.split() == ["plimsoll", webhook.__version__]
+
+
+def test_the_wheel_has_a_program_and_one_that_kubectl_finds(wheel: Path, site: Path, tmp_path: Path) -> None:
+    [listed] = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("entry_points.txt")]
+    programs = {"plimsoll = webhook.main:main", "kubectl-plimsoll = webhook.main:kubectl"}
+    assert programs <= set(zipfile.ZipFile(wheel).read(listed).decode().splitlines())
+    for program, name in (("plimsoll", "plimsoll"), ("kubectl-plimsoll", "kubectl plimsoll")):
+        environment = {**os.environ, "PYTHONPATH": str(site)}
+        command = [str(site / "bin" / program), "check", "--help"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"usage: {name} check ")
+
+
+def test_the_github_action_installs_what_it_then_runs(tmp_path: Path) -> None:
+    steps = {step.get("name"): step for step in yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]}
+    environment = {**os.environ, "RUNNER_TEMP": str(tmp_path), "PYTHON": sys.executable, "SOURCE": str(ROOT)}
+    shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps["Install Plimsoll"]["run"]]
+    done = subprocess.run(shell, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    program = [str(tmp_path / "plimsoll" / "bin" / "plimsoll"), "lint"]
+    assert subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=60).returncode == 0

@@ -30,8 +30,8 @@ from webhook.model.neighbours import NAMESPACE, Ref
 from webhook.model.pods import KINDS, group_of, subjects
 from webhook.model.review import Review
 from webhook.observe.metrics import Metrics
-from webhook.packs import schema
 from webhook.packs.compile import ruleset
+from webhook.packs.editor import pack_schema
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -171,7 +171,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_key_of_a_pack_and_no_other_is_on_the_page() -> None:
-    pack = schema.pack_schema(CHECKS)["properties"]
+    pack = pack_schema(CHECKS)["properties"]
     spec = pack["spec"]["properties"]
     rule = spec["rules"]["items"]["properties"]
     packs = "docs/packs.md"
@@ -191,7 +191,7 @@ def plain(inner: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_word_of_an_enumeration_is_on_the_page() -> None:
-    spec = schema.pack_schema(CHECKS)["properties"]["spec"]["properties"]
+    spec = pack_schema(CHECKS)["properties"]["spec"]["properties"]
     table = (ROOT / "docs" / "packs.md").read_text()
     rules = spec["rules"]["items"]["properties"]
     for key, inner in [*rules.items(), ("mode", spec["mode"])]:
@@ -209,6 +209,12 @@ def test_the_pages_of_the_checks_are_what_the_checks_say() -> None:
     written = {path.name: path.read_text() for path in (ROOT / "docs" / "checks").iterdir()}
     assert set(written) == set(wanted), "run `make generated`"
     differing = [name for name in wanted if written[name] != wanted[name]]
+    assert not differing, "run `make generated`"
+
+
+def test_the_schemas_for_editors_are_what_the_code_says() -> None:
+    wanted = runpy.run_path(str(ROOT / "docs" / "generate.py"))["schemas"]()
+    differing = [name for name in wanted if (ROOT / "docs" / "schemas" / name).read_text() != wanted[name]]
     assert not differing, "run `make generated`"
 
 

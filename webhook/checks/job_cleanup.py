@@ -139,7 +139,10 @@ PARAMS: dict[str, Any] = {
         "maxDeadlineSeconds": {
             "type": "object",
             "additionalProperties": False,
-            "properties": {"CronJob": _SECONDS, "Job": _SECONDS},
+            "properties": {
+                "CronJob": {**_SECONDS, "description": "That of the Jobs of CronJobs."},
+                "Job": {**_SECONDS, "description": "That of Jobs by themselves."},
+            },
             "description": "The longest deadline in seconds, for each kind whose deadline is judged.",
         },
         "minMinutes": {

@@ -110,12 +110,19 @@ _PAIR: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["cpu", "memory"],
-    "properties": {"cpu": _QUANTITY, "memory": _QUANTITY},
+    "properties": {
+        "cpu": {**_QUANTITY, "description": "An amount of CPU, such as 2 or 500m."},
+        "memory": {**_QUANTITY, "description": "An amount of memory, such as 8Gi."},
+    },
 }
 _BOUNDS: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "properties": {"min": _QUANTITY, "max": _QUANTITY, "step": _QUANTITY},
+    "properties": {
+        "min": {**_QUANTITY, "description": "The least."},
+        "max": {**_QUANTITY, "description": "The most."},
+        "step": {**_QUANTITY, "description": "What it is a multiple of."},
+    },
 }
 _SHAPE: dict[str, Any] = {
     "type": "object",
@@ -124,11 +131,20 @@ _SHAPE: dict[str, Any] = {
         "gibPerCore": {
             "type": "object",
             "additionalProperties": False,
-            "properties": {"min": {"type": "number", "minimum": 0}, "max": {"type": "number", "minimum": 0}},
+            "description": "GiB of memory for each core.",
+            "properties": {
+                "min": {"type": "number", "minimum": 0, "description": "The least."},
+                "max": {"type": "number", "minimum": 0, "description": "The most."},
+            },
         },
-        "shapes": {"type": "array", "items": _PAIR, "minItems": 1},
-        "from": _PAIR,
-        **dict.fromkeys(RESOURCES, _BOUNDS),
+        "shapes": {
+            "type": "array",
+            "items": _PAIR,
+            "minItems": 1,
+            "description": "The only pairs of CPU and memory that are allowed.",
+        },
+        "from": {**_PAIR, "description": "What is smaller than this in both is not judged by the ratio or the shapes."},
+        **{name: {**_BOUNDS, "description": f"The bounds of {name}."} for name in RESOURCES},
     },
 }
 

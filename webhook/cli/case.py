@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -27,17 +28,34 @@ from webhook.packs.rule import Ruleset
 _ABSENT = object()
 
 
-def differences(case: Case, ruleset: Ruleset, now: datetime) -> list[str]:
-    """Return how the packs' decision differs from what a case expects, as lines for people; nothing where it doesn't.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A case before the rules: what was asked, what was known, what came of it, and what `/mutate` makes of it."""
+
+    review: Review
+    facts: Facts
+    decision: Decision
+    mended: Decision
+    endpoint: str
+
+
+def hear(case: Case, ruleset: Ruleset, now: datetime) -> Heard:
+    """Return what the packs decide about a case.
 
     Without `endpoint` a case is judged by /validate and /advise together, and fixes, their warnings and
     annotations are those of /mutate. Raises ReviewError for a request that no API server would send.
     """
     review, endpoint = review_of(case), case.spec.get("endpoint", "all")
-    wanted = [needs(ruleset, review, place) for place in (endpoint, "mutate")]
+    wanted = [needs(ruleset, review, place) for place in ("all", "mutate")]
     facts = facts_of(case, wanted, now)
     decision = evaluate(ruleset, review, facts, now, endpoint)
     mended = decision if endpoint == "mutate" else evaluate(ruleset, review, facts, now, "mutate")
+    return Heard(review, facts, decision, mended, endpoint)
+
+
+def differences(case: Case, heard: Heard) -> list[str]:
+    """Return how what was decided differs from what a case expects, as lines for people; nothing where it doesn't."""
+    review, decision, mended, endpoint = heard.review, heard.decision, heard.mended, heard.endpoint
     expect = case.spec["expect"]
     lines: list[str] = []
     # /mutate never says no: the findings of the rules it could not mend are the others' to judge

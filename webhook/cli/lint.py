@@ -9,7 +9,7 @@ from datetime import UTC, date, timedelta
 from typing import Any
 
 from webhook.checks import CHECKS
-from webhook.cli import policies
+from webhook.cli import cellint, policies, reach
 from webhook.errors import Problem
 from webhook.model.kinds import find
 from webhook.model.pods import KINDS
@@ -67,6 +67,7 @@ def advice(documents: Iterable[Document], compiled: Ruleset, today: date, writte
     for document in documents:
         found.update(_of_pack(document, today))
         found.update(_of_rules(document))
+        found.update(_of_compiled(document, compiled))
         found.update(_of_exemptions(document, compiled, today))
         found.update(_of_values(document, written))
     return sorted(found)
@@ -113,6 +114,25 @@ def _of_rules(document: Document) -> Iterator[Problem]:
 def _selectable(document: Document, path: Place, why: str) -> Problem:
     text = f"{why}, and users write these labels: one label takes an object out of its sight; match by namespaces"
     return document.problem(path, text, key=True)
+
+
+def _of_compiled(document: Document, compiled: Ruleset) -> Iterator[Problem]:
+    """Yield what only a compiled rule tells: where it reaches, and what its CEL reads."""
+    match = document.value["spec"].get("match") or {}
+    rules = {rule.about.rule: rule for rule in compiled.rules if rule.pack.name == _name(document)}
+    table = cellint.table()
+    for at, text in cellint.pack_constant(list(rules.values()), match):
+        yield document.problem(at, text)
+    for path, written in _rules(document):
+        rule = rules.get(written["name"])
+        if rule is None:  # it is disabled
+            continue
+        own = written.get("match") or {}
+        for clause, text in reach.dead_ends(rule, match, own):
+            where = (*path, "match", clause) if clause in own else ("spec", "match", clause)
+            yield document.problem(where, f"{text} (rule {written['name']})", key=True)
+        for at, text in (*cellint.constant(rule, written, path), *cellint.unheard(table, rule, written, path)):
+            yield document.problem(at, text)
 
 
 def _of_exemptions(document: Document, compiled: Ruleset, today: date) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from webhook.cli import files, objects
 from webhook.cli.scaffold import check as checks
 from webhook.cli.scaffold import pack as packs
 from webhook.cli.scaffold.append import append
-from webhook.cli.suite import KIND as TEST
+from webhook.cli.shape import KIND as TEST
 from webhook.errors import ConfigError, Problem
 from webhook.packs.blanks import WORDS
 from webhook.packs.parse import documents

@@ -13,6 +13,7 @@ import jsonpatch
 import jsonpointer
 
 from webhook.cli import objects
+from webhook.cli.shape import KIND, SCHEMA, SOURCES
 from webhook.errors import ConfigError, Problem
 from webhook.model import image
 from webhook.model.patch import apply
@@ -23,135 +24,6 @@ from webhook.packs.parse import Document, documents
 from webhook.packs.parse import Path as Place
 from webhook.packs.suggest import hint
 from webhook.packs.walk import walk
-
-API_VERSION = "plimsoll.dev/v1"
-KIND = "RulePackTest"
-_SOURCES = ("object", "file", "base")
-
-
-def _object(properties: Mapping[str, Any], *required: str, **more: Any) -> dict[str, Any]:
-    shape = {"type": "object", "properties": dict(properties), "required": list(required)}
-    return {**shape, "additionalProperties": False, **more}
-
-
-_TEXT = {"type": "string", "minLength": 1}
-_TEXTS = {"type": "array", "items": _TEXT}
-_ANY = {"type": "object", "additionalProperties": True}
-_OBJECT = {"type": "object", "additionalProperties": True, "required": ["apiVersion", "kind"], "properties": {
-    "apiVersion": _TEXT, "kind": _TEXT}}  # fmt: skip
-_CONTENT = {
-    "digest": _TEXT,
-    "index": {"type": "boolean"},
-    "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
-    "builds": {
-        "type": "array",
-        "minItems": 1,
-        "items": _object(
-            {
-                "digest": _TEXT,
-                "platform": {"type": "string", "pattern": "^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$"},
-                "config": _ANY,
-                "layers": {
-                    "type": "array",
-                    "items": _object({"digest": _TEXT, "size": {"type": "integer", "minimum": 0}}, "digest", "size"),
-                },
-                "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
-                "sources": _TEXTS,
-            },
-            "config",
-        ),
-    },
-}
-_FORMER = _object({**_CONTENT, "age": {"type": "number", "minimum": 0}}, "digest", "builds")
-_IMAGE = _object(
-    {
-        **_CONTENT,
-        "lacking": _TEXT,
-        "absent": {"type": "boolean"},
-        "former": {"type": "array", "items": _FORMER},
-    },
-    minProperties=1,
-)
-_FINDING = _object(
-    {
-        "rule": _TEXT,
-        "pointer": {"type": "string"},
-        "container": _TEXT,
-        "effective": {"type": "string", "enum": ["deny", "warn", "audit"]},
-    },
-    "rule",
-    "pointer",
-)
-_EXPECT = _object(
-    {
-        "action": {"type": "string", "enum": ["allow", "warn", "deny", "audit"]},
-        "findings": {"type": "array", "items": _FINDING},
-        "warnings": _TEXTS,
-        "patched": {**_ANY, "minProperties": 1},
-        "annotations": {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
-    },
-    minProperties=1,
-)
-_OPERATION = _object(
-    {
-        "op": {"type": "string", "enum": ["add", "copy", "move", "remove", "replace", "test"]},
-        "path": {"type": "string"},
-        "from": {"type": "string"},
-        "value": {},
-    },
-    "op",
-    "path",
-)
-_CASE = _object(
-    {
-        "name": _TEXT,
-        "object": _OBJECT,
-        "file": _TEXT,
-        "base": _TEXT,
-        "changes": {"anyOf": [{"type": "array", "items": _OPERATION}, _ANY]},
-        "operation": {"type": "string", "enum": ["CREATE", "UPDATE", "DELETE", "CONNECT"]},
-        "oldObject": {"anyOf": [_OBJECT, _TEXT]},
-        "namespace": _TEXT,
-        "namespaceLabels": {"type": "object", "additionalProperties": {"type": "string"}},
-        "user": _TEXT,
-        "groups": _TEXTS,
-        "facts": _object(
-            {
-                "namespace": _OBJECT,
-                "owners": {"type": "array", "items": _OBJECT},
-                "neighbours": {"type": "array", "items": _OBJECT},
-                "images": {"type": "object", "additionalProperties": _IMAGE, "minProperties": 1},
-            },
-            minProperties=1,
-        ),
-        "date": {"type": "string", "format": "date"},
-        "endpoint": {"type": "string", "enum": ["validate", "advise", "mutate", "all"]},
-        "subResource": _TEXT,
-        "expect": _EXPECT,
-    },
-    "name",
-    "expect",
-)
-SCHEMA: Mapping[str, Any] = _object(
-    {
-        "apiVersion": {"type": "string", "enum": [API_VERSION]},
-        "kind": {"type": "string", "enum": [KIND]},
-        "metadata": _object({"name": _TEXT}, "name"),
-        "spec": _object(
-            {
-                "packs": {"type": "array", "items": _TEXT, "minItems": 1},
-                "base": {"type": "object", "additionalProperties": _OBJECT},
-                "cases": {"type": "array", "items": _CASE, "minItems": 1},
-            },
-            "packs",
-            "cases",
-        ),
-    },
-    "apiVersion",
-    "kind",
-    "metadata",
-    "spec",
-)
 
 
 @record(frozen=True, slots=True)
@@ -168,6 +40,11 @@ class Case:
     def day(self) -> date | None:
         """Return the day that it is judged on, None for today."""
         return date.fromisoformat(self.spec["date"]) if "date" in self.spec else None
+
+    @property
+    def mode(self) -> str | None:
+        """Return the mode that every pack has for it, None for each pack's own."""
+        return self.spec.get("mode")
 
 
 @record(frozen=True, slots=True)
@@ -257,7 +134,7 @@ class _Loader:
             self._say(path, "found builds and a reason why nothing is known; wanted one of them")
 
     def _object(self, path: Place, case: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any] | None:
-        given = [key for key in _SOURCES if key in case]
+        given = [key for key in SOURCES if key in case]
         if len(given) != 1:
             found = f"found {' and '.join(given)}" if given else "found none"
             self._say(path, f"{found}; wanted exactly one of object, file, base")

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from webhook.cli import objects, policies
-from webhook.cli.case import differences
-from webhook.cli.suite import Suite, load
+from webhook.cli import objects, outcomes, policies
+from webhook.cli.case import differences, hear
+from webhook.cli.outcomes import Coverage, Outcome
+from webhook.cli.suite import Case, Suite, load
+from webhook.engine.evaluate import verdicts
 from webhook.errors import ConfigError, Problem, ReviewError
 from webhook.packs.rule import Ruleset
 from webhook.ports import Rooms
 
 HELP = "run the tests of rule packs"
 ENDINGS = (".test.yaml", ".test.yml")
+Packs = tuple[tuple[str, ...], str | None]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.description = (
         "Runs the cases of every RulePackTest in the files, and shows how what was found (+) differs from what was "
-        "expected (-). Exit: 0 all passed, 1 some failed, 2 wrong use or bad input."
+        "expected (-). Exit: 0 all passed, 1 some failed (with --coverage also: some rule lacks a case), 2 wrong use "
+        "or bad input."
     )
     parser.add_argument(
         "paths",
@@ -31,44 +36,55 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="file, directory (its *.test.yaml), or glob; default: the tests of the packs that come with Plimsoll",
     )
+    parser.add_argument(
+        "--coverage", action="store_true", help="name the rules that no case breaks, or none that is judged keeps"
+    )
+    parser.add_argument("-o", "--output", choices=("text", "json", "junit"), default="text", help="default: text")
     parser.add_argument("-v", "--verbose", action="store_true", help="name the cases that pass, too")
 
 
 def run(args: argparse.Namespace, rooms: Rooms) -> int:
     """Run the tests; return 0 or 1. Raises ConfigError with every problem of tests and packs."""
     suites = _suites(args.paths or _shipped(rooms))
-    tally = _Tally(args.verbose, sys.stdout.isatty() and not rooms.plain)
     rules = _compiled(suites, rooms)
-    for suite in suites:
-        _run(suite, rules[suite.packs], rooms, tally)
-    count = f"{tally.passed + tally.failed} case{'s' if tally.passed + tally.failed != 1 else ''}"
-    print(f"{count}: {tally.passed} passed, {tally.failed} failed")
-    return 1 if tally.failed else 0
+    seen = _Seen(args.coverage)
+    found = [
+        _outcome(suite, case, rules[suite.packs, case.mode], rooms, seen) for suite in suites for case in suite.cases
+    ]
+    coverage = seen.coverage(rules) if args.coverage else None
+    if args.output == "json":
+        print(json.dumps(outcomes.document(found, coverage), indent=2, ensure_ascii=False))
+    elif args.output == "junit":
+        sys.stdout.writelines(outcomes.junit(found, coverage))
+    else:
+        lines = outcomes.text(found, coverage, args.verbose, sys.stdout.isatty() and not rooms.plain)
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+    gaps = coverage.gaps() if coverage is not None else []
+    return 1 if gaps or any(one.differences for one in found) else 0
 
 
 @dataclass(slots=True)
-class _Tally:
-    verbose: bool
-    colour: bool
-    passed: int = 0
-    failed: int = 0
+class _Seen:
+    """Which rules cases broke and kept, where that is `wanted`."""
 
-    def note(self, place: str, name: str, lines: Iterable[str]) -> None:
-        """Print how a case went, and count it."""
-        lines = list(lines)
-        if not lines:
-            self.passed += 1
-            if self.verbose:
-                print(f"{self._paint('32', 'pass')} {place}: {name}")
-            return
-        self.failed += 1
-        print(f"{self._paint('31;1', 'FAIL')} {place}: {name}")
-        colours = {"-": "31", "+": "32"}
-        for line in lines:
-            print(self._paint(colours.get(line.strip()[:1], "0"), f"    {line}"))
+    wanted: bool
+    refused: set[tuple[str, str]] = field(default_factory=set)
+    passed: set[tuple[str, str]] = field(default_factory=set)
 
-    def _paint(self, code: str, text: str) -> str:
-        return f"\033[{code}m{text}\033[0m" if self.colour else text
+    def note(self, found: Mapping[tuple[str, str], bool]) -> None:
+        """Take what the rules said to one case."""
+        for rule, kept in found.items():
+            (self.passed if kept else self.refused).add(rule)
+
+    def coverage(self, rules: Mapping[Packs, Ruleset]) -> Coverage:
+        """Return which of the rules that can find anything were broken and kept."""
+        every = {
+            (rule.about.pack, rule.about.rule)
+            for ruleset in rules.values()
+            for rule in ruleset.rules
+            if rule.pack.mode != "disabled"
+        }
+        return Coverage(every, self.refused, self.passed)
 
 
 @dataclass(slots=True)
@@ -99,24 +115,28 @@ def _suites(paths: Iterable[str]) -> list[Suite]:
     return suites
 
 
-def _compiled(suites: Iterable[Suite], rooms: Rooms) -> dict[tuple[str, ...], Ruleset]:
+def _compiled(suites: Sequence[Suite], rooms: Rooms) -> dict[Packs, Ruleset]:
+    """Return the packs of all suites, compiled once for each mode in which some case wants them."""
     wrong = _Wrong()
-    rules: dict[tuple[str, ...], Ruleset] = {}
-    for suite in suites:
-        if suite.packs not in rules:
-            try:
-                rules[suite.packs] = policies.compiled(rooms, suite.packs)
-            except ConfigError as error:
-                wrong.problems += error.problems
+    rules: dict[Packs, Ruleset] = {}
+    for packs, mode in dict.fromkeys((suite.packs, case.mode) for suite in suites for case in suite.cases):
+        try:
+            rules[packs, mode] = policies.compiled(rooms, packs, mode)
+        except ConfigError as error:
+            wrong.problems += [problem for problem in error.problems if problem not in wrong.problems]
     wrong.end()
     return rules
 
 
-def _run(suite: Suite, ruleset: Ruleset, rooms: Rooms, tally: _Tally) -> None:
-    for case in suite.cases:
-        now = rooms.clock() if case.day is None else policies.at(case.day)()
-        try:
-            lines = differences(case, ruleset, now)
-        except ReviewError as error:
-            lines = [f"no API server would ask this: {error.message}"]
-        tally.note(f"{suite.source}:{case.line}", case.name, lines)
+def _outcome(suite: Suite, case: Case, ruleset: Ruleset, rooms: Rooms, seen: _Seen) -> Outcome:
+    now = rooms.clock() if case.day is None else policies.at(case.day)()
+    try:
+        heard = hear(case, ruleset, now)
+        lines = differences(case, heard)
+        if seen.wanted:
+            # what /mutate mends are findings of the others
+            endpoint = "all" if heard.endpoint == "mutate" else heard.endpoint
+            seen.note(verdicts(ruleset, heard.review, heard.facts, now, endpoint))
+    except ReviewError as error:
+        lines = [f"no API server would ask this: {error.message}"]
+    return Outcome(suite.source, case.line, suite.name, case.name, tuple(lines))

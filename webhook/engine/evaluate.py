@@ -8,6 +8,7 @@ from datetime import datetime
 from webhook.engine import fixes
 from webhook.engine.changes import Changes
 from webhook.engine.facts import Facts, Needs
+from webhook.engine.judge import left_out
 from webhook.engine.sitting import Sitting
 from webhook.engine.view import View, controller, inspects, namespaced, seeks
 from webhook.model.decision import NOTHING_TO_SAY, Decision
@@ -38,13 +39,8 @@ def evaluate(
     """
     review = ruleset.workload(review)
     bucket = ruleset.bucket(endpoint, review)
-    obj = review.object
-    if not bucket.rules or obj is None or let_through(review):
-        return NOTHING_TO_SAY
-    rules = bucket.rules
-    if review.operation == "UPDATE" and review.old_object is not None:
-        rules = Changes(review, ruleset, seen).concerned(rules)
-    if not rules:
+    obj, rules = review.object, _asked(ruleset, bucket, review, seen)
+    if not rules or obj is None:
         return NOTHING_TO_SAY
     view = View.of(ruleset, review, facts, obj, rules, seen)
     packs = bucket.packs if rules is bucket.rules else titles(rules)
@@ -57,6 +53,52 @@ def evaluate(
         else:
             sitting.hear(rule)
     return sitting.decision()
+
+
+def verdicts(
+    ruleset: Ruleset, review: Review, facts: Facts, now: datetime, endpoint: str
+) -> dict[tuple[str, str], bool]:
+    """Return of each rule (pack, rule) that judges a review at `endpoint` (validate, advise, all) whether it is kept.
+
+    What was not decided is left out: a rule that failed or lacked a fact, one that is disabled there, and one all of
+    whose findings are exempt.
+    """
+    review = ruleset.workload(review)
+    bucket = ruleset.bucket(endpoint, review)
+    obj, rules = review.object, _asked(ruleset, bucket, review, None)
+    if not rules or obj is None:
+        return {}
+    view = View.of(ruleset, review, facts, obj, rules)
+    found = {}
+    for rule in rules:
+        sitting = Sitting(ruleset, review, facts, now, view, bucket.packs)
+        verdict = _verdict(sitting, rule)
+        if verdict is not None:
+            found[rule.about.pack, rule.about.rule] = verdict
+    return found
+
+
+def _verdict(sitting: Sitting, rule: Rule) -> bool | None:
+    sitting.hear(rule)
+    if any(finding.exempt is None for finding in sitting.findings):
+        return False
+    if sitting.findings or sitting.errors or sitting.unknown:
+        return None
+    view = sitting.view
+    judged = (
+        left_out(rule, view, number) is None and sitting.action(rule, view, number) != "disabled"
+        for number in range(len(view.subjects))
+    )
+    return True if any(judged) else None
+
+
+def _asked(ruleset: Ruleset, bucket: Bucket, review: Review, seen: tuple[Subject, ...] | None) -> tuple[Rule, ...]:
+    """Return the rules of a bucket that are asked about a review: of an update those that read what it changes."""
+    if not bucket.rules or review.object is None or let_through(review):
+        return ()
+    if review.operation == "UPDATE" and review.old_object is not None:
+        return Changes(review, ruleset, seen).concerned(bucket.rules)
+    return bucket.rules
 
 
 def _left(bucket: Bucket, view: View, expired: Callable[[], bool]) -> Iterable[Rule]:

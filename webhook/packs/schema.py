@@ -1,4 +1,7 @@
-"""The shape of a rule pack: one JSON Schema, put together from this file and the PARAMS of each check."""
+"""The shape of a rule pack: one JSON Schema, put together from this file and the PARAMS of each check.
+
+How it is published, for editors, is in `webhook.packs.editor`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from webhook.errors import Problem
 from webhook.packs.parse import PROBLEMS, Document
 from webhook.packs.sense import sense
 from webhook.packs.suggest import near
-from webhook.packs.walk import shown, unknown_keywords, walk
+from webhook.packs.walk import shown, walk
 
 API_VERSION = "plimsoll.dev/v1"
 KIND = "RulePack"
@@ -18,8 +21,6 @@ KIND = "RulePack"
 MODES = ("enforce", "dry-run", "disabled")
 ACTIONS = ("deny", "warn", "audit", "disabled")
 EXEMPTED_BY = ("namespaces", "names", "kinds", "containers", "images")
-
-_REFERENCE = {"type": "string", "pattern": r"^\$\{values(\.[A-Za-z_][A-Za-z0-9_-]*)+\}$"}
 
 _STRANGERS = {
     "RulePackTest": "it is the test of one: name its file *.test.yaml, and run it by `plimsoll test`",
@@ -52,7 +53,7 @@ def validate(document: Document, checks: Mapping[str, CheckModule]) -> list[Prob
     spec = document.value.get("spec")
     waiting = isinstance(spec, dict) and isinstance(spec.get("extends"), str)
     found = chain(
-        walk(document, (), document.value, _pack(checks, waiting)),
+        walk(document, (), document.value, shape(checks, waiting)),
         sense(document, {name: params(checks[name]) for name in _named(spec) if name in checks}, waiting),
     )
     return sorted(set(islice(found, PROBLEMS)))
@@ -76,31 +77,6 @@ def params(check: CheckModule) -> dict[str, Any]:
     return {"type": "object", **schema, "properties": properties, "required": required}
 
 
-def pack_schema(checks: Mapping[str, CheckModule]) -> dict[str, Any]:
-    """Return the JSON Schema (draft 7, as editors read it) of a RulePack before values are put in.
-
-    Raises ValueError for a check whose PARAMS use a keyword that `walk` would not check.
-    """
-    schema = _pack(checks, waiting=True)
-    spec = schema["properties"]["spec"]["properties"]
-    rule = spec["rules"]["items"]
-    branches = []
-    for name in sorted(checks):
-        one = params(checks[name])
-        if unknown_keywords(one):
-            raise ValueError(f"check {name}: PARAMS use {', '.join(sorted(unknown_keywords(one)))}")
-        then = {"properties": {"params": _referable(one)}}
-        branches.append({"if": {"properties": {"check": {"const": name}}, "required": ["check"]}, "then": then})
-    rule = {**_referable(rule, top=True), "allOf": branches}
-    rule["not"] = {
-        "anyOf": [{"required": pair} for pair in (["check", "expression"], ["check", "patch"], ["expression", "patch"])]
-    }
-    spec["rules"] = {**spec["rules"], "items": rule}
-    for key in ("match", "exemptions"):
-        spec[key] = _referable(spec[key], top=True)
-    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": f"Plimsoll {KIND}", **schema}
-
-
 def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema with unknown keys forbidden wherever it names keys and does not say otherwise."""
     closed = dict(schema)
@@ -115,20 +91,6 @@ def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
         if key in schema:
             closed[key] = [_closed(branch) for branch in schema[key]]
     return closed
-
-
-def _referable(schema: Mapping[str, Any], *, top: bool = False) -> dict[str, Any]:
-    """Return the schema with `${values.x}` allowed in place of every value that is not free text anyway."""
-    inner = dict(schema)
-    if "properties" in schema:
-        inner["properties"] = {key: _referable(one) for key, one in schema["properties"].items()}
-    if isinstance(schema.get("items"), Mapping):
-        inner["items"] = _referable(schema["items"])
-    free = schema.get("type") == "string" and not {"enum", "pattern", "format"} & set(schema)
-    if top or free or not schema:
-        return inner
-    outer: dict[str, Any] = {key: inner.pop(key) for key in ("description", "default") if key in inner}
-    return {**outer, "anyOf": [inner, _REFERENCE]}
 
 
 def _stranger(kind: object) -> str:
@@ -188,6 +150,7 @@ def _object(description: str, properties: Mapping[str, Any], required: tuple[str
 
 
 _GLOB = {"type": "string", "minLength": 1}
+_SERVED = {"readOnly": True, "description": "Only the API server writes it."}
 _LABEL_KEY = {
     "type": "string",
     "pattern": r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
@@ -206,7 +169,7 @@ def _selector(description: str) -> dict[str, Any]:
     expression = _object(
         "One requirement on a label.",
         {
-            "key": _LABEL_KEY,
+            "key": {**_LABEL_KEY, "description": "The label."},
             "operator": _word("How the label is compared.", ("In", "NotIn", "Exists", "DoesNotExist")),
             "values": _many(_LABEL_VALUE, "Wanted by In and NotIn, not allowed with the others."),
         },
@@ -289,10 +252,12 @@ def _rule(checks: Mapping[str, CheckModule], waiting: bool) -> dict[str, Any]:
             "enforceFrom": _day("The UTC day from which deny denies; until then it counts as warn."),
             "fix": _switch("Whether the mutating webhook may correct it."),
             "quiet": _switch("Whether to leave out the warning that a fix was applied."),
-            "existing": _word("What is done for findings that the old object had.", ("allow", "deny")),
+            "existing": _word("What is done for findings that the old object had.", ("allow", "deny"), default="allow"),
             "onError": _word("What is done when the rule itself fails.", ("deny", "warn", "allow")),
-            "onUnknown": _word("What is done when a fact cannot be had.", ("warn", "deny", "allow", "audit")),
-            "severity": _word("How bad it is.", ("low", "medium", "high", "critical")),
+            "onUnknown": _word(
+                "What is done when a fact cannot be had.", ("warn", "deny", "allow", "audit"), default="warn"
+            ),
+            "severity": _word("How bad it is.", ("low", "medium", "high", "critical"), default="medium"),
             "responsible": _word("Who has to act.", ("application", "platform")),
             "description": _text("Why the standard is there."),
             "remediation": _text("What to write instead."),
@@ -358,14 +323,15 @@ def _spec(checks: Mapping[str, CheckModule], waiting: bool) -> dict[str, Any]:
     )
 
 
-def _pack(checks: Mapping[str, CheckModule], waiting: bool) -> dict[str, Any]:
+def shape(checks: Mapping[str, CheckModule], waiting: bool) -> dict[str, Any]:
+    """Return the schema of a pack with its values put in; `waiting`: what it could inherit is not missed."""
     strings = {"type": "object", "additionalProperties": {"type": "string"}}
     served = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields")
     metadata = {
         "name": _name("The name of the pack, once in the cluster."),
         "labels": {**strings, "description": "Labels of the RulePack object."},
         "annotations": {**strings, "description": "Annotations of the RulePack object."},
-        **{key: {"readOnly": True} for key in (*served, "ownerReferences", "finalizers", "selfLink")},
+        **{key: _SERVED for key in (*served, "ownerReferences", "finalizers", "selfLink")},
     }
     return _object(
         "A pack of rules for Plimsoll.",
@@ -374,7 +340,7 @@ def _pack(checks: Mapping[str, CheckModule], waiting: bool) -> dict[str, Any]:
             "kind": _word("What this document is.", (KIND,)),
             "metadata": _object("The name of the pack.", metadata, ("name",)),
             "spec": _spec(checks, waiting),
-            "status": {"readOnly": True},
+            "status": _SERVED,
         },
         ("apiVersion", "kind", "metadata", "spec"),
     )

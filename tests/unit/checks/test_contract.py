@@ -20,7 +20,7 @@ from webhook.model.oci import Images, Inspected, Lookup
 from webhook.model.patch import Draft, apply
 from webhook.model.pods import Subject, group_of, subjects
 from webhook.packs.blanks import WORDS
-from webhook.packs.schema import pack_schema
+from webhook.packs.editor import pack_schema
 
 ROOM = Path(webhook.checks.__file__).parent
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

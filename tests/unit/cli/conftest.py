@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from webhook import sources
+from webhook import main, sources
 from webhook.errors import ConfigError
 from webhook.model.image import Image
 from webhook.model.oci import Build, Content, Layer, Platform
@@ -124,6 +124,7 @@ def rooms(registry: Shelf) -> Rooms:
         registries=registries,
         images=Images,
         cluster=never,
+        commands=main.parsers,
         plain=False,
     )
 

@@ -102,3 +102,165 @@ def test_a_value_that_no_rule_reads_is_named_with_the_one_that_was_meant(plimsol
     )
     Path("pack.yaml").write_text(child + "  extends: containerization\n  values: {registries: [a.example/]}\n")
     assert "reads the value" not in plimsoll("lint", "pack.yaml").out
+
+
+# -- what only compiled rules tell ----------------------------------------------------------------------------------
+
+RULES = """
+apiVersion: plimsoll.dev/v1
+kind: RulePack
+metadata: {name: acme}
+spec:
+  contact: us
+  match: BASE
+  rules:
+    - RULE
+"""
+
+
+@pytest.fixture
+def advised(plimsoll: Callable[..., Any]) -> Callable[..., list[str]]:
+    def run(rule: str, base: str = "{}") -> list[str]:
+        Path("pack.yaml").write_text(RULES.replace("BASE", base).replace("RULE", rule))
+        ran = plimsoll("lint", "pack.yaml")
+        assert ran.status == 0, ran.err
+        return [line.removeprefix("pack.yaml:") for line in ran.out.splitlines()]
+
+    return run
+
+
+CEL = '{name: a, action: warn, message: m, match: MATCH, expression: "has(object.metadata.labels)"}'
+
+
+@pytest.mark.parametrize(
+    ("base", "own", "where"),
+    [
+        ("{}", "{}", ""),
+        ("{operations: [CREATE]}", "{operations: [UPDATE]}", "9: spec.rules[0].match.operations"),
+        ("{excludeNamespaces: ['kube-*']}", "{namespaces: [kube-system]}", "9: spec.rules[0].match.namespaces"),
+        ("{excludeNamespaces: ['kube-*']}", "{namespaces: ['kube-s*']}", "9: spec.rules[0].match.namespaces"),
+        ("{excludeNamespaces: ['kube-s*']}", "{namespaces: ['kube-*']}", ""),
+        ("{excludeNamespaces: ['kube-*']}", "{namespaces: [kube-system, shop]}", ""),
+        ("{excludeNamespaces: ['*']}", "{}", "7: spec.match.excludeNamespaces"),
+        ("{namespaces: [shop, cart]}", "{namespaces: [web]}", "9: spec.rules[0].match.namespaces"),
+        ("{namespaces: ['shop-*']}", "{namespaces: [web]}", "9: spec.rules[0].match.namespaces"),
+        ("{namespaces: ['shop-*']}", "{namespaces: ['*-a']}", ""),
+        ("{namespaces: [shop, cart]}", "{namespaces: [cart]}", ""),
+        ("{excludeNamespaces: ['*']}", "{kinds: [PersistentVolume]}", ""),
+        ("{excludeNamespaces: ['*']}", "{kinds: [PersistentVolumeClaim]}", "7: spec.match.excludeNamespaces"),
+        (
+            "{namespaceSelector: {matchLabels: {a: b}}}",
+            "{namespaceSelector: {matchLabels: {a: c}}}",
+            "9: spec.rules[0].match.namespaceSelector",
+        ),
+        (
+            "{}",
+            "{objectSelector: {matchExpressions: [{key: a, operator: DoesNotExist}, {key: a, operator: Exists}]}}",
+            "9: spec.rules[0].match.objectSelector",
+        ),
+        (
+            "{objectSelector: {matchExpressions: [{key: a, operator: NotIn, values: [b]}]}}",
+            "{objectSelector: {matchLabels: {a: b}}}",
+            "9: spec.rules[0].match.objectSelector",
+        ),
+        (
+            "{objectSelector: {matchExpressions: [{key: a, operator: NotIn, values: [c]}]}}",
+            "{objectSelector: {matchLabels: {a: b}}}",
+            "",
+        ),
+        (
+            "{objectSelector: {matchExpressions: [{key: a, operator: DoesNotExist}]}}",
+            "{objectSelector: {matchExpressions: [{key: a, operator: NotIn, values: [c]}]}}",
+            "",
+        ),
+    ],
+)
+def test_a_scope_that_nothing_can_be_in_is_named_where_it_stands(
+    advised: Callable[..., list[str]], base: str, own: str, where: str
+) -> None:
+    found = advised(CEL.replace("MATCH", own), base)
+    assert [line.rpartition(": ")[0] for line in found] == ([where] if where else [])
+    assert all("so the rule can never match (rule a)" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ('expression: "true"', "9: spec.rules[0].expression: it is always true, whatever the object is"),
+        ('expression: "1 > 2"', "it is always false, whatever the object is"),
+        ('expression: "1 / 0 == 1"', "it looks at nothing of the object, and always fails: "),
+        ('expression: "false"', ""),
+        ('expression: "size(values) > 0"', ""),
+        (
+            'when: "1 > 2", patch: [{op: add, path: /spec/dnsConfig, value: {}}]',
+            "spec.rules[0].when: it is always false",
+        ),
+        ('when: "true", patch: [{op: add, path: /spec/dnsConfig, value: {}}]', ""),
+        (
+            'expression: "has(pod.spec)", match: {matchConditions: [{name: a, expression: "true"}]}',
+            "spec.rules[0].match.matchConditions[0].expression: it is always true",
+        ),
+        ('variables: [{name: x, expression: "1"}], expression: "variables.x == 1"', "it is always true"),
+        ('variables: [{name: x, expression: "pod"}], expression: "has(variables.x.spec)"', ""),
+    ],
+)
+def test_cel_that_always_gives_the_same_is_named_unless_that_may_be_meant(
+    advised: Callable[..., list[str]], rule: str, said: str
+) -> None:
+    found = advised(f"{{name: a, action: warn, message: m, {rule}}}")
+    assert len(found) == bool(said)
+    assert said in "".join(found)
+
+
+def test_a_condition_of_the_pack_that_always_gives_the_same_is_named_once(advised: Callable[..., list[str]]) -> None:
+    one = CEL.replace("MATCH", "{}")
+    base = '{matchConditions: [{name: a, expression: "1 == 1"}]}'
+    [line] = advised(f"{one}\n    - {one.replace('name: a', 'name: b')}", base)
+    assert line.startswith("7: spec.match.matchConditions[0].expression: it is always true")
+
+
+@pytest.mark.parametrize(
+    ("rule", "where"),
+    [
+        ('match: {kinds: [Deployment]}, expression: "object.spec.replcas > 1"', "9: spec.rules[0].expression"),
+        ('expression: "object.spec.replcas > 1"', ""),  # what custom resources have nobody knows here
+        ('expression: "pod.spec.hostNetwrok"', "9: spec.rules[0].expression"),
+        ('expression: "has(pod.spec)", messageExpression: "pod.spec.nam"', "9: spec.rules[0].messageExpression"),
+        (
+            'variables: [{name: x, expression: "pod.spec"}], expression: "has(variables.x.hostNetwrok)"',
+            "9: spec.rules[0].expression",
+        ),
+        (
+            'variables: [{name: x, expression: "pod.spek.x"}], expression: "variables.x == 1"',
+            "9: spec.rules[0].variables[0].expression",
+        ),
+        ('when: "has(pod.spec.dnsConfg)", patch: [{op: remove, path: /spec/dnsConfig}]', "9: spec.rules[0].when"),
+        (
+            'when: "has(pod.spec.dnsConfig)", patch: [{op: remove, path: /spec/dnsConfg}]',
+            "9: spec.rules[0].patch[0].path",
+        ),
+        (
+            'when: "has(pod.spec)", patch: [{op: add, path: /spec/dnsPolicy, valueExpression: "pod.spec.dnsPolcy"}]',
+            "9: spec.rules[0].patch[0].valueExpression",
+        ),
+        (
+            'match: {kinds: [Service], matchConditions: [{name: a, expression: "has(object.spec.tipe)"}]}, '
+            'expression: "has(object.spec.type)"',
+            "9: spec.rules[0].match.matchConditions[0].expression",
+        ),
+    ],
+)
+def test_a_field_that_no_object_of_the_kind_has_is_named(
+    advised: Callable[..., list[str]], rule: str, where: str
+) -> None:
+    found = advised(f"{{name: a, action: warn, message: m, {rule}}}")
+    assert [line.partition(": ")[0] + ": " + line.split(": ")[1] for line in found] == ([where] if where else [])
+    assert all("Kubernetes 1.37 has no field" in line for line in found)
+
+
+def test_a_rule_that_is_disabled_gets_no_advice_on_its_cel(advised: Callable[..., list[str]]) -> None:
+    assert advised('{name: a, action: disabled, message: m, expression: "pod.spec.hostNetwrok"}') == []
+
+
+def test_the_packs_that_come_with_plimsoll_need_no_advice(plimsoll: Callable[..., Any]) -> None:
+    assert plimsoll("lint", "--strict").status == 0
