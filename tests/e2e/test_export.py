@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -31,16 +32,14 @@ from webhook.packs.rule import Ruleset
 ROOT = Path(__file__).parents[2]
 DAY = date(2026, 11, 23)
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-SENTINEL = {
-    "apiVersion": "plimsoll.dev/v1",
-    "kind": "RulePack",
-    "metadata": {"name": "sentinel"},
-    "spec": {
-        "mode": "dry-run",
-        "match": {"kinds": ["ConfigMap"]},
-        "rules": [{"name": "never", "expression": "object.kind == ''", "action": "warn"}],
-    },
-}
+
+
+def sentinel(number: int) -> Object:
+    """A pack that finds something in every ConfigMap: once it does, all that was written before it is in force."""
+    never = {"name": "never", "expression": "object.kind == ''", "action": "warn"}
+    spec = {"mode": "dry-run", "match": {"kinds": ["ConfigMap"]}, "rules": [never]}
+    metadata = {"name": f"sentinel-{number}"}
+    return {"apiVersion": "plimsoll.dev/v1", "kind": "RulePack", "metadata": metadata, "spec": spec}
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +55,29 @@ def space(new_namespace: Callable[[], Kubectl]) -> Kubectl:
     return new_namespace()
 
 
-Install = Callable[..., Ruleset]
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The packs as the export took them, and the rules, as `pack/rule`, that it wrote policies of."""
+
+    ruleset: Ruleset
+    rules: frozenset[str]
+
+
+Install = Callable[..., Installed]
 
 
 @pytest.fixture(scope="module")
 def install(cluster: ControlPlane, rest: Rest, space: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Install:
-    """Export packs, install what comes of it, and return the packs compiled as the export took them."""
+    """Export packs and install what comes of it."""
 
-    def begin(*packs: Object | Path, options: tuple[str, ...] = ()) -> Ruleset:
-        directory = tmp_path_factory.mktemp("export")
+    numbers = itertools.count(1)
+
+    def begin(*packs: Object | Path, options: tuple[str, ...] = ()) -> Installed:
+        directory, number = tmp_path_factory.mktemp("export"), next(numbers)
         texts = [pack.read_text() if isinstance(pack, Path) else yaml.safe_dump(pack) for pack in packs]
-        texts.append(yaml.safe_dump(SENTINEL))
-        for number, text in enumerate(texts):
-            (directory / f"{number}.yaml").write_text(text)
+        texts.append(yaml.safe_dump(sentinel(number)))
+        for position, text in enumerate(texts):
+            (directory / f"{position}.yaml").write_text(text)
         only = f"kubernetes.io/metadata.name={space.namespace}"
         command = ["export", "vap", "--policies", str(directory), "--date", str(DAY), *options]
         command += ["--binding-namespace-selector", only]
@@ -84,8 +93,12 @@ def install(cluster: ControlPlane, rest: Rest, space: Kubectl, tmp_path_factory:
             reply = rest.send("POST", path, one)
             assert reply.status in (201, 409), json.dumps(reply.body, indent=1)
         probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}}
-        eventually(lambda: said(cluster, [post(rest, space.namespace, probe)])[0], what="the policies to be in force")
-        return ruleset([(str(number), text) for number, text in enumerate(texts)])
+        seen = f"sentinel-{number}/never"
+        eventually(
+            lambda: seen in said(cluster, [post(rest, space.namespace, probe)])[0], what="the policies to be in force"
+        )
+        exported = {one["metadata"].get("annotations", {}).get("plimsoll.dev/rule", seen) for one in made}
+        return Installed(ruleset(list(zip("abcdefgh", texts[:-1], strict=False))), frozenset(exported - {seen}))
 
     return begin
 
@@ -132,15 +145,17 @@ def said(cluster: ControlPlane, replies: list[Reply]) -> list[set[str]]:
     return [{"/".join(failure["policy"].split(".")[:2]) for failure in found[reply.audit_id]} for reply in replies]
 
 
-def verdict(rules: Ruleset, reply: Reply, ask: Ask, namespace: str) -> set[str]:
-    """Return the rules of which the engine has a finding, or an error, in what the API server made of a request."""
+def verdict(installed: Installed, reply: Reply, ask: Ask, namespace: str) -> set[str]:
+    """Return the exported rules of which the engine has a finding, or an error, in what the API server made of it."""
     user = {"username": ask.user[0], "groups": list(ask.user[1])}
     operation = "CREATE" if ask.old is None else "UPDATE"
     more = {"oldObject": ask.old, "userInfo": user, "subResource": ask.subresource}
-    decision = evaluate(rules, parse(admission(reply.body, namespace, operation, **more)), Facts(), NOW, "all")
+    decision = evaluate(
+        installed.ruleset, parse(admission(reply.body, namespace, operation, **more)), Facts(), NOW, "all"
+    )
     assert not decision.unknown
     findings = {f"{one.pack}/{one.rule}" for one in decision.findings if one.exempt is None}
-    return findings | {f"{one.about.pack}/{one.about.rule}" for one in decision.errors}
+    return installed.rules & (findings | {f"{one.about.pack}/{one.about.rule}" for one in decision.errors})
 
 
 Compare = Callable[..., tuple[int, set[str]]]
@@ -154,14 +169,14 @@ def compare(cluster: ControlPlane, rest: Rest, space: Kubectl) -> Compare:
     itself refuses has no verdict to compare.
     """
 
-    def run(rules: Ruleset, asked: list[Ask]) -> tuple[int, set[str]]:
+    def run(installed: Installed, asked: list[Ask]) -> tuple[int, set[str]]:
         replies = [(ask, send(rest, space.namespace, ask)) for ask in asked]
         taken = [(ask, reply) for ask, reply in replies if reply.status in (200, 201)]
-        seen: dict[str, set[bool]] = {rule.label: set() for rule in rules.rules}
+        seen: dict[str, set[bool]] = {rule: set() for rule in installed.rules}
         for (ask, reply), found in zip(taken, said(cluster, [reply for _, reply in taken]), strict=True):
-            wanted = verdict(rules, reply, ask, space.namespace)
+            wanted = verdict(installed, reply, ask, space.namespace)
             known = {rule for rule in found if rule in seen}  # other tests of this module have their own packs
-            assert known == wanted, json.dumps([ask.user, ask.old, reply.body])
+            assert known == wanted, json.dumps([ask.user, reply.body, ask.old])
             for rule, verdicts in seen.items():
                 verdicts.add(rule in wanted)
         return len(taken), {rule for rule, verdicts in seen.items() if len(verdicts) == 2}
@@ -233,12 +248,324 @@ def custom_kinds(rest: Rest) -> None:
 def test_the_policies_of_the_pod_security_packs_find_what_the_packs_find(
     install: Install, compare: Compare, custom_kinds: None
 ) -> None:
-    rules = install(*(ROOT / "policies" / f"{pack}.yaml" for pack in PACKS))
+    installed = install(*(ROOT / "policies" / f"{pack}.yaml" for pack in PACKS))
     given = list(pods())
     asked = [*given, *map(clone_set, given), *map(cron_job, given[::9]), *map(pod_template, given[::9])]
     asked += [one for pack in PACKS for one in cases(pack)]
 
-    taken, decided = compare(rules, [Ask(one) for one in asked])
+    taken, decided = compare(installed, [Ask(one) for one in asked])
 
     assert taken > len(given)
-    assert decided == {rule.label for rule in rules.rules if rule.pack.name in PACKS}
+    assert decided == installed.rules == {rule.label for rule in installed.ruleset.rules}
+
+
+def pack(name: str, *rules: Object, **spec: Any) -> Object:
+    """A pack on trial, whose policies refuse nothing and note everything in the audit log."""
+    spec = {"mode": "dry-run", "rules": [{"action": "deny", **rule} for rule in rules], **spec}
+    return {"apiVersion": "plimsoll.dev/v1", "kind": "RulePack", "metadata": {"name": name}, "spec": spec}
+
+
+def deployment(*containers: str, labels: Mapping[str, str] | None = None, **spec: Any) -> Object:
+    images = {name.partition(":")[0]: name if ":" in name else f"{name}:1" for name in containers}
+    pods = {
+        "containers": [{"name": name, "image": f"registry.example/{image}"} for name, image in images.items()],
+        **spec,
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "labels": dict(labels or {})},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": pods},
+        },
+    }
+
+
+def pod(*containers: str) -> Object:
+    spec = deployment(*containers)["spec"]["template"]["spec"]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": spec}
+
+
+def owned(obj: Object, api_version: str, kind: str) -> Object:
+    """The object as a controller makes it."""
+    owner = {"apiVersion": api_version, "kind": kind, "name": "owner", "uid": "1", "controller": True}
+    return {**obj, "metadata": {**obj["metadata"], "ownerReferences": [owner]}}
+
+
+NOT_ROOT = "pod.spec.?securityContext.?runAsNonRoot.orValue(false)"
+ANYBODY: User = ("system:serviceaccount:ci:builder", ("system:masters", "system:authenticated"))
+ROBOT: User = ("robot", ("system:masters", "acme:robots", "system:authenticated"))
+SCOPES = pack(
+    "scopes",
+    {"name": "by-namespaces", "expression": NOT_ROOT, "match": {"namespaces": ["te?t-*", "shop"]}},
+    {"name": "outside", "expression": NOT_ROOT, "match": {"excludeNamespaces": ["tes*", "kube-system"]}},
+    {"name": "elsewhere", "expression": NOT_ROOT, "match": {"namespaces": ["shop", "till"]}},
+    {
+        "name": "not-for-builders",
+        "expression": NOT_ROOT,
+        "match": {"excludeUsers": ["system:serviceaccount:*:builder"]},
+    },
+    {"name": "not-for-robots", "expression": NOT_ROOT, "match": {"excludeGroups": ["acme:*", "other"]}},
+    {"name": "by-label", "expression": NOT_ROOT, "match": {"objectSelector": {"matchLabels": {"judged": "yes"}}}},
+    {
+        "name": "by-condition",
+        "expression": NOT_ROOT,
+        "match": {
+            "matchConditions": [
+                {"name": "small", "expression": "object.spec.?replicas.orValue(1) < values.limits.replicas"},
+                {"name": "fails-without-team", "expression": "object.metadata.labels.team in values.teams"},
+            ]
+        },
+    },
+    {
+        "name": "of-containers",
+        "variables": [{"name": "pod", "expression": "containers.filter(c, c.image.contains('evil'))"}],
+        "expression": "variables.pod.size() == 0 && containers.all(pod, pod.name != 'app-9')",
+        "messageExpression": "variables.pod.map(c, c.name).join(', ') // who",
+        "match": {"containers": ["app-*", "evil"]},
+    },
+    {"name": "all-or-none", "expression": "containers.size() > 1", "match": {"containers": ["app-*"]}},
+    {"name": "on-workloads", "expression": "has(object.metadata.labels) && 'team' in object.metadata.labels"},
+    {"name": "on-pods", "expression": "object.kind != 'Pod'", "match": {"kinds": ["Pod", "ReplicaSet"]}},
+    {
+        "name": "by-request",
+        "expression": "request.operation == 'CREATE' || oldObject.metadata.name != object.metadata.name",
+        "match": {"kinds": ["Deployment"]},
+    },
+    {"name": "errs", "expression": "containers[0].resources.limits.memory != ''"},
+    {"name": "exempt-kinds", "expression": NOT_ROOT},
+    {"name": "exempt-here", "expression": NOT_ROOT},
+    {"name": "no-more-exempt", "expression": NOT_ROOT},
+    {
+        "name": "mixed",
+        "expression": "[['a', 1, {'b': 'c', 'd': [1, 'e']}]].all(row, row[1] == 1 && row[2].d[1] == 'e') && "
+        "values.mixed.list[2].deep && pod.spec.?hostNetwork.orValue(false) == values['mixed'].host",
+    },
+    {
+        "name": "mended",
+        "when": "!has(pod.spec.dnsConfig)",
+        "patch": [{"op": "add", "path": "/spec/dnsConfig", "value": {"options": [{"name": "ndots", "value": "2"}]}}],
+    },
+    values={
+        "limits": {"replicas": 3},
+        "teams": ["shop", "it's"],
+        "mixed": {"list": ["a", 1, {"deep": True}, None], "host": False, "text": "line\nbreak \\ 'quote'"},
+    },
+    exemptions=[
+        {
+            "rules": ["exempt-kinds"],
+            "match": {"kinds": ["Deployment", "CronJob"]},
+            "reason": "r",
+            "owner": "o",
+            "expires": "2027-01-01",
+        },
+        {
+            "rules": ["exempt-here"],
+            "match": {"namespaces": ["test-*"], "kinds": ["Deployment"]},
+            "reason": "r",
+            "owner": "o",
+            "expires": "2027-01-01",
+        },
+        {
+            "rules": ["no-more-exempt"],
+            "match": {"namespaces": ["*"]},
+            "reason": "r",
+            "owner": "o",
+            "expires": "2026-01-01",
+        },
+    ],
+)
+
+
+def objects() -> Iterator[Ask]:
+    """Creations that differ in all that a scope can look at."""
+    safe = {"securityContext": {"runAsNonRoot": True}}
+    memory = [{"name": "app-1", "image": "registry.example/a:1", "resources": {"limits": {"memory": "1Gi"}}}]
+    for labels in ({}, {"team": "it's"}, {"team": "till"}, {"judged": "yes"}):
+        yield Ask(deployment("app-1", labels=labels))
+        yield Ask(deployment("app-1", labels=labels, **safe))
+    yield Ask({**deployment("app-1", labels={"team": "shop"}), "spec": {**deployment("a")["spec"], "replicas": 5}})
+    for user in (ANYBODY, ROBOT):
+        yield Ask(deployment("app-1"), user=user)
+    for names in (("evil",), ("other-evil", "app-1"), ("side",), ("app-1", "app-2", "side"), ("app-9", "app-2")):
+        yield Ask(deployment(*names))
+    volume = {"name": "v", "image": {"reference": "registry.example/v:1"}}
+    yield Ask(deployment("side", volumes=[volume]))
+    yield Ask(deployment("side", hostNetwork=True, dnsConfig={"nameservers": ["192.0.2.1"]}))
+    yield Ask({**deployment(), "spec": {**deployment()["spec"], "template": {
+        "metadata": {"labels": {"app": "web"}}, "spec": {"containers": memory}}}})  # fmt: skip
+    single = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web"},
+        "spec": deployment("app-1")["spec"]["template"]["spec"],
+    }
+    yield Ask(single)
+    replica_set = {**deployment("app-1"), "kind": "ReplicaSet"}
+    for maker in (
+        ("apps/v1", "Deployment"),
+        ("apps/v1", "StatefulSet"),
+        ("acme.example/v1", "Deployment"),
+        ("v1", "Pod"),
+    ):
+        yield Ask(owned(single, *maker))
+        yield Ask(owned(replica_set, *maker))
+        yield Ask(owned(deployment("app-1"), *maker))
+    yield Ask(cron_job(single))
+    yield from map(Ask, custom())
+
+
+def custom() -> Iterator[Object]:
+    """Objects of kinds that the API server lets have anything, or nothing."""
+    spec = {"containers": [{"name": "app-1", "image": "registry.example/a:1"}], "initContainers": None}
+    for template in ({"spec": spec}, {"metadata": None, "spec": spec}, {"spec": {"containers": []}}, {}, {"spec": "?"}):
+        for kind in ("apps.kruise.io/v1alpha1 CloneSet", "argoproj.io/v1alpha1 Rollout"):
+            version, name = kind.split()
+            yield {"apiVersion": version, "kind": name, "spec": {"template": template}}
+    referring = {"workloadRef": {"kind": "Deployment", "name": "web"}, "template": {"spec": spec}}
+    yield {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "spec": referring}
+    yield {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "spec": {"workloadRef": {}, "template": {"spec": spec}},
+    }
+    yield {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "spec": {}}
+
+
+def test_the_scope_of_a_policy_is_the_scope_of_its_rule(install: Install, compare: Compare, custom_kinds: None) -> None:
+    installed = install(SCOPES)
+
+    taken, decided = compare(installed, list(objects()))
+
+    never = {"scopes/outside", "scopes/elsewhere", "scopes/by-request"}  # they must find nothing here
+    assert taken > 40
+    assert decided == installed.rules - never
+    assert installed.rules == {rule.label for rule in installed.ruleset.rules}
+
+
+def test_a_policy_says_of_an_update_what_the_rule_says(
+    install: Install, compare: Compare, rest: Rest, space: Kubectl
+) -> None:
+    installed = install(SCOPES)
+    path = resource_path(space.namespace, deployment())
+    rest.send("POST", path, {**deployment("app-1"), "metadata": {"name": "stored"}})
+
+    def settled() -> Object | None:
+        """The stored object, once its controller has written its status."""
+        body = rest.send("GET", f"{path}/stored").body
+        return body if "observedGeneration" in body["status"] and len(body["status"]["conditions"]) > 1 else None
+
+    stored = eventually(settled, what="the status of the Deployment")
+
+    def changed(change: Callable[[Object], Any]) -> Ask:
+        """An update of what is stored."""
+        copy = json.loads(json.dumps(stored))
+        change(copy)
+        return Ask(copy, old=stored)
+
+    asked = [
+        changed(lambda one: None),
+        changed(lambda one: one["metadata"].update(finalizers=["acme.example/keep"])),
+        changed(lambda one: one["metadata"].update(annotations={"a": "b"})),
+        changed(lambda one: one["metadata"].update(labels={"judged": "yes"})),
+        changed(lambda one: one["metadata"].update(labels={"team": "shop"})),
+        changed(lambda one: one["spec"].update(replicas=1)),
+        changed(lambda one: one["spec"]["template"]["metadata"].update(annotations={"a": "b"})),
+        changed(lambda one: one["spec"]["template"]["spec"].update(hostNetwork=True)),
+        changed(lambda one: one["spec"]["template"]["spec"].update(securityContext={"runAsNonRoot": True})),
+    ]
+
+    taken, decided = compare(installed, asked)
+
+    assert taken == len(asked)
+    assert {"scopes/by-namespaces", "scopes/on-workloads", "scopes/by-request", "scopes/by-label"} <= decided
+
+
+def test_a_debug_container_is_judged(install: Install, compare: Compare, rest: Rest, space: Kubectl) -> None:
+    installed = install(SCOPES)
+    single = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web"},
+        "spec": deployment("app-1")["spec"]["template"]["spec"],
+    }
+    path = resource_path(space.namespace, single)
+    stored = rest.send("POST", path, {**single, "metadata": {"name": "stored"}}).body
+    debug = {"name": "evil", "image": "registry.example/evil:1"}
+    with_debug = {**stored, "spec": {**stored["spec"], "ephemeralContainers": [debug]}}
+
+    ask = Ask(with_debug, old=stored, subresource="ephemeralcontainers")
+    taken, _ = compare(installed, [ask])
+
+    assert taken == 1
+    assert "scopes/of-containers" in verdict(installed, Reply(200, with_debug, ""), ask, space.namespace)
+
+
+DENYING = pack(
+    "strict",
+    {
+        "name": "no-latest",
+        "expression": "containers.all(c, !c.image.endsWith(':latest'))",
+        "messageExpression": "containers.map(c, c.image).join(', ')",
+        "message": "images have a version",
+        "remediation": "Write a version.",
+    },
+    {"name": "no-host-network", "expression": "!pod.spec.?hostNetwork.orValue(false)", "action": "warn"},
+    mode="enforce",
+    contact="platform team",
+)
+
+
+def test_a_policy_refuses_warns_and_says_what_to_do(install: Install, space: Kubectl) -> None:
+    install(DENYING, options=("--existing", "deny"))
+
+    refused = space.create(deployment("web:latest"), options=("--dry-run=server",)).refused()
+    warned = space.create(deployment("web", hostNetwork=True), options=("--dry-run=server",)).must()
+
+    assert "strict/no-latest: images have a version: registry.example/web:latest" in refused
+    assert "Write a version. (ask platform team)" in refused
+    assert any("strict/no-host-network" in line for line in warned.warnings)
+
+
+def spoken(check: str) -> tuple[Object, list[Object]]:
+    """Return a pack with a rule for each parameters that the check's own cases have, and the pods of these cases."""
+    found = yaml.safe_load((ROOT / "webhook" / "checks" / f"{check}.cases.yaml").read_text())
+    every = {json.dumps(case.get("params", {}), sort_keys=True): case.get("params", {}) for case in found}
+    named = [{"name": f"rule-{number}", "check": check, "params": given} for number, given in enumerate(every.values())]
+    rules = [{key: value for key, value in rule.items() if key != "message"} for rule in named]
+    seen = [case["pod"] for case in found if "pod" in case] + [case["object"] for case in found if "object" in case]
+    return pack(check, *rules), seen
+
+
+@pytest.mark.parametrize("check", sorted(name for name, module in CHECKS.items() if callable(module.CEL)))
+def test_a_check_in_cel_finds_what_the_check_finds_in_all_its_cases(
+    check: str, install: Install, compare: Compare, custom_kinds: None
+) -> None:
+    document, seen = spoken(check)
+    installed = install(document)
+    given = [{"metadata": {}, **one} for one in seen if "kind" not in one]
+    asked = [of(one) for one in given for of in (clone_set, as_deployment)] + [one for one in seen if "kind" in one]
+
+    taken, decided = compare(installed, [Ask(one) for one in asked if served(one)])
+
+    assert taken >= len(given) > 10
+    assert f"{check}/rule-0" in decided
+
+
+def served(obj: Object) -> bool:
+    """Say whether this API server has a kind."""
+    group = group_of(obj["apiVersion"])
+    return group in ("", "apps", "batch") or obj["kind"] in ("CloneSet", "Rollout")
+
+
+def as_deployment(found: Object) -> Object:
+    template = {"metadata": {**found["metadata"], "labels": {"app": "web", **found["metadata"].get("labels", {})}}}
+    containers = [{"name": "web", **one} for one in found["spec"].get("containers", ())]
+    template["spec"] = {**found["spec"], "containers": containers}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template},
+    }

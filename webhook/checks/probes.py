@@ -125,6 +125,7 @@ PARAMS: dict[str, Any] = {
 DEFAULTS: dict[str, Any] = {"sameHandler": "patient", "startupSeconds": 30, "longestDelay": 60, "execEvery": 5}
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it compares handlers with the ports that they name, and has no form in CEL yet"
 
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 # what the API server fills in for a missing value and for 0

@@ -1,4 +1,4 @@
-"""Requests to the API server over one connection, for tests that send hundreds; its audit log says what policies said."""
+"""Requests to the API server over one connection, for tests that send hundreds, and what policies said to them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from webhook.cli.vap.text import literal
+from webhook.checks.spoken import literal
 from webhook.model.kinds import OTHERS
 from webhook.model.pods import LISTS, Kinds, Row
 from webhook.packs.rule import Rule
@@ -143,6 +143,8 @@ def places(rule: Rule, kinds: Kinds) -> tuple[list[Place], dict[str, list[str]]]
     for group, kind in sorted(rule.kinds):
         row = kinds.get((group, kind))
         why = _why_not(row, pods)
+        if row is None and pods and rule.check is not None:
+            why = "its check has a form in CEL for pods alone"
         resource = row.resource if row else OTHERS.get((group, kind), "")
         if not why and not resource:
             why = "its resource is not known; name the kind by --workload"

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from webhook.checks import CHECKS
-from webhook.checks.spoken import Spoken, Unspoken
+from webhook.checks.spoken import Spoken, Unspoken, literal
 from webhook.cli.vap.places import Place, places
 from webhook.cli.vap.scope import Matched, matched
-from webhook.cli.vap.text import grouped, literal, since, translated
+from webhook.cli.vap.text import decided, grouped, since, translated
 from webhook.engine.mode import NAMESPACE_LABEL, effective
 from webhook.model.decision import Action
 from webhook.packs.match import Known
@@ -50,6 +50,7 @@ class _Body:
     found: str
     wanted: str
     variables: tuple[tuple[str, str], ...]
+    typed: bool = True
 
 
 def export(ruleset: Ruleset, documents: Sequence[Document], wishes: Wishes) -> Iterator[Exported]:
@@ -109,15 +110,16 @@ def _body(rule: Rule, entry: Mapping[str, Any]) -> _Body:
     variables = tuple((one["name"], one["expression"]) for one in entry.get("variables") or ())
     if rule.expression is not None:
         wanted = rule.expression.message or "the expression is not true"
-        return _Body(entry["expression"], entry.get("messageExpression", ""), wanted, variables)
+        return _Body(
+            entry["expression"], entry.get("messageExpression", ""), wanted, variables, rule.expression.holds.typed
+        )
     if rule.mutation is not None:
         wanted = rule.mutation.message or f"the patch of this rule applies: {rule.mutation.wanted}"
         return _Body(f"!{grouped(entry['when'])}", "", wanted, variables)
     module = CHECKS[rule.check_name]
-    speaks = getattr(module, "CEL", "its check has no form in CEL")
-    if isinstance(speaks, str):
-        raise Unspoken(speaks)
-    spoken: Spoken = speaks({**module.DEFAULTS, **entry.get("params", {})})
+    if isinstance(module.CEL, str):
+        raise Unspoken(module.CEL)
+    spoken: Spoken = module.CEL({**module.DEFAULTS, **entry.get("params", {})})
     return _Body(spoken.expression, spoken.found, f"see check {module.ID}", spoken.variables)
 
 
@@ -129,11 +131,14 @@ def _policy(
     words = {word: f"variables.{variable}" for word, variable in ours.items()}
     own = {"pod": place.pod(), "containers": place.containers(words["pod"], scope.kept), "values": literal(values)}
     variables = [{"name": one, "expression": translated(text, words)} for one, text in body.variables]
-    expression = translated(body.expression, words)
+    expression = decided(translated(body.expression, words), body.typed)
     found = translated(body.found, words) if body.found else ""
     if scope.kept != "true":
         images = f"{words['pod']}.spec.?volumes.orValue([]).exists(v, has(v.image))"
         expression = f"({words['containers']}.size() == 0 && !{images}) || {grouped(expression)}"
+    if there := place.there():
+        # no condition of the match: where one of those fails, the rule fails, whatever the object is
+        expression = f"!({there}) || {grouped(expression)}"
     texts = [expression, found, *(one["expression"] for one in variables)]
     used = _used(own, words, texts)
     spec: dict[str, Any] = {

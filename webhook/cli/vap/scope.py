@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from webhook.checks.spoken import Unspoken
+from webhook.checks.spoken import Unspoken, globbed, literal
 from webhook.cli.vap import places
 from webhook.cli.vap.places import Place
-from webhook.cli.vap.text import globbed, literal, translated
+from webhook.cli.vap.text import decided, translated
 from webhook.model.glob import Globs
 from webhook.model.pods import Kinds
 from webhook.model.review import MIRROR
@@ -50,9 +50,7 @@ def matched(
     """
     conditions = list(_of_kind(rule, place, kinds))
     for scope in rule.scopes:
-        conditions += _of_scope(scope)
-    for match in given:
-        conditions += _written(match, values)
+        conditions += [*_of_scope(scope), *_written(scope, values)]
     exemptions = [exemption for exemption in rule.exemptions if active(exemption, now)]
     conditions += (_exempting(number, exemption, place) for number, exemption in enumerate(exemptions, 1))
     if "UPDATE" in rule.operations:
@@ -82,8 +80,6 @@ def _distinct(conditions: list[Condition]) -> Iterator[str]:
 
 
 def _of_kind(rule: Rule, place: Place, kinds: Kinds) -> Iterator[Condition]:
-    if there := place.there():
-        yield {"name": "has-a-pod-template", "expression": there}
     if ("", "Pod") in place.kinds:
         mirror = f"{literal(MIRROR)} in object.metadata.?annotations.orValue({{}})"
         node = f"{_USER}.startsWith('system:node:') && 'system:nodes' in {_GROUPS}"
@@ -136,13 +132,11 @@ def _selector(given: list[Mapping[str, Any]], key: str, more: list[dict[str, Any
     return {"matchExpressions": clauses} if clauses else {}
 
 
-def _written(match: Mapping[str, Any], values: str) -> Iterator[Condition]:
-    for condition in match.get("matchConditions") or ():
-        expression = condition["expression"]
-        translated_text = translated(expression, {"values": values})
-        if "namespaceObject" in expression:
+def _written(scope: Scope, values: str) -> Iterator[Condition]:
+    for name, program in scope.conditions:
+        if "namespaceObject" in program.reads:
             raise Unspoken("its matchConditions read `namespaceObject`, which the API server does not give them")
-        yield {"name": condition["name"], "expression": translated_text}
+        yield {"name": name, "expression": decided(translated(program.text, {"values": values}), program.typed)}
 
 
 def _kept(scopes: tuple[Scope, ...]) -> str:

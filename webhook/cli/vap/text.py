@@ -1,14 +1,12 @@
-"""CEL as the API server takes it: literals, globs, our words in its words, and what it does not have."""
+"""CEL as the API server takes it: our words in its words, and what it does not have."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from webhook.checks.cellib import rewrite
 from webhook.checks.cellib.text import Edit, Token, apply, arguments, scan
 from webhook.checks.spoken import Unspoken
-from webhook.model.glob import Globs, regex
 
 # What our CEL has and Kubernetes' has not (k8s.io/apiserver/pkg/cel/environment/base.go of 1.37).
 FOREIGN = {"math": "the functions math.*", "base64": "the functions base64.*", "cel": "cel.bind"}
@@ -21,41 +19,6 @@ SINCE: Mapping[str, int] = {
     **dict.fromkeys(("semver", "isSemver"), 34),
     **dict.fromkeys(("sort", "sortBy", "distinct", "flatten", "slice", "reverse", "range", "first", "last"), 35),
 }
-_ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def literal(value: Any, inner: bool = False) -> str:
-    """Return a JSON value as CEL; what stands inside a list or a map is `dyn`, since the API server mixes no types."""
-    if isinstance(value, Mapping):
-        text = "{" + ", ".join(f"{literal(key)}: {literal(one, True)}" for key, one in value.items()) + "}"
-    elif isinstance(value, list | tuple):
-        one_type = len({type(one) for one in value}) <= 1 and not any(isinstance(one, list | Mapping) for one in value)
-        text = "[" + ", ".join(literal(one, not one_type) for one in value) + "]"
-    elif isinstance(value, str):
-        text = f"'{''.join(map(_character, value))}'"
-    elif value is None:
-        text = "null"
-    else:
-        text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return f"dyn({text})" if inner else text
-
-
-def _character(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    return character if character.isprintable() else f"\\U{ord(character):08x}"
-
-
-def globbed(subject: str, globs: Globs) -> str:
-    """Return what says in CEL whether one of the globs matches the text that `subject` gives."""
-    if globs.everything:
-        return "true"
-    wild = [text for text in globs.texts if text not in globs.literals]
-    parts = [f"{subject} in {literal(sorted(globs.literals))}"] if globs.literals else []
-    if wild:
-        pattern = "^(?:" + "|".join(map(regex, wild)) + ")$"
-        parts.append(f"{subject}.matches({literal(pattern)})")
-    return " || ".join(parts) or "false"
 
 
 def translated(source: str, words: Mapping[str, str]) -> str:
@@ -118,6 +81,11 @@ def _after_colon(tokens: Sequence[Token], part: range) -> int:
 def grouped(source: str) -> str:
     """Return a text in brackets; the line break ends a comment that the author put at its end."""
     return f"({source}\n)" if "//" in source else f"({source})"
+
+
+def decided(source: str, typed: bool) -> str:
+    """Return a text whose type the API server knows to be a truth value; one of another type fails, as it does here."""
+    return source if typed else f"{grouped(source)} ? true : false"
 
 
 def foreign(tokens: Sequence[Token]) -> None:
