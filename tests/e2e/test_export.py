@@ -24,6 +24,7 @@ from webhook.cli import suite
 from webhook.cli.judge import admission
 from webhook.engine.evaluate import evaluate
 from webhook.engine.facts import Facts
+from webhook.model.patch import apply
 from webhook.model.pods import KINDS, group_of
 from webhook.model.review import parse
 from webhook.packs.compile import ruleset
@@ -569,3 +570,77 @@ def as_deployment(found: Object) -> Object:
         "kind": "Deployment",
         "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template},
     }
+
+
+MENDING = pack(
+    "mend",
+    {
+        "name": "ndots",
+        "action": "warn",
+        "when": "pod.spec.?dnsPolicy.orValue('') != 'Default'",
+        "patch": [{"op": "add", "path": "/spec/dnsConfig/options", "value": [{"name": "ndots", "value": "2"}]}],
+    },
+    {
+        "name": "label",
+        "action": "warn",
+        "when": "!has(pod.metadata.labels) || !('tier' in pod.metadata.labels) || pod.metadata.labels.tier == 'old'",
+        "patch": [
+            {"op": "add", "path": "/metadata/labels/tier", "value": "back"},
+            {"op": "replace", "path": "/spec/terminationGracePeriodSeconds", "value": 45},
+            {"op": "remove", "path": "/spec/priorityClassName"},
+            {"op": "add", "path": "/metadata/annotations/acme.example~1x", "value": "it's \\ mended"},
+        ],
+    },
+    {
+        "name": "lists",
+        "action": "warn",
+        "when": "true",
+        "patch": [{"op": "add", "path": "/spec/containers/*/stdin", "value": False}],
+    },
+    mode="enforce",
+)
+MENDING_RULES = MENDING["spec"]["rules"]
+
+
+def template(obj: Object) -> Object:
+    """The pod template of a Deployment or CloneSet, or the labels and spec of a Pod, which are its own."""
+    if obj["kind"] == "Pod":
+        own = {key: obj["metadata"][key] for key in ("labels", "annotations") if key in obj["metadata"]}
+        return {"metadata": own, "spec": obj["spec"]}
+    found: Object = obj["spec"]["template"]
+    return found
+
+
+def test_a_mutating_policy_makes_of_an_object_what_the_fix_makes_of_it(
+    install: Install, rest: Rest, space: Kubectl, custom_kinds: None
+) -> None:
+    install(MENDING)
+    carried = ruleset([("mend", yaml.safe_dump({**MENDING, "spec": {**MENDING["spec"], "rules": MENDING_RULES[:2]}}))])
+    still = {"automountServiceAccountToken": False}
+    dns = {"dnsConfig": {"nameservers": ["192.0.2.1"], "options": [{"name": "ndots", "value": "2"}]}}
+    single = {**pod("web"), "metadata": {"name": "web", "labels": {"tier": "old"}}}
+    single["spec"] = {**single["spec"], **still}
+    replica_set = {**deployment("web", **still), "kind": "ReplicaSet"}
+    given = [
+        deployment("web", **still),
+        deployment("web", **still, **dns),
+        deployment("web", **still, dnsConfig={"nameservers": ["192.0.2.1"]}),
+        deployment("web", **still, dnsPolicy="Default", terminationGracePeriodSeconds=5),
+        single,
+        owned(single, "apps/v1", "ReplicaSet"),
+        replica_set,
+        owned(replica_set, "apps/v1", "Deployment"),
+        *(one for one in custom() if one["kind"] == "CloneSet" and isinstance(template(one).get("spec"), dict)),
+    ]
+    # a mutating policy knows a kind of others only some seconds after the API server does
+    eventually(lambda: all(post(rest, space.namespace, obj).status == 201 for obj in given), 60, "all kinds")
+    changed = 0
+    for obj in given:
+        plain, mended = (post(rest, place, obj) for place in ("default", space.namespace))
+        assert (plain.status, mended.status) == (201, 201), json.dumps(mended.body)
+        review = parse(admission(plain.body, space.namespace, "CREATE"))
+        decision = evaluate(carried, review, Facts(), NOW, "mutate")
+        wanted = apply(plain.body, list(decision.patch))
+        assert template(mended.body) == template(wanted), json.dumps(obj)
+        changed += bool(decision.patch)
+    assert 3 < changed < len(given)

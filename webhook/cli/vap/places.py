@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from webhook.checks.spoken import literal
 from webhook.model.kinds import OTHERS
@@ -31,17 +31,23 @@ class Place:
     rows: tuple[tuple[str, str, str], ...]
     path: tuple[str, ...] | None
     own: bool
+    table: Kinds
+
+    def only(self, wanted: Callable[[Row], bool]) -> Place | None:
+        """Return the place with those kinds of the table alone for which `wanted` says yes; None without any."""
+        rows = tuple(row for row in self.rows if (row[0], row[1]) in self.table and wanted(self.table[row[0], row[1]]))
+        return replace(self, rows=rows) if rows else None
 
     @property
     def kinds(self) -> frozenset[Kind]:
         """The kinds, as (group, kind)."""
         return frozenset((group, kind) for group, kind, _ in self.rows)
 
-    def resource_rules(self, operations: Iterable[str]) -> list[dict[str, object]]:
+    def resource_rules(self, operations: Iterable[str], subresources: bool = True) -> list[dict[str, object]]:
         """Return what the policy matches: one entry for each API group."""
         by_group: dict[str, list[str]] = {}
         for group, _, resource in self.rows:
-            more = _SUBRESOURCES.get(resource, ()) if not group else ()
+            more = _SUBRESOURCES.get(resource, ()) if subresources and not group else ()
             by_group.setdefault(group, []).extend((resource, *more))
         return [
             {
@@ -68,6 +74,10 @@ class Place:
     def listed(self, at: str, key: str) -> str:
         """Return a list below `at`, empty where there is none; in kinds of others it may be null."""
         return f"{at}.?{key}.orValue([])" if self.own else f"({at}.?{key}.orValue(null) == null ? [] : {at}.{key})"
+
+    def has_not(self, key: str) -> str:
+        """Return what says whether a template has nothing under a key (`metadata`, `spec`)."""
+        return f"{_optional('object', (*(self.path or ()), key))}.orValue(null) == null"
 
     def there(self) -> str:
         """Return what says whether there is a pod template; empty where there always is one."""
@@ -153,7 +163,7 @@ def places(rule: Rule, kinds: Kinds) -> tuple[list[Place], dict[str, list[str]]]
         elif row is not None or not pods:  # where there are no pods, a rule on pods has nothing to say
             path = row.paths[0] if row is not None and pods else None
             found.setdefault((path, own(group)), []).append((group, kind, resource))
-    named = [Place(_name(key, rows), tuple(rows), *key) for key, rows in found.items()]
+    named = [Place(_name(key, rows), tuple(rows), *key, kinds) for key, rows in found.items()]
     return sorted(named, key=lambda place: place.name), out
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from webhook.checks import CHECKS
 from webhook.checks.spoken import Spoken, Unspoken, literal
+from webhook.cli.vap import mutation
 from webhook.cli.vap.places import Place, places
 from webhook.cli.vap.scope import Matched, matched
 from webhook.cli.vap.text import decided, grouped, since, translated
 from webhook.engine.mode import NAMESPACE_LABEL, effective
 from webhook.model.decision import Action
+from webhook.packs.exempt import active
 from webhook.packs.match import Known
 from webhook.packs.parse import Document
 from webhook.packs.rule import Rule, Ruleset
@@ -21,6 +23,7 @@ from webhook.packs.rule import Rule, Ruleset
 API = "admissionregistration.k8s.io/v1"
 _ACTIONS: Mapping[Action, list[str]] = {"deny": ["Deny", "Audit"], "warn": ["Warn", "Audit"], "audit": ["Audit"]}
 _HERE = Known({}, ())
+_MUTATING_SINCE = 36  # admissionregistration.k8s.io/v1 has MutatingAdmissionPolicy from there on
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,40 +62,89 @@ def export(ruleset: Ruleset, documents: Sequence[Document], wishes: Wishes) -> I
     for rule in ruleset.rules:
         spec = specs[rule.pack.name]
         entry = next(one for one in spec["rules"] if one["name"] == rule.about.rule)
-        try:
-            yield _rule(ruleset, rule, spec, entry, wishes)
-        except Unspoken as error:
-            yield Exported(rule.label, lacking=(str(error),))
+        yield _rule(_Work(ruleset, rule, spec, entry, wishes))
 
 
-def _rule(ruleset: Ruleset, rule: Rule, spec: Mapping[str, Any], entry: Mapping[str, Any], wishes: Wishes) -> Exported:
-    actions, failure, notes = _enforced(ruleset, rule, wishes)
-    body = _body(rule, entry)
-    if rule.on_replicas:
-        raise Unspoken("it judges scaling too, whose object is a Scale and not the workload")
-    found, out = places(rule, ruleset.kinds)
-    given = [match for match in (spec.get("match"), entry.get("match")) if match]
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is needed to export one rule."""
+
+    ruleset: Ruleset
+    rule: Rule
+    spec: Mapping[str, Any]
+    entry: Mapping[str, Any]
+    wishes: Wishes
+
+    def name(self, place: Place) -> str:
+        """Return the name of the policy for a place."""
+        return f"{self.rule.pack.name}.{self.rule.about.rule}.{place.name}"
+
+    def matched(self, place: Place) -> Matched:
+        """Return the scope for a place. Raises Unspoken."""
+        given = [match for match in (self.spec.get("match"), self.entry.get("match")) if match]
+        values = literal(self.spec.get("values", {}))
+        return matched(self.rule, given, values, place, self.ruleset.kinds, self.wishes.now)
+
+    @property
+    def action(self) -> Action:
+        """What the rule does today, where a namespace asks for nothing else."""
+        return effective(self.rule, self.rule.about.action, _HERE, self.wishes.now, self.ruleset.dry_run)
+
+
+def _rule(work: _Work) -> Exported:
+    rule = work.rule
     made: list[dict[str, Any]] = []
-    for place in found:
-        name = f"{rule.pack.name}.{rule.about.rule}.{place.name}"
-        scope = matched(rule, given, literal(spec.get("values", {})), place, ruleset.kinds, wishes.now)
-        made.append(_policy(name, rule, body, place, scope, failure, spec.get("values", {})))
-        made += _bindings(name, rule, actions, wishes)
-        ends = scope.expires
-    if made and ends:
+    lacking: list[str] = []
+    notes: list[str] = []
+    try:
+        found, out = places(rule, work.ruleset.kinds)
+        body = _body(rule, work.entry)
+        try:
+            actions, failure, notes = _enforced(work)
+            for place in found:
+                made += [_validating(work, body, place, failure), *_bindings(work, place, actions)]
+            lacking = [f"{', '.join(kinds)}: {why}" for why, kinds in out.items()]
+        except Unspoken as error:
+            lacking = [str(error)]
+        if rule.mutation is not None and work.action in ("deny", "warn"):
+            mended, why = _mended(work, body, found)
+            made += mended
+            lacking += [why] if why else []
+    except Unspoken as error:
+        lacking = [str(error)]
+    ends = sorted(one.expires for one in rule.exemptions if active(one, work.wishes.now))
+    if ends:
         notes.append(f"an exemption ends with {ends[0]}, and the policy does not know: export again after it")
-    lacking = tuple(f"{', '.join(kinds)}: {why}" for why, kinds in out.items())
-    return Exported(rule.label, tuple(made), lacking, tuple(notes))
+    return Exported(rule.label, tuple(made), tuple(lacking), tuple(notes))
 
 
-def _enforced(ruleset: Ruleset, rule: Rule, wishes: Wishes) -> tuple[list[str], str, list[str]]:
+def _mended(work: _Work, body: _Body, found: Sequence[Place]) -> tuple[list[dict[str, Any]], str]:
+    """Return the policies that make the patch of a rule, or the reason why there are none."""
+    rule, made, untaken = work.rule, [], []
+    assert rule.mutation is not None  # asked of rules with a patch alone
+    try:
+        mutation.check(rule, work.ruleset.rules)
+        for place in found:
+            taking = mutation.taken(place, rule.mutation)
+            untaken += sorted(place.kinds - (taking.kinds if taking else frozenset()))
+            if taking is not None:
+                made += [_mutating(work, body, taking), *_bindings(work, taking, None)]
+    except Unspoken as error:
+        return [], f"its patch: {error}"
+    names = ", ".join(f"{group}/{kind}" for group, kind in untaken)
+    return made, f"its patch in {names}: the kind's own webhook does not take the field" if untaken else ""
+
+
+def _enforced(work: _Work) -> tuple[list[str], str, list[str]]:
     """Return validationActions, failurePolicy, and what to know. Raises Unspoken."""
-    action = effective(rule, rule.about.action, _HERE, wishes.now, ruleset.dry_run)
+    rule, action, wishes = work.rule, work.action, work.wishes
     if action not in _ACTIONS:
         raise Unspoken("it is disabled")
-    error = effective(rule, rule.on_error, _HERE, wishes.now, ruleset.dry_run)
+    error = effective(rule, rule.on_error, _HERE, wishes.now, work.ruleset.dry_run)
     if error in _ACTIONS and error != action:
         raise Unspoken(f"its errors are to {error} and its findings to {action}; a policy does the same with both")
+    if rule.on_replicas:
+        raise Unspoken("it judges scaling too, whose object is a Scale and not the workload")
     if action == "deny" and rule.existing and not wishes.existing_denied:
         raise Unspoken(
             "`existing: allow` lets through what a stored workload had before, and the pods that its controller makes "
@@ -123,43 +175,96 @@ def _body(rule: Rule, entry: Mapping[str, Any]) -> _Body:
     return _Body(spoken.expression, spoken.found, f"see check {module.ID}", spoken.variables)
 
 
-def _policy(
-    name: str, rule: Rule, body: _Body, place: Place, scope: Matched, failure: str, values: Mapping[str, Any]
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A rule in the API server's words: its variables, when it is kept, what was found; `words` are ours in theirs."""
+
+    variables: list[dict[str, str]]
+    expression: str
+    found: str
+    words: Mapping[str, str]
+
+
+def _written(work: _Work, body: _Body, place: Place, scope: Matched) -> _Written:
     taken = {variable for variable, _ in body.variables}
     ours = {word: _free(word, taken) for word in ("pod", "containers", "values")}
     words = {word: f"variables.{variable}" for word, variable in ours.items()}
-    own = {"pod": place.pod(), "containers": place.containers(words["pod"], scope.kept), "values": literal(values)}
+    values = literal(work.spec.get("values", {}))
+    own = {"pod": place.pod(), "containers": place.containers(words["pod"], scope.kept), "values": values}
     variables = [{"name": one, "expression": translated(text, words)} for one, text in body.variables]
     expression = decided(translated(body.expression, words), body.typed)
     found = translated(body.found, words) if body.found else ""
     if scope.kept != "true":
-        images = f"{words['pod']}.spec.?volumes.orValue([]).exists(v, has(v.image))"
+        images = f"{place.listed(words['pod'] + '.spec', 'volumes')}.exists(v, has(v.image))"
         expression = f"({words['containers']}.size() == 0 && !{images}) || {grouped(expression)}"
     if there := place.there():
         # no condition of the match: where one of those fails, the rule fails, whatever the object is
         expression = f"!({there}) || {grouped(expression)}"
     texts = [expression, found, *(one["expression"] for one in variables)]
-    used = _used(own, words, texts)
-    spec: dict[str, Any] = {
-        "failurePolicy": failure,
-        "matchConstraints": {
-            **({"namespaceSelector": scope.namespace_selector} if scope.namespace_selector else {}),
-            **({"objectSelector": scope.object_selector} if scope.object_selector else {}),
-            "resourceRules": place.resource_rules(rule.operations),
-        },
+    used = ["pod"] if work.rule.mutation is not None else []
+    used += [word for word in _used(own, words, texts) if word not in used]
+    return _Written(
+        [{"name": ours[word], "expression": own[word]} for word in used] + variables, expression, found, words
+    )
+
+
+def _validating(work: _Work, body: _Body, place: Place, failure: str) -> dict[str, Any]:
+    scope = work.matched(place)
+    written = _written(work, body, place, scope)
+    last = {"validations": [_validation(work.rule, body, written.expression, written.found)]}
+    spec = {"failurePolicy": failure, **_matching(work, place, scope, written), **last}
+    texts = [written.expression, written.found]
+    return _document("ValidatingAdmissionPolicy", work, place, scope, spec, since([*texts, *_texts(spec)]))
+
+
+def _mutating(work: _Work, body: _Body, place: Place) -> dict[str, Any]:
+    assert work.rule.mutation is not None  # asked of rules with a patch alone
+    scope = work.matched(place)
+    scope = replace(scope, conditions=(*scope.conditions, *mutation.conditions(place)))
+    written = _written(work, body, place, scope)
+    operations = mutation.patch(work.rule.mutation, place, written.words["pod"])
+    expression = f"{grouped(written.expression)} ? [] : {operations}"
+    spec = {
+        # as our own webhook for fixes: what cannot be mended is not refused
+        "failurePolicy": "Ignore",
+        "reinvocationPolicy": "IfNeeded",
+        **_matching(work, place, scope, written),
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
+    }
+    spec["matchConstraints"]["resourceRules"] = place.resource_rules(work.rule.operations, subresources=False)
+    needed = max(_MUTATING_SINCE, since([written.expression, *_texts(spec)]))
+    return _document("MutatingAdmissionPolicy", work, place, scope, spec, needed)
+
+
+def _matching(work: _Work, place: Place, scope: Matched, written: _Written) -> dict[str, Any]:
+    constraints = {
+        "namespaceSelector": scope.namespace_selector,
+        "objectSelector": scope.object_selector,
+        "resourceRules": place.resource_rules(work.rule.operations),
+    }
+    found: dict[str, Any] = {
+        "matchConstraints": {key: value for key, value in constraints.items() if value},
         "matchConditions": list(scope.conditions),
-        "variables": [{"name": ours[word], "expression": own[word]} for word in used] + variables,
-        "validations": [_validation(rule, body, expression, found)],
+        "variables": written.variables,
     }
-    every = [*texts, *own.values(), *(one["expression"] for one in scope.conditions)]
-    metadata: dict[str, Any] = {"name": name, "labels": _labels(rule), "annotations": _annotations(rule, scope, every)}
-    return {
-        "apiVersion": API,
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": metadata,
-        "spec": {key: value for key, value in spec.items() if value},
-    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _texts(spec: Mapping[str, Any]) -> list[str]:
+    return [one["expression"] for key in ("matchConditions", "variables") for one in spec.get(key, ())]
+
+
+def _document(
+    kind: str, work: _Work, place: Place, scope: Matched, spec: Mapping[str, Any], needed: int
+) -> dict[str, Any]:
+    rule = work.rule
+    annotations = {"plimsoll.dev/rule": rule.label, "plimsoll.dev/needs-kubernetes": f"1.{needed}"}
+    if rule.pack.version:
+        annotations["plimsoll.dev/pack-version"] = rule.pack.version
+    if scope.expires:
+        annotations["plimsoll.dev/expires"] = str(scope.expires[0])
+    metadata = {"name": work.name(place), "labels": _labels(rule), "annotations": annotations}
+    return {"apiVersion": API, "kind": kind, "metadata": metadata, "spec": dict(spec)}
 
 
 def _free(word: str, taken: set[str]) -> str:
@@ -193,30 +298,27 @@ def _labels(rule: Rule) -> dict[str, str]:
     return {"app.kubernetes.io/managed-by": "plimsoll-export", "plimsoll.dev/pack": rule.pack.name}
 
 
-def _annotations(rule: Rule, scope: Matched, texts: list[str]) -> dict[str, str]:
-    found = {"plimsoll.dev/rule": rule.label, "plimsoll.dev/needs-kubernetes": f"1.{since(texts)}"}
-    if rule.pack.version:
-        found["plimsoll.dev/pack-version"] = rule.pack.version
-    if scope.expires:
-        found["plimsoll.dev/expires"] = str(scope.expires[0])
-    return found
+def _bindings(work: _Work, place: Place, actions: list[str] | None) -> Iterator[dict[str, Any]]:
+    """Yield the binding, and a second one for namespaces that may ask for a weaker mode by their label.
 
-
-def _bindings(name: str, rule: Rule, actions: list[str], wishes: Wishes) -> Iterator[dict[str, Any]]:
-    """Yield the binding, and a second one for namespaces that may ask for a weaker mode by their label."""
-    where = [{"key": key, "operator": "In", "values": [value]} for key, value in wishes.namespaces.items()]
+    `actions` are None for a policy that mends: what is on trial mends nothing.
+    """
+    name, allowed = work.name(place), work.rule.pack.namespace_modes
+    where = [{"key": key, "operator": "In", "values": [value]} for key, value in work.wishes.namespaces.items()]
     reports = actions == ["Audit"]  # nothing that a namespace may ask for is weaker, but silence
-    modes = sorted(rule.pack.namespace_modes - ({"dry-run"} if reports else frozenset()))
+    modes = sorted(allowed - ({"dry-run"} if reports else frozenset()))
     clause = {"key": NAMESPACE_LABEL, "operator": "NotIn", "values": modes}
-    yield _binding(name, name, rule, actions, [*where, clause] if modes else where)
-    if "dry-run" in modes:
+    yield _binding(name, name, work.rule, actions, [*where, clause] if modes else where)
+    if actions is not None and "dry-run" in modes:
         asking = {"key": NAMESPACE_LABEL, "operator": "In", "values": ["dry-run"]}
-        yield _binding(f"{name}.dry-run", name, rule, ["Audit"], [*where, asking])
+        yield _binding(f"{name}.dry-run", name, work.rule, ["Audit"], [*where, asking])
 
 
-def _binding(name: str, policy: str, rule: Rule, actions: list[str], where: list[dict[str, Any]]) -> dict[str, Any]:
-    spec: dict[str, Any] = {"policyName": policy, "validationActions": actions}
+def _binding(
+    name: str, policy: str, rule: Rule, actions: list[str] | None, where: list[dict[str, Any]]
+) -> dict[str, Any]:
+    kind = "MutatingAdmissionPolicyBinding" if actions is None else "ValidatingAdmissionPolicyBinding"
+    spec: dict[str, Any] = {"policyName": policy, **({"validationActions": actions} if actions else {})}
     if where:
         spec["matchResources"] = {"namespaceSelector": {"matchExpressions": where}}
-    metadata = {"name": name, "labels": _labels(rule)}
-    return {"apiVersion": API, "kind": "ValidatingAdmissionPolicyBinding", "metadata": metadata, "spec": spec}
+    return {"apiVersion": API, "kind": kind, "metadata": {"name": name, "labels": _labels(rule)}, "spec": spec}
