@@ -32,6 +32,12 @@ from webhook.packs.rule import Ruleset
 
 ROOT = Path(__file__).parents[2]
 DAY = date(2026, 11, 23)
+RESOURCES = {
+    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+    "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
+    "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
+}
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -68,7 +74,9 @@ Install = Callable[..., Installed]
 
 
 @pytest.fixture(scope="module")
-def install(cluster: ControlPlane, rest: Rest, space: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Install:
+def install(
+    cluster: ControlPlane, rest: Rest, space: Kubectl, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Install]:
     """Export packs and install what comes of it."""
 
     numbers = itertools.count(1)
@@ -88,9 +96,7 @@ def install(cluster: ControlPlane, rest: Rest, space: Kubectl, tmp_path_factory:
         assert done.returncode == 0, done.stderr
         made = [one for one in yaml.safe_load_all(done.stdout) if one]
         for one in sorted(made, key=lambda one: "sentinel" in one["metadata"]["name"]):
-            resource = one["kind"].lower().removesuffix("policy") + "policies"
-            resource = resource if one["kind"].endswith("Policy") else one["kind"].lower() + "s"
-            path = f"/apis/{one['apiVersion']}/{resource}"
+            path = f"/apis/{one['apiVersion']}/{RESOURCES[one['kind']]}"
             reply = rest.send("POST", path, one)
             assert reply.status in (201, 409), json.dumps(reply.body, indent=1)
         probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}}
@@ -101,7 +107,10 @@ def install(cluster: ControlPlane, rest: Rest, space: Kubectl, tmp_path_factory:
         exported = {one["metadata"].get("annotations", {}).get("plimsoll.dev/rule", seen) for one in made}
         return Installed(ruleset(list(zip("abcdefgh", texts[:-1], strict=False))), frozenset(exported - {seen}))
 
-    return begin
+    yield begin
+    for resource in RESOURCES.values():
+        path = f"/apis/admissionregistration.k8s.io/v1/{resource}"
+        rest.send("DELETE", f"{path}?labelSelector=app.kubernetes.io%2Fmanaged-by%3Dplimsoll-export")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +232,7 @@ def cases(pack: str) -> Iterator[Object]:
 
 
 @pytest.fixture(scope="module")
-def custom_kinds(rest: Rest) -> None:
+def custom_kinds(rest: Rest) -> Iterator[None]:
     """Kinds that a cluster has from others: CloneSet and Rollout, which take any spec."""
     free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     for group, version, kind in (("apps.kruise.io", "v1alpha1", "CloneSet"), ("argoproj.io", "v1alpha1", "Rollout")):
@@ -244,6 +253,9 @@ def custom_kinds(rest: Rest) -> None:
         assert rest.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", document).status == 201
         path = f"/apis/{group}/{version}/namespaces/default/{plural}"
         eventually(lambda path=path: rest.send("GET", path).status == 200, what=f"the kind {kind}")
+    yield
+    for name in ("clonesets.apps.kruise.io", "rollouts.argoproj.io"):
+        rest.send("DELETE", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
 
 
 def test_the_policies_of_the_pod_security_packs_find_what_the_packs_find(
@@ -614,9 +626,13 @@ def template(obj: Object) -> Object:
 def test_a_mutating_policy_makes_of_an_object_what_the_fix_makes_of_it(
     install: Install, rest: Rest, space: Kubectl, custom_kinds: None
 ) -> None:
+    still = {"automountServiceAccountToken": False}
+    stored = {}
+    for place in ("default", space.namespace):
+        kept = {**deployment("web", **still), "metadata": {"name": "kept"}}
+        stored[place] = rest.send("POST", resource_path(place, kept), kept).body
     install(MENDING)
     carried = ruleset([("mend", yaml.safe_dump({**MENDING, "spec": {**MENDING["spec"], "rules": MENDING_RULES[:2]}}))])
-    still = {"automountServiceAccountToken": False}
     dns = {"dnsConfig": {"nameservers": ["192.0.2.1"], "options": [{"name": "ndots", "value": "2"}]}}
     single = {**pod("web"), "metadata": {"name": "web", "labels": {"tier": "old"}}}
     single["spec"] = {**single["spec"], **still}
@@ -644,3 +660,27 @@ def test_a_mutating_policy_makes_of_an_object_what_the_fix_makes_of_it(
         assert template(mended.body) == template(wanted), json.dumps(obj)
         changed += bool(decision.patch)
     assert 3 < changed < len(given)
+
+    for change, mends in ((relabelled, False), (rolled_out, True)):
+        plain, mended = (
+            send(rest, place, Ask(change(stored[place]), old=stored[place])) for place in ("default", space.namespace)
+        )
+        assert (plain.status, mended.status) == (200, 200), json.dumps(mended.body)
+        old = stored["default"]
+        review = parse(admission(plain.body, space.namespace, "UPDATE", oldObject=old))
+        patch = list(evaluate(carried, review, Facts(), NOW, "mutate").patch)
+        assert bool(patch) is mends
+        assert template(mended.body) == template(apply(plain.body, patch))
+
+
+def relabelled(obj: Object) -> Object:
+    """An update that leaves the pods alone; without a resourceVersion, since its controller writes its status."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+    return {**obj, "metadata": {**metadata, "labels": {"a": "b"}}}
+
+
+def rolled_out(obj: Object) -> Object:
+    """An update that changes the pods."""
+    found = template(obj)
+    spec = {**obj["spec"], "template": {**found, "spec": {**found["spec"], "hostname": "other"}}}
+    return {**relabelled(obj), "spec": spec}

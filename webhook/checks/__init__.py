@@ -45,7 +45,7 @@ class Module(Protocol):
     `PARAMS` is the JSON Schema of its parameters, `DEFAULTS` their values where a pack gives none, `KINDS` the
     kinds that it judges besides every workload kind, `READS` what it reads of an object: `pod`,
     `object`, and `replicas` where it can judge a Scale, which has nothing else. `CEL` says it in CEL, for policies that
-    an API server runs, or, where CEL cannot carry it, says why (a sentence's end, after "not exported, ").
+    an API server runs, or, where CEL cannot carry it, says why not.
     """
 
     ID: str

@@ -66,11 +66,11 @@ def run(args: argparse.Namespace, rooms: Rooms) -> int:
 def told(found: Sequence[Exported]) -> Iterator[str]:
     """Yield what is said of an export: what is not in it, what to know of what is, and the figures."""
     for why, rules in _by_text((one.rule, why) for one in found for why in one.lacking if not one.documents):
-        yield f"not exported, {why}: {rules}"
+        yield f"not exported: {rules}: {why}"
     for why, rules in _by_text((one.rule, why) for one in found for why in one.lacking if one.documents):
-        yield f"without {why}: {rules}"
+        yield f"exported in part: {rules}: not {why}"
     for note, rules in _by_text((one.rule, note) for one in found for note in one.notes if one.documents):
-        yield f"{note}: {rules}"
+        yield f"exported: {rules}: {note}"
     count = sum(bool(one.documents) for one in found)
     made = sum(document["kind"].endswith("Policy") for one in found for document in one.documents)
     yield f"{count} of {len(found)} rule{'s' if len(found) != 1 else ''} exported, as {made} polic{_ending(made)}"

@@ -99,14 +99,15 @@ def _rule(work: _Work) -> Exported:
     try:
         found, out = places(rule, work.ruleset.kinds)
         body = _body(rule, work.entry)
+        mends = rule.mutation is not None and work.action in ("deny", "warn")
         try:
             actions, failure, notes = _enforced(work)
             for place in found:
                 made += [_validating(work, body, place, failure), *_bindings(work, place, actions)]
             lacking = [f"{', '.join(kinds)}: {why}" for why, kinds in out.items()]
         except Unspoken as error:
-            lacking = [str(error)]
-        if rule.mutation is not None and work.action in ("deny", "warn"):
+            lacking = [f"its verdict: {error}" if mends else str(error)]
+        if mends:
             mended, why = _mended(work, body, found)
             made += mended
             lacking += [why] if why else []
