@@ -36,6 +36,7 @@ from webhook.checks import (
     workload_class,
 )
 from webhook.checks.check import Check
+from webhook.checks.spoken import Speaks
 
 
 class Module(Protocol):
@@ -43,7 +44,8 @@ class Module(Protocol):
 
     `PARAMS` is the JSON Schema of its parameters, `DEFAULTS` their values where a pack gives none, `KINDS` the
     kinds that it judges besides every workload kind, `READS` what it reads of an object: `pod`,
-    `object`, and `replicas` where it can judge a Scale, which has nothing else.
+    `object`, and `replicas` where it can judge a Scale, which has nothing else. `CEL` says it in CEL, for policies that
+    an API server runs, or, where CEL cannot carry it, says why not.
     """
 
     ID: str
@@ -51,6 +53,7 @@ class Module(Protocol):
     DEFAULTS: dict[str, Any]
     KINDS: tuple[str, ...]
     READS: tuple[str, ...]
+    CEL: str | Speaks
 
     def build(self, params: Mapping[str, Any]) -> Check:
         """Return the check with its parameters built in. Raises ParamError."""

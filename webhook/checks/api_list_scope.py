@@ -130,6 +130,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ("rbac.authorization.k8s.io/ClusterRole", "rbac.authorization.k8s.io/Role")
 READS: tuple[str, ...] = ("object",)
+CEL = "it lets rules through by the names of roles and the verbs of several lists at once, and has no form in CEL yet"
 
 _RBAC = "rbac.authorization.k8s.io"
 # where the ServiceAccount admission of Kubernetes mounts the token

@@ -146,6 +146,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it asks registries for the layers of images, and a policy cannot"
 
 # the annotations of github.com/opencontainers/image-spec, annotations.md
 BASE_NAME, BASE_DIGEST = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"

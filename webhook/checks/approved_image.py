@@ -145,6 +145,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it hangs on what an image reference means (registry, tag, digest), which no function of CEL reads"
 
 _EXAMPLE = "a reference such as registry.example/team/app:1.2"
 

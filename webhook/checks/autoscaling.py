@@ -147,6 +147,7 @@ PARAMS: dict[str, Any] = {
 DEFAULTS: dict[str, Any] = {"minReplicas": 2, "mostUtilization": 90, "businessMetric": False}
 KINDS: tuple[str, ...] = ("HorizontalPodAutoscaler",)
 READS: tuple[str, ...] = ("object",)
+CEL = "it looks for what stands beside a workload, and a policy sees one object"
 
 _MISSING = "requests are missing"
 _SEVERAL = "several autoscalers"

@@ -106,6 +106,11 @@ class Program:
     scope: Names = field(repr=False, compare=False)
     paths: frozenset[Path] = field(repr=False, compare=False)
 
+    @property
+    def typed(self) -> bool:
+        """Say whether the type of its value is known before it runs."""
+        return bool(self.expression.return_type().name() != "DYN")
+
     def __call__(self, activation: object) -> Any:
         """Return the value as plain Python; RuleError with a sentence where CEL has an error."""
         try:

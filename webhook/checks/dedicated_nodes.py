@@ -141,6 +141,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it weighs selectors, affinities and tolerations against pools, and has no form in CEL yet"
 
 
 @record(frozen=True, slots=True)

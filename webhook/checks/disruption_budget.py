@@ -118,6 +118,7 @@ PARAMS: dict[str, Any] = {
 DEFAULTS: dict[str, Any] = {"replicas": 2, "missing": 1, "evictUnhealthy": False}
 KINDS: tuple[str, ...] = ("PodDisruptionBudget",)
 READS: tuple[str, ...] = ("object",)
+CEL = "it looks for what stands beside a workload, and a policy sees one object"
 
 BUDGETS = Ref("policy/v1", "PodDisruptionBudget")
 # what a controller makes (ReplicaSets) has no budget of its own

@@ -75,6 +75,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
+from webhook.checks.spoken import Spoken, globbed, literal
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.patch import Draft
@@ -184,6 +185,55 @@ def build(params: Mapping[str, Any]) -> Check:
         tuple(params["policies"]),
     )
     return Check(pod=partial(_judge, standard), fix=partial(_fix, standard))
+
+
+def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
+    """Return the check in CEL."""
+    ndots, host = params["ndots"], str(params["hostNetwork"]).lower()
+    ranges = literal([str(ip_network(text)) for text in params["nameservers"]])
+    # Python takes an IPv4 address in IPv6's clothes for one of IPv6, Kubernetes' isIP for none
+    mapped = " || s.lowerAscii().startsWith('::ffff:')" if "::/0" in params["nameservers"] else ""
+    among = f"(isIP(s) && {ranges}.exists(r, cidr(r).containsIP(s))){mapped}"
+    option = "pod.spec.?dnsConfig.?options.orValue([]).filter(o, o.?name.orValue('') == {})"
+    domains = "pod.spec.?dnsConfig.?searches.orValue([])"
+    wishes = []
+    for entry in params["options"]:
+        found = option.format(literal(entry["name"]))
+        kept = f"{found}.size() > 0"
+        if "value" in entry:
+            kept += f" && {found}[{found}.size() - 1].?value.orValue(null) == {literal(entry['value'])}"
+        wishes.append((kept, f"option {entry['name']} missing or other"))
+    wishes += [(f"{literal(search)} in {domains}", f"no search domain {search}") for search in params["searches"]]
+    lacking = " + ".join(f"({kept} ? [] : [{literal(text)}])" for kept, text in wishes) or "[]"
+    dots = "(variables.ndots.matches('^[0-9]{1,9}$') ? int(variables.ndots) : 99)"
+    resolver = f"variables.through && {ndots} < {_KUBELET} ? ['no option ndots'] : []"
+    bad = (
+        f"(variables.lost ? ['hostNetwork: true with the resolver of the node']"
+        f" : !(variables.policy in {literal(params['policies'])}) ? ['dnsPolicy ' + variables.policy] : [])"
+        f" + pod.spec.?dnsConfig.?nameservers.orValue([]).filter(s, !({among})).map(s, 'nameserver ' + s)"
+        f" + {domains}.filter(s, !({globbed('s', compile_globs(params['allowedSearches']))})).map(s, 'search ' + s)"
+        f" + (variables.windows ? [] : variables.options.size() == 0 ? ({resolver})"
+        f" : {dots} == 99 || ({dots} > {_MOST} ? {_MOST} : {dots}) > {ndots} ? ['ndots ' + variables.ndots] : [])"
+        f" + (variables.windows || !variables.through ? [] : {lacking})"
+    )
+    return Spoken(
+        "variables.bad.size() == 0",
+        "variables.bad.join('; ')",
+        (
+            ("policy", f"pod.spec.?dnsPolicy.orValue('') == '' ? '{_FIRST}' : pod.spec.dnsPolicy"),
+            ("windows", "pod.spec.?os.?name.orValue('') == 'windows'"),
+            ("node", "pod.spec.?hostNetwork.orValue(false)"),
+            ("lost", f"{host} && variables.node && variables.policy == '{_FIRST}' && !variables.windows"),
+            (
+                "through",
+                f"variables.policy == '{_WITH_HOST_NET}'"
+                f" || (variables.policy == '{_FIRST}' && ({host} || !variables.node))",
+            ),
+            ("options", option.format("'ndots'")),
+            ("ndots", "variables.options[variables.options.size() - 1].?value.orValue('')"),
+            ("bad", bad),
+        ),
+    )
 
 
 def _judge(standard: Standard, pod: Pod) -> Iterator[Violation]:

@@ -174,6 +174,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it asks registries what images are, and a policy cannot"
 
 _AGE = re2.compile(r"([0-9]{1,6})([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}

@@ -97,6 +97,7 @@ PARAMS: dict[str, Any] = {
 DEFAULTS: dict[str, Any] = {"images": ["*"], "except": []}
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it hangs on what an image reference means (registry, tag, digest), which no function of CEL reads"
 
 
 @dataclass(frozen=True, slots=True)

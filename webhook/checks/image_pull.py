@@ -121,6 +121,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it hangs on what an image reference means (registry, tag, digest), which no function of CEL reads"
 
 _POLICIES = ("Always", "IfNotPresent", "Never")
 

@@ -117,6 +117,7 @@ PARAMS: dict[str, Any] = {
 DEFAULTS: dict[str, Any] = {"cgroupV2": True, "least": [], "vendors": [], "undeclared": "unknown"}
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it asks registries what images are, and a policy cannot"
 
 _REBUILD = "build the image on a newer base, by its FROM"
 _DECLARE = "an image that tells it, such as by ENV JAVA_VERSION=17.0.9 beside its JDK"

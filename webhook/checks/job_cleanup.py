@@ -171,6 +171,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("object",)
+CEL = "it reckons how often a schedule comes, and has no form in CEL yet"
 
 _BROADCAST = ("apps.kruise.io", "BroadcastJob")
 _JOB_SET = ("jobset.x-k8s.io", "JobSet")

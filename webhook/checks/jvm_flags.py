@@ -202,6 +202,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it reads commands as a shell does and options as a JVM does, which CEL cannot"
 
 # below about this much memory the JVM goes by MinRAMPercentage (arguments.cpp, set_heap_size)
 _SMALL = Fraction(256 * 2**20)

@@ -133,6 +133,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it reads the annotations of several collectors, and has no form in CEL yet"
 
 DENIED = "log format that is not approved"
 MISSING = "no log format declared"

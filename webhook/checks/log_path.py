@@ -154,6 +154,7 @@ DEFAULTS: dict[str, Any] = {
 KINDS: tuple[str, ...] = ()
 # claim templates count too, but Kubernetes lets nobody change them apart from the pod that mounts them
 READS: tuple[str, ...] = ("pod",)
+CEL = "it resolves paths and the volumes mounted over them, which CEL cannot"
 
 ANNOTATION = "plimsoll.dev/logs"
 MISSING = "no volume at the log directory"

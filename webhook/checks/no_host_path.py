@@ -87,6 +87,7 @@ from functools import partial
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
+from webhook.checks.spoken import Spoken, Unspoken
 from webhook.model.decision import Violation
 from webhook.model.path import Segments, inside, segments, text
 from webhook.model.pods import Pod, Subject, Volume, listing, mapping
@@ -149,6 +150,17 @@ def build(params: Mapping[str, Any]) -> Check:
         raise ParamError(problems)
     places = tuple(allowed)
     return Check(pod=partial(_pod, places), subject=partial(_persistent_volume, places))
+
+
+def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
+    """Return the check in CEL. Raises Unspoken where places are allowed."""
+    if params["allow"]:
+        raise Unspoken("`allow` means paths as they resolve, and every mount of a volume, which CEL cannot follow")
+    return Spoken(
+        "variables.bad.size() == 0",
+        "variables.bad.map(v, v.?name.orValue('') + ': hostPath ' + v.hostPath.?path.orValue('')).join('; ')",
+        (("bad", "pod.spec.?volumes.orValue([]).filter(v, has(v.hostPath))"),),
+    )
 
 
 def _pod(allowed: tuple[Allowed, ...], pod: Pod) -> Iterator[Violation]:

@@ -164,6 +164,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it reads commands as a shell does, which CEL cannot"
 
 # (parameter, reason, wanted)
 _KINDS_OF_PROGRAMS = (

@@ -90,6 +90,7 @@ from functools import partial
 from typing import Any
 
 from webhook.checks.check import Check
+from webhook.checks.spoken import Spoken, literal
 from webhook.model.decision import Violation
 from webhook.model.pods import Container, Pod, listing, mapping
 from webhook.model.record import record
@@ -168,6 +169,78 @@ def build(params: Mapping[str, Any]) -> Check:
     """Return the check."""
     standard = Standard(params["sameHandler"], params["startupSeconds"], params["longestDelay"], params["execEvery"])
     return Check(pod=partial(_pod, standard))
+
+
+def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
+    """Return the check in CEL: `rows` are the containers with their probes, `bad` those that do not keep it."""
+    inside = "pod.spec.?{}.orValue([]).exists(o, o.?name.orValue('') == c.?name.orValue(''))"
+    judged = (
+        f"!{inside.format('ephemeralContainers')}"
+        f" && (!{inside.format('initContainers')} || c.?restartPolicy.orValue('') == 'Always')"
+    )
+    probe = (
+        f"{{'key': k, 'spec': c[k], 'delay': {_time('initialDelaySeconds')}, 'period': {_time('periodSeconds')},"
+        f" 'patience': {_time('periodSeconds')} * {_time('failureThreshold')}, 'handler': {_said('c[k]')}}}"
+    )
+    probes = f"{literal(list(_PROBES))}.filter(k, {_full('c[?k]')}).map(k, {probe})"
+    live, ready, startup = (f"r.probes.filter(p, p.key == '{key}')" for key in reversed(_PROBES))
+    patient = {"never": "true", "patient": "l.patience <= p.patience", "allow": "false"}[params["sameHandler"]]
+    wrong = (
+        f"r.probes.exists(p, ['httpGet', 'tcpSocket'].exists(h, {_full('p.spec[?h]')} && {_lost_port()}))",
+        f"r.probes.exists(p, p.key != 'startupProbe' && {_full('p.spec.?exec')} && p.period < {params['execEvery']})",
+        f"{live}.exists(l, {ready}.exists(p, l.handler != '' && l.handler == p.handler && {patient}))",
+        f"({startup}.size() > 0 ? {startup} : {live}).exists(p, p.delay + p.patience < {params['startupSeconds']}"
+        f" || (p.key == 'livenessProbe' && {params['longestDelay']} > 0 && p.delay > {params['longestDelay']}))",
+    )
+    return Spoken(
+        "variables.bad.size() == 0",
+        "variables.bad.map(r, 'container ' + r.container.?name.orValue('')).join(', ')",
+        (
+            ("rows", f"containers.filter(c, {judged}).map(c, {{'container': c, 'probes': {probes}}})"),
+            ("bad", f"variables.rows.filter(r, {' || '.join(wrong)})"),
+        ),
+    )
+
+
+def _full(optional: str) -> str:
+    """Return what says in CEL whether an optional value is a map with something in it."""
+    return f"!({optional}.orValue(null) in [null, {{}}])"
+
+
+def _time(field: str) -> str:
+    value = f"c[k].?{field}.orValue(null)"
+    return f"(type({value}) == int && {value} > 0 ? {value} : {_DEFAULTS[field]})"
+
+
+def _lost_port() -> str:
+    """Return what says in CEL whether a probe `p` asks by `h` for a port that its container does not name."""
+    port = "p.spec[h].?port.orValue(0)"
+    named = f"r.container.?ports.orValue([]).exists(q, q.?name.orValue('') == {port})"
+    return f"type({port}) == string && {port} != '' && !{port}.matches('^[0-9]+$') && !{named}"
+
+
+def _said(probe: str) -> str:
+    """Return in CEL what a probe asks, as one text; empty where it asks nothing that Kubernetes knows."""
+
+    def port(handler: str) -> str:
+        written = f"{probe}.{handler}.?port.orValue('None')"
+        named = f"c.?ports.orValue([]).filter(q, q.?name.orValue('') == {written})"
+        number = f"string({named}[{named}.size() - 1].?containerPort.orValue('None'))"
+        return f"(type({written}) == string && {named}.size() > 0 ? {number} : string({written}))"
+
+    path = f"({probe}.httpGet.?path.orValue('').startsWith('/') ? '' : '/') + {probe}.httpGet.?path.orValue('')"
+    scheme = f"({probe}.httpGet.?scheme.orValue('') == '' ? 'HTTP' : {probe}.httpGet.scheme)"
+    header = "string(g.?name.orValue('None')).lowerAscii() + ': ' + string(g.?value.orValue('None'))"
+    headers = f"{probe}.httpGet.?httpHeaders.orValue([]).map(g, {header}).sort().join('\\n')"
+    http = f"'http\\n' + {probe}.httpGet.?host.orValue('') + '\\n' + {port('httpGet')} + '\\n' + {path}"
+    tcp = f"'tcp\\n' + {probe}.tcpSocket.?host.orValue('') + '\\n' + {port('tcpSocket')}"
+    grpc = f"'grpc\\n' + {port('grpc')} + '\\n' + {probe}.grpc.?service.orValue('')"
+    command = f"{probe}.?exec.?command.orValue([])"
+    return (
+        f"({_full(probe + '.?httpGet')} ? {http} + '\\n' + {scheme} + '\\n' + {headers}"
+        f" : {_full(probe + '.?tcpSocket')} ? {tcp} : {_full(probe + '.?grpc')} ? {grpc}"
+        f" : {command}.size() > 0 ? 'exec\\n' + {command}.map(w, string(w)).join('\\n') : '')"
+    )
 
 
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:

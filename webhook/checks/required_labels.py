@@ -142,6 +142,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ("Namespace",)
 READS: tuple[str, ...] = ("object",)
+CEL = "it judges a workload and its pod template at once, and a policy of ours sees one of them"
 
 # validation of qualified names and label values: k8s.io/apimachinery pkg/util/validation
 _NAME = re2.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")

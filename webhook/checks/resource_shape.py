@@ -174,6 +174,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ("HorizontalPodAutoscaler",)
 READS: tuple[str, ...] = ("pod", "object", "replicas")
+CEL = "it divides quantities and adds them up, which Kubernetes' CEL cannot"
 
 _GIB = Fraction(2**30)
 _Problem = tuple[tuple[str | int, ...], str]

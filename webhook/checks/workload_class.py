@@ -106,6 +106,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
+CEL = "it asks which pods a label selector selects, for which CEL has no function"
 
 _ELSEWHERE = "-"  # no namespace has this name: a term that names namespaces may mean others
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"

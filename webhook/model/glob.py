@@ -33,7 +33,7 @@ def compile_globs(texts: Iterable[str]) -> Globs:
     texts = tuple(texts)
     wild = [text for text in texts if "*" in text or "?" in text]
     literals = frozenset(text for text in texts if text not in wild)
-    pattern = remembered(re2.compile("|".join(f"(?:{_regex(text)})" for text in wild)).fullmatch) if wild else None
+    pattern = remembered(re2.compile("|".join(f"(?:{regex(text)})" for text in wild)).fullmatch) if wild else None
     return Globs(texts, literals, pattern, "*" in wild)
 
 
@@ -50,6 +50,7 @@ def remembered(match: Callable[[str], object]) -> Callable[[str], bool]:
     return lambda text: known(text) if len(text) <= _KEPT else match(text) is not None
 
 
-def _regex(text: str) -> str:
+def regex(text: str) -> str:
+    """Return one glob as an expression of RE2, which the whole of a name must match."""
     parts = {"*": "(?s:.*)", "?": "(?s:.)"}
     return "".join(parts.get(char) or re2.escape(char) for char in text)

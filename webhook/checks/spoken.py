@@ -1,0 +1,66 @@
+"""What a check says in CEL, so that an API server can ask it without us (`plimsoll export`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webhook.model.glob import Globs, regex
+
+_ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A check in CEL, over the words of rules (`pod`, `containers`), in functions that Kubernetes has.
+
+    `variables` are (name, text) in order, `expression` is true where the standard is kept, `found` gives a text that
+    says what was found where it is not.
+    """
+
+    expression: str
+    found: str
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+class Unspoken(ValueError):
+    """Something whose meaning CEL cannot carry: the sentence says why."""
+
+
+Speaks = Callable[[Mapping[str, Any]], Spoken]
+"""A check in CEL with parameters, defaults filled in. Raises Unspoken for parameters that CEL cannot carry."""
+
+
+def literal(value: Any, inner: bool = False) -> str:
+    """Return a JSON value as CEL; what stands inside a list or a map is `dyn`, since the API server mixes no types."""
+    if isinstance(value, Mapping):
+        text = "{" + ", ".join(f"{literal(key)}: {literal(one, True)}" for key, one in value.items()) + "}"
+    elif isinstance(value, list | tuple):
+        one_type = len({type(one) for one in value}) <= 1 and not any(isinstance(one, list | Mapping) for one in value)
+        text = "[" + ", ".join(literal(one, not one_type) for one in value) + "]"
+    elif isinstance(value, str):
+        text = f"'{''.join(map(_character, value))}'"
+    elif value is None:
+        text = "null"
+    else:
+        text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return f"dyn({text})" if inner else text
+
+
+def _character(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
+
+
+def globbed(subject: str, globs: Globs) -> str:
+    """Return what says in CEL whether one of the globs matches the text that `subject` gives."""
+    if globs.everything:
+        return "true"
+    wild = [text for text in globs.texts if text not in globs.literals]
+    parts = [f"{subject} in {literal(sorted(globs.literals))}"] if globs.literals else []
+    if wild:
+        pattern = "^(?:" + "|".join(map(regex, wild)) + ")$"
+        parts.append(f"{subject}.matches({literal(pattern)})")
+    return " || ".join(parts) or "false"
