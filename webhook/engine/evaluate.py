@@ -34,7 +34,8 @@ def evaluate(
 
     `now` is a time with a zone. Where a fact that was not gathered would have changed the decision, it is named
     in `wants`. A rule that fails is one fault and never takes another rule down. Once `expired` says that nobody
-    waits any more, the rules that are left are not asked, and count as failed: no object is too large to be judged.
+    waits any more, the rules that are left are not asked, and count as failed, and so does one that goes on asking what
+    images are: no object is too large to be judged.
     `seen` are the subjects of this review, where `needs` has read them.
     """
     review = ruleset.workload(review)
@@ -42,7 +43,7 @@ def evaluate(
     obj, rules = review.object, _asked(ruleset, bucket, review, seen)
     if not rules or obj is None:
         return NOTHING_TO_SAY
-    view = View.of(ruleset, review, facts, obj, rules, seen)
+    view = View.of(ruleset, review, facts, obj, rules, seen, expired)
     packs = bucket.packs if rules is bucket.rules else titles(rules)
     sitting = Sitting(ruleset, review, facts, now, view, packs)
     if endpoint == "mutate":

@@ -77,7 +77,7 @@ def _run(
     changed = frozenset(n for n, subject in enumerate(sitting.view.subjects) if _changed(sitting, subject))
 
     def look() -> View:
-        return View.of(sitting.ruleset, sitting.review, sitting.facts, draft.document, rules)
+        return View.of(sitting.ruleset, sitting.review, sitting.facts, draft.document, rules, expired=expired)
 
     view, seen = look(), len(draft.operations)
     for _ in range(PASSES):

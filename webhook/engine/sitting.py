@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from webhook.engine.facts import NOT_ASKED, Facts
 from webhook.engine.judge import left_out, looked_at, violations
 from webhook.engine.mode import effective
-from webhook.engine.view import View, controller
+from webhook.engine.view import LATE, View, controller
 from webhook.errors import RuleError
 from webhook.model.decision import Action, Decision, Fault, Finding, Unsure, Violation
 from webhook.model.pods import Subject, group_of
@@ -55,7 +55,7 @@ class Sitting:
 
     def late(self, rule: Rule) -> None:
         """Note that a rule was not asked, because nobody waits for the answer any more; `onError` decides."""
-        self.fails(rule, 0, RuleError("not judged within the time that the API server waits"), self.view)
+        self.fails(rule, 0, RuleError(LATE), self.view)
 
     def of(self, rule: Rule, view: View, number: int) -> list[Finding]:
         """Return the findings of one rule on one subject; its errors and what is unknown are noted."""

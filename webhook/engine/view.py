@@ -14,7 +14,7 @@ from webhook.errors import RuleError
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.neighbours import NAMESPACE, Found, Neighbours, Ref, together
-from webhook.model.oci import Images, Lookup, uninspected
+from webhook.model.oci import Images, Inspected, Lookup, uninspected
 from webhook.model.pods import Kinds, Pod, Subject, group_of, mapping, subjects
 from webhook.model.review import Review
 from webhook.packs.match import Known, Out, narrow, outside
@@ -25,6 +25,7 @@ NOT_KNOWN = Known("not asked yet", "not asked yet")
 # without a frame for each of many rules
 _SEEKS, _NARROWS = attrgetter("seeks"), attrgetter("narrows")
 UNASKED = "no reader of the cluster is at hand"
+LATE = "not judged within the time that the API server waits"
 T = TypeVar("T")
 Asked = TypeVar("Asked")
 
@@ -50,6 +51,7 @@ class View:
     _old: View | None = None
     _pods: dict[int, list[tuple[int, Pod]]] = field(default_factory=dict)
     _values: dict[tuple[Any, int, int | None], Any] = field(default_factory=dict)
+    _expired: Callable[[], bool] = lambda: False
 
     @classmethod
     def of(
@@ -60,24 +62,27 @@ class View:
         obj: Mapping[str, Any],
         rules: tuple[Rule, ...],
         seen: tuple[Subject, ...] | None = None,
+        expired: Callable[[], bool] = lambda: False,
     ) -> View:
         """Return the view on `obj`, which is the review's object, its old one, or a draft of it.
 
-        `seen` are the subjects in it, where somebody has read them.
+        `seen` are the subjects in it, where somebody has read them. Once `expired` says that nobody waits any more, a
+        check that asks what an image is gets a RuleError: a pod may name a thousand, and each may be large.
         """
         found, kind = seen, review.kind
         if found is None:
             found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
         if any(map(_SEEKS, rules)):
             among = found
-            found = tuple(one.beside(_neighbours(one, among, facts), _images(one, facts)) for one in found)
-        return cls(ruleset, review, facts, obj, rules, found)
+            found = tuple(one.beside(_neighbours(one, among, facts), _images(one, facts, expired)) for one in found)
+        return cls(ruleset, review, facts, obj, rules, found, _expired=expired)
 
     @property
     def old(self) -> View | None:
         """The view on the old object of an update, made once; None where there is none."""
         if self._old is None and self.review.old_object is not None:
-            self._old = View.of(self.ruleset, self.review, self.facts, self.review.old_object, self.rules)
+            old = self.review.old_object
+            self._old = View.of(self.ruleset, self.review, self.facts, old, self.rules, expired=self._expired)
         return self._old
 
     @property
@@ -278,9 +283,15 @@ def _meant(lookup: Lookup, subject: Subject) -> Lookup:
     return Lookup(lookup.reference) if subject.pointer else lookup
 
 
-def _images(subject: Subject, facts: Facts) -> Images:
+def _images(subject: Subject, facts: Facts, expired: Callable[[], bool]) -> Images:
     """Return what tells a check what an image is."""
-    return lambda lookup: facts.images.get(_meant(lookup, subject)) or uninspected(lookup)
+
+    def tell(lookup: Lookup) -> Inspected:
+        if expired():
+            raise RuleError(LATE)
+        return facts.images.get(_meant(lookup, subject)) or uninspected(lookup)
+
+    return tell
 
 
 def _neighbours(subject: Subject, among: tuple[Subject, ...], facts: Facts) -> Neighbours:

@@ -78,6 +78,7 @@ _HISTORIES = tuple((one, re2.compile(f"(?i)(?:{one.history})")) for one in _VEND
 _ANY_HISTORY = re2.compile("(?i)" + "|".join(one.history for one in _VENDORS))
 _VERSIONS = {one.name: re2.compile(one.version) for one in _VENDORS if one.version}
 _OLDEST = 5  # no directory of a JDK in a container is named after an older one; java2 is something else
+_STEPS = 512  # of a history that are read, the last ones: an image has at most some hundred layers
 _LONGEST = 8192  # characters of a step that are read; those of the vendors have half of it
 _ROOT = re2.compile(r"/opt/java/openjdk/?")  # of Temurin, Semeru and Dragonwell alike
 
@@ -208,7 +209,11 @@ def _installed(step: str) -> Vendor | None:
 
 
 def _steps(build: Build) -> Sequence[str]:
-    """Return the commands that built an image, the last first."""
+    """Return the commands that built an image, the last first; of very many the first are left out."""
     steps: Any = build.config.get("history")
-    texts = [step.get("created_by") for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    texts = (
+        [step.get("created_by") for step in steps[-_STEPS:] if isinstance(step, dict)]
+        if isinstance(steps, list)
+        else []
+    )
     return [text[:_LONGEST] for text in reversed(texts) if isinstance(text, str)]

@@ -65,7 +65,7 @@ class Bounds:
 
     `entries` references with `weight` bytes of JSON, which take two and a half times that as objects; `threads` that
     ask, at most `each_host` of them one registry, and `waiting` images for which there is no thread yet, at most half
-    of them in one registry.
+    of them in one registry, and three quarters of those for one namespace.
     """
 
     entries: int = 2_000
@@ -172,7 +172,7 @@ class Images:
             if fact is not None:
                 found[lookup] = self._told("hit", self._inspected(fact))
             else:
-                flying.append((lookup, asked, self._fly(asked, self._terms.fresh)))
+                flying.append((lookup, asked, self._fly(asked, self._terms.fresh, namespace)))
         if flying:
             self._waits()
         for lookup, asked, flight in flying:
@@ -290,8 +290,11 @@ class Images:
 
     # -- what a thread of the crew does -------------------------------------------------------------------------------
 
-    def _fly(self, asked: Question, age: float) -> _Flight:
-        """Return the flight of a question, begun where there is none; its answer is younger than `age` seconds."""
+    def _fly(self, asked: Question, age: float, asker: str = "") -> _Flight:
+        """Return the flight of a question, begun where there is none; its answer is younger than `age` seconds.
+
+        `asker` is the namespace of the review, '' for ourselves.
+        """
         now = self._clock()
         with self._lock:
             refusal = self._resting(asked) if self._nowhere(asked) else None
@@ -302,7 +305,7 @@ class Images:
                 return flight
         if refusal is not None:
             flight.done.set()
-        elif not self._crew.submit(asked.image.registry, lambda: self._answer(asked, flight, age)):
+        elif not self._crew.submit(asked.image.registry, lambda: self._answer(asked, flight, age), asker):
             flight.refusal = _Refusal("too many images are being asked for; try again in a moment", 0.0)
             self._land(asked, flight)
         return flight

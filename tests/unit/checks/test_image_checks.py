@@ -13,7 +13,7 @@ import yaml
 from webhook import sources
 from webhook.checks import image_config, jdk_version, jvm_flags
 from webhook.checks.check import Check, ParamError
-from webhook.engine.evaluate import needs
+from webhook.engine.evaluate import evaluate, needs
 from webhook.engine.facts import Facts
 from webhook.errors import ConfigError
 from webhook.model import oci
@@ -286,3 +286,30 @@ def test_an_image_of_a_time_to_come_does_not_tell_its_age(
         decision = judge(ROOTLESS % "{maxAge: 180d, undated: find}", deployment(), facts=known(config))
         found = [(one.violation.reason, one.violation.found) for one in decision.findings]
         assert found == ([] if sure else [("image does not tell its age", f"created: {created}")])
+
+
+@pytest.mark.parametrize(
+    ("check", "endpoint"),
+    [
+        *((check, "all") for check in ("approved-base", "image-config", "jdk-version", "jvm-flags")),
+        ("image-digest", "mutate"),
+    ],
+)
+def test_a_rule_that_looks_into_many_images_stops_when_nobody_waits_any_more(
+    check: str, endpoint: str, load: Callable[..., Ruleset], review: Callable[..., Review]
+) -> None:
+    params = {"approved-base": {"bases": [IMAGE]}, "jvm-flags": {"fromImages": True}}.get(check, {})
+    rule = {"name": "a", "check": check, "action": "deny", "params": params, "fix": endpoint == "mutate"}
+    rules = load(yaml.safe_dump({"rules": [rule]}))
+    containers = [{"name": f"c{number}", "image": IMAGE} for number in range(1000)]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {"containers": containers}}
+    asked = []
+
+    def expired() -> bool:
+        asked.append(1)
+        return len(asked) > 20
+
+    decision = evaluate(rules, review(pod), known(OLD), ASKED, endpoint, expired)
+    assert [fault.message for fault in decision.errors] == ["not judged within the time that the API server waits"]
+    assert len(asked) < 30
+    assert (decision.allowed, decision.patch) == (endpoint == "mutate", ())

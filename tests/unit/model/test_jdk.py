@@ -139,6 +139,13 @@ def test_the_version_of_the_application_is_not_that_of_its_jdk() -> None:
     assert squashed == jdk.Jdk(None, "JAVA_HOME=/opt/java2")
 
 
+def test_of_a_history_of_very_many_steps_the_last_are_read() -> None:
+    steps = ["ARG LIBERICA_VERSION=8u392", "RUN curl https://download.bell-sw.com/java/jdk.tar.gz"]
+    later = ["RUN echo"]
+    assert jdk.read(image([], [*steps, *later * 500])) is not None
+    assert jdk.read(image([], [*steps, *later * 50_000])) is None
+
+
 def test_of_a_history_the_jdk_counts_that_came_last() -> None:
     steps = ["RUN curl https://corretto.aws/x", "RUN wget https://cdn.azul.com/zulu/bin/x"]
     assert jdk.vendor(image([HOME], steps)) == "zulu"

@@ -397,6 +397,24 @@ def test_when_too_many_wait_the_rest_is_unknown_at_once_and_one_registry_takes_o
     assert of(images, "registry.example/app:5").content is not None
 
 
+def test_a_namespace_that_asks_for_very_much_leaves_room_for_others_who_come_before_it(
+    make: Make, registry: Any
+) -> None:
+    images = make(bounds=Bounds(threads=1, waiting=16))
+    registry.hold()
+    many = [Lookup(f"registry.example/app:many{number}") for number in range(20)]
+    images.look(many[:1], "greedy", 0)
+    registry.until(lambda one: one.busy["registry.example"] == 1)
+    refused = [one for one in images.look(many, "greedy", 0).values() if "too many images" in one.lacking]
+    assert len(refused) == 20 - 1 - 6
+    (mine,) = images.look([Lookup("registry.example/app:mine")], "modest", 0).values()
+    assert "in time" in mine.lacking
+    registry.release()
+    assert images.look(many[6:7], "greedy", 5)
+    asked = [reference for _, reference in registry.asked]
+    assert asked.index("registry.example/app:mine") < asked.index("registry.example/app:many2")
+
+
 # -- bounds -----------------------------------------------------------------------------------------------------------
 
 
