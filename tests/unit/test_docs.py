@@ -16,6 +16,7 @@ import yaml
 
 from webhook import settings, sources
 from webhook.checks import CHECKS, Module, cel
+from webhook.cli import suite
 from webhook.cli.judge import judge
 from webhook.cli.objects import read
 from webhook.cli.report import json as report
@@ -32,10 +33,13 @@ from webhook.model.review import Review
 from webhook.observe.metrics import Metrics
 from webhook.packs import schema
 from webhook.packs.compile import ruleset
+from webhook.registry import config as registries
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-HIDDEN = {".git", ".venv", "node_modules"}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OURS = {"RulePack", "RulePackTest", "Registries", "ImageLock"}
+HIDDEN = {".git", ".venv", "build", "node_modules"}
+ANCHOR = runpy.run_path(str(ROOT / "docs" / "site_hooks.py"))["anchor"]
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -44,15 +48,23 @@ def _name(value: object) -> str:
 
 
 def blocks(page: Path, language: str) -> Iterator[tuple[int, str]]:
-    """Yield (line, text) of the fenced blocks of a language; '' is a block that names none."""
-    found = re.finditer(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    """Yield (line, text) of the fenced blocks of a language; '' is a block that names none.
+
+    A block that is the file of another program, such as `.gitlab-ci.yml`, is none of ours.
+    """
+    found = re.finditer(r'^```(\w*)(?: title="([^"\n]+)")?\n(.*?)^```$', page.read_text(), re.MULTILINE | re.DOTALL)
     yield from (
-        (page.read_text().count("\n", 0, match.start()) + 1, match[2]) for match in found if match[1] == language
+        (page.read_text().count("\n", 0, match.start()) + 1, match[3])
+        for match in found
+        if match[1] == language and not (match[2] or "").startswith(".")
     )
 
 
 YAML_OF = {_name(page): list(blocks(page, "yaml")) for page in PAGES}
-YAML = [(f"{page}:{line}", text) for page, found in YAML_OF.items() for line, text in found]
+EVERY = [(f"{page}:{line}", text) for page, found in YAML_OF.items() for line, text in found]
+PART = re.compile(r"(params|rules|exemptions):$", re.MULTILINE)
+"""How a block begins that is a part of a pack: pages of checks show no more where that is all that counts."""
+YAML = [(place, text) for place, text in EVERY if not PART.match(text)]
 
 
 def documents(text: str) -> list[dict[str, Any]]:
@@ -148,6 +160,70 @@ def test_every_yaml_on_a_page_is_kubernetes_yaml(text: str) -> None:
         assert "metadata" in document or document["kind"] == "Registries"
 
 
+@pytest.mark.parametrize(
+    ("check", "text"),
+    [pytest.param(Path(place).name.split(".")[0], text, id=place) for place, text in EVERY if PART.match(text)],
+)
+def test_a_part_of_a_pack_on_the_page_of_a_check_loads_in_a_pack_with_that_check(check: str, text: str) -> None:
+    part = yaml.safe_load(text)
+    rule = {"name": check, "check": check, "action": "deny", "params": part.pop("params", {})}
+    pack = {"apiVersion": "plimsoll.dev/v1", "kind": "RulePack", "metadata": {"name": "acme"}}
+    found = ruleset([("page.yaml", yaml.safe_dump({**pack, "spec": {"rules": [rule], **part}}))])
+    assert [one.about.rule for one in found.rules] == [check]
+
+
+@pytest.mark.parametrize("text", of_kind("RulePackTest"))
+def test_a_test_of_packs_on_a_page_loads(text: str, tmp_path: Path) -> None:
+    assert suite.load("page.test.yaml", text, tmp_path)[0].cases
+
+
+@pytest.mark.parametrize("text", of_kind("Registries"))
+def test_a_registries_file_on_a_page_loads_with_the_files_that_it_names(text: str, tmp_path: Path) -> None:
+    assert main(["certs", str(tmp_path)]) == 0  # ca.crt
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "config.json").write_text('{"auths": {}}')
+    assert registries.load("registries.yaml", text, tmp_path).registries
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=place) for place, text in YAML])
+def test_an_object_on_a_page_is_read_as_a_manifest(text: str, tmp_path: Path) -> None:
+    objects = [document for document in documents(text) if document["kind"] not in OURS]
+    (tmp_path / "page.yaml").write_text(yaml.safe_dump_all(objects))
+    found = read([str(tmp_path / "page.yaml")])
+    assert not list(found.problems)
+    assert len(list(found.manifests)) == len(objects)
+
+
+def test_a_pipeline_on_a_page_is_yaml_and_runs_commands_that_there_are() -> None:
+    text = (ROOT / "docs" / "howto" / "check-in-ci.md").read_text()
+    found = re.findall(r'^```yaml title="(\.[^"]+)"\n(.*?)^```$', text, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in found] == [".github/workflows/manifests.yml", ".gitlab-ci.yml"]
+    for _, pipeline in found:
+        assert yaml.safe_load(pipeline)
+        assert set(re.findall(r"^ +- (?:run: )?plimsoll (\w+)", pipeline, re.MULTILINE)) == {"check"}
+    assert set(re.findall(r"plimsoll (\w+) -", text)) <= set(commands())
+
+
+def test_the_index_of_the_documentation_leads_to_every_page_but_those_of_single_checks_and_decisions() -> None:
+    docs = ROOT / "docs"
+    wanted = {*docs.glob("*.md"), *docs.glob("howto/*.md"), docs / "checks" / "README.md"} - {docs / "README.md"}
+    links = re.findall(r"\]\(([^)#]+)", (docs / "README.md").read_text())
+    assert {str(page.relative_to(docs)) for page in wanted} <= set(links)
+    assert "(docs/README.md)" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_a_list_is_one_on_the_site_as_on_a_code_host(page: Path) -> None:
+    """Markdown of the site wants an empty line before a list, and four spaces before one in a list."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    lines = prose.splitlines()
+    item = re.compile(r" *([-*]|\d+\.) ")
+    for before, line in zip(lines, lines[1:], strict=False):
+        glued = before and not before.startswith(("#", " ")) and not item.match(before)
+        assert not (item.match(line) and glued), f"{_name(page)}: an empty line is missing before {line!r}"
+        assert not re.match(r" {1,3}[-*] ", line), f"{_name(page)}: four spaces are wanted before {line!r}"
+
+
 @pytest.mark.parametrize("page", sorted(p for p in ROOT.rglob("*.md") if not HIDDEN & set(p.parts)), ids=_name)
 def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -164,7 +240,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, made as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {ANCHOR(heading, "-") for heading in headings}
 
 
 # -- what is said about the language ----------------------------------------------------------------------------
@@ -415,7 +491,8 @@ def test_everything_that_the_emergency_exit_must_find_has_its_label() -> None:
 def test_the_denial_that_the_pages_show_is_what_is_answered(example: Path, decide: Callable[..., Any]) -> None:
     message = answer.message(*decide(example, "validate"))
     assert f"```\n{message}\n```" in (ROOT / "docs" / "answers.md").read_text()
-    assert message.partition("\n\nContact")[0] in (ROOT / "README.md").read_text()
+    for page in ("README.md", "docs/howto/read-a-denial.md"):
+        assert message.partition("\n\nContact")[0] in (ROOT / page).read_text()
 
 
 def test_the_causes_that_the_page_shows_are_what_is_answered(example: Path, decide: Callable[..., Any]) -> None:
