@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 import re
 import runpy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -25,7 +28,7 @@ from webhook.engine.facts import Facts
 from webhook.kube.register import RESOURCES, configurations
 from webhook.main import commands, main
 from webhook.model import answer
-from webhook.model.decision import Decision
+from webhook.model.decision import Decision, Fault, Fixed
 from webhook.model.kinds import CLUSTER_SCOPED
 from webhook.model.neighbours import NAMESPACE, Ref
 from webhook.model.pods import KINDS, group_of, subjects
@@ -362,6 +365,32 @@ def test_every_command_has_its_section() -> None:
     assert sorted(sections) == sorted(commands())
 
 
+@pytest.mark.parametrize("command", sorted(set(commands()) - {"serve"}))  # serve: the table of settings
+def test_every_flag_of_a_command_and_no_other_is_in_its_section(command: str) -> None:
+    own = section("docs/commands.md", f"plimsoll {command}")
+    common = (ROOT / "docs" / "commands.md").read_text().partition("## plimsoll check")[0]
+    parser = argparse.ArgumentParser(add_help=False)
+    importlib.import_module(f"webhook.cli.{command}").configure(parser)
+    taken = list(flags(parser))
+    said = set(re.findall(r"`(--?[a-z-]+)|(?<= )(--?[a-z-]+)", own + common))
+    words = {word for pair in said for word in pair}
+    assert [names for names in taken if not words & set(names)] == []
+    rows = re.findall(r"^\| (`--?[^|]*)", own, re.MULTILINE)
+    assert {flag for row in rows for flag in re.findall(r"`(--?[a-z-]+)", row)} <= {
+        one for names in taken for one in names
+    }
+
+
+def flags(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
+    """Yield the flags of a parser, and of those below it, each by all its names."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from flags(inner)
+        elif action.option_strings and action.dest != "help":
+            yield list(action.option_strings)
+
+
 def test_the_manifests_for_a_cluster_keep_the_shipped_standards(shipped: list[tuple[str, str]], tmp_path: Path) -> None:
     for number, (_, text) in enumerate(blocks(ROOT / "docs" / "cluster.md", "yaml")):
         (tmp_path / f"{number}.yaml").write_text(text)
@@ -514,6 +543,21 @@ def test_the_annotation_that_the_page_shows_is_what_is_answered(example: Path, d
     noted = answer.document(*decide(example, "validate"), "validate")["response"]["auditAnnotations"]
     shown = next(json.loads(text) for _, text in blocks(ROOT / "docs" / "answers.md", "") if text.startswith("[{"))
     assert shown[0] in json.loads(noted["violations"])
+
+
+def test_the_table_of_annotations_is_what_is_noted(example: Path, decide: Callable[..., Any]) -> None:
+    _, decision = decide(example, "validate")
+    found = decision.findings[0]
+    fault = Fault(found.about, "error", "no such key", "deny")
+    fixed = Fixed(found.about, 1, "/spec")
+    every = replace(
+        decision,
+        findings=(found, replace(found, effective="audit"), replace(found, exempt="because")),
+        errors=(fault,),
+        unknown=(fault,),
+        patched=(fixed, replace(fixed, would=True)),
+    )
+    assert keys(section("docs/answers.md", "Audit annotations")) == set(answer.audit(every))
 
 
 def test_the_report_that_the_page_shows_is_the_report(
