@@ -6,8 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
+SITE := $(VENV)/.site
 
-.PHONY: run check test deps unit server registry package e2e bench lint types layers lock golden generated fields clean
+.PHONY: install run check test deps unit server registry package e2e bench lint types layers lock golden generated \
+  fields tutorial docs clean
+
+install: $(RUNTIME)
 
 run: $(RUNTIME)
 	$(BIN)/plimsoll certs certs
@@ -15,7 +19,7 @@ run: $(RUNTIME)
 
 check: $(TOOLS) lint types layers unit
 
-test: check deps server registry package e2e
+test: check tutorial docs deps server registry package e2e
 
 lint: $(TOOLS)
 	$(BIN)/ruff check .
@@ -67,12 +71,22 @@ generated: $(TOOLS)
 fields: $(TOOLS)
 	$(BIN)/python tests/controlplane/fields.py
 
+# follows the tutorial and the how-to pages as a reader does, and compares what is printed; the tutorial itself installs
+tutorial:
+	$(PYTHON) docs/follow.py
+
+# the site of docs/, in build/site; a link that leads nowhere fails
+docs: $(SITE)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
+
 lock: $(TOOLS)
 	$(BIN)/pip install -q uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	  pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	  pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  --group docs -c requirements-dev.lock -o requirements-docs.lock
 
 $(RUNTIME): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Plimsoll needs Python 3.11 or later")'
@@ -83,6 +97,10 @@ $(RUNTIME): pyproject.toml requirements.lock
 
 $(TOOLS): $(RUNTIME) requirements-dev.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
+$(SITE): $(RUNTIME) requirements-docs.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-docs.lock
 	touch $@
 
 clean:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 import re
 import runpy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -16,6 +19,7 @@ import yaml
 
 from webhook import settings, sources
 from webhook.checks import CHECKS, Module, cel
+from webhook.cli import suite
 from webhook.cli.judge import judge
 from webhook.cli.objects import read
 from webhook.cli.report import json as report
@@ -24,7 +28,7 @@ from webhook.engine.facts import Facts
 from webhook.kube.register import RESOURCES, configurations
 from webhook.main import commands, main
 from webhook.model import answer
-from webhook.model.decision import Decision
+from webhook.model.decision import Decision, Fault, Fixed
 from webhook.model.kinds import CLUSTER_SCOPED
 from webhook.model.neighbours import NAMESPACE, Ref
 from webhook.model.pods import KINDS, group_of, subjects
@@ -32,10 +36,13 @@ from webhook.model.review import Review
 from webhook.observe.metrics import Metrics
 from webhook.packs.compile import ruleset
 from webhook.packs.editor import pack_schema
+from webhook.registry import config as registries
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-HIDDEN = {".git", ".venv", "node_modules"}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OURS = {"RulePack", "RulePackTest", "Registries", "ImageLock"}
+HIDDEN = {".git", ".venv", "build", "node_modules"}
+ANCHOR = runpy.run_path(str(ROOT / "docs" / "site_hooks.py"))["anchor"]
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -44,15 +51,23 @@ def _name(value: object) -> str:
 
 
 def blocks(page: Path, language: str) -> Iterator[tuple[int, str]]:
-    """Yield (line, text) of the fenced blocks of a language; '' is a block that names none."""
-    found = re.finditer(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    """Yield (line, text) of the fenced blocks of a language; '' is a block that names none.
+
+    A block that is the file of another program, such as `.gitlab-ci.yml`, is none of ours.
+    """
+    found = re.finditer(r'^```(\w*)(?: title="([^"\n]+)")?\n(.*?)^```$', page.read_text(), re.MULTILINE | re.DOTALL)
     yield from (
-        (page.read_text().count("\n", 0, match.start()) + 1, match[2]) for match in found if match[1] == language
+        (page.read_text().count("\n", 0, match.start()) + 1, match[3])
+        for match in found
+        if match[1] == language and not (match[2] or "").startswith(".")
     )
 
 
 YAML_OF = {_name(page): list(blocks(page, "yaml")) for page in PAGES}
-YAML = [(f"{page}:{line}", text) for page, found in YAML_OF.items() for line, text in found]
+EVERY = [(f"{page}:{line}", text) for page, found in YAML_OF.items() for line, text in found]
+PART = re.compile(r"(params|rules|exemptions):$", re.MULTILINE)
+"""How a block begins that is a part of a pack: pages of checks show no more where that is all that counts."""
+YAML = [(place, text) for place, text in EVERY if not PART.match(text)]
 
 
 def documents(text: str) -> list[dict[str, Any]]:
@@ -148,6 +163,70 @@ def test_every_yaml_on_a_page_is_kubernetes_yaml(text: str) -> None:
         assert "metadata" in document or document["kind"] == "Registries"
 
 
+@pytest.mark.parametrize(
+    ("check", "text"),
+    [pytest.param(Path(place).name.split(".")[0], text, id=place) for place, text in EVERY if PART.match(text)],
+)
+def test_a_part_of_a_pack_on_the_page_of_a_check_loads_in_a_pack_with_that_check(check: str, text: str) -> None:
+    part = yaml.safe_load(text)
+    rule = {"name": check, "check": check, "action": "deny", "params": part.pop("params", {})}
+    pack = {"apiVersion": "plimsoll.dev/v1", "kind": "RulePack", "metadata": {"name": "acme"}}
+    found = ruleset([("page.yaml", yaml.safe_dump({**pack, "spec": {"rules": [rule], **part}}))])
+    assert [one.about.rule for one in found.rules] == [check]
+
+
+@pytest.mark.parametrize("text", of_kind("RulePackTest"))
+def test_a_test_of_packs_on_a_page_loads(text: str, tmp_path: Path) -> None:
+    assert suite.load("page.test.yaml", text, tmp_path)[0].cases
+
+
+@pytest.mark.parametrize("text", of_kind("Registries"))
+def test_a_registries_file_on_a_page_loads_with_the_files_that_it_names(text: str, tmp_path: Path) -> None:
+    assert main(["certs", str(tmp_path)]) == 0  # ca.crt
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "config.json").write_text('{"auths": {}}')
+    assert registries.load("registries.yaml", text, tmp_path).registries
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=place) for place, text in YAML])
+def test_an_object_on_a_page_is_read_as_a_manifest(text: str, tmp_path: Path) -> None:
+    objects = [document for document in documents(text) if document["kind"] not in OURS]
+    (tmp_path / "page.yaml").write_text(yaml.safe_dump_all(objects))
+    found = read([str(tmp_path / "page.yaml")])
+    assert not list(found.problems)
+    assert len(list(found.manifests)) == len(objects)
+
+
+def test_a_pipeline_on_a_page_is_yaml_and_runs_commands_that_there_are() -> None:
+    text = (ROOT / "docs" / "howto" / "check-in-ci.md").read_text()
+    found = re.findall(r'^```yaml title="(\.[^"]+)"\n(.*?)^```$', text, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in found] == [".github/workflows/manifests.yml", ".gitlab-ci.yml"]
+    for _, pipeline in found:
+        assert yaml.safe_load(pipeline)
+        assert set(re.findall(r"^ +- (?:run: )?plimsoll (\w+)", pipeline, re.MULTILINE)) == {"check"}
+    assert set(re.findall(r"plimsoll (\w+) -", text)) <= set(commands())
+
+
+def test_the_index_of_the_documentation_leads_to_every_page_but_those_of_single_checks_and_decisions() -> None:
+    docs = ROOT / "docs"
+    wanted = {*docs.glob("*.md"), *docs.glob("howto/*.md"), docs / "checks" / "README.md"} - {docs / "README.md"}
+    links = re.findall(r"\]\(([^)#]+)", (docs / "README.md").read_text())
+    assert {str(page.relative_to(docs)) for page in wanted} <= set(links)
+    assert "(docs/README.md)" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_a_list_is_one_on_the_site_as_on_a_code_host(page: Path) -> None:
+    """Markdown of the site wants an empty line before a list, and four spaces before one in a list."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    lines = prose.splitlines()
+    item = re.compile(r" *([-*]|\d+\.) ")
+    for before, line in zip(lines, lines[1:], strict=False):
+        glued = before and not before.startswith(("#", " ")) and not item.match(before)
+        assert not (item.match(line) and glued), f"{_name(page)}: an empty line is missing before {line!r}"
+        assert not re.match(r" {1,3}[-*] ", line), f"{_name(page)}: four spaces are wanted before {line!r}"
+
+
 @pytest.mark.parametrize("page", sorted(p for p in ROOT.rglob("*.md") if not HIDDEN & set(p.parts)), ids=_name)
 def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -164,7 +243,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, made as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {ANCHOR(heading, "-") for heading in headings}
 
 
 # -- what is said about the language ----------------------------------------------------------------------------
@@ -290,6 +369,32 @@ def test_the_table_of_metrics_is_what_is_counted() -> None:
 def test_every_command_has_its_section() -> None:
     sections = re.findall(r"^## plimsoll (\w+)$", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
     assert sorted(sections) == sorted(commands())
+
+
+@pytest.mark.parametrize("command", sorted(set(commands()) - {"serve"}))  # serve: the table of settings
+def test_every_flag_of_a_command_and_no_other_is_in_its_section(command: str) -> None:
+    own = section("docs/commands.md", f"plimsoll {command}")
+    common = (ROOT / "docs" / "commands.md").read_text().partition("## plimsoll check")[0]
+    parser = argparse.ArgumentParser(add_help=False)
+    importlib.import_module(f"webhook.cli.{command}").configure(parser)
+    taken = list(flags(parser))
+    said = set(re.findall(r"`(--?[a-z-]+)|(?<= )(--?[a-z-]+)", own + common))
+    words = {word for pair in said for word in pair}
+    assert [names for names in taken if not words & set(names)] == []
+    rows = re.findall(r"^\| (`--?[^|]*)", own, re.MULTILINE)
+    assert {flag for row in rows for flag in re.findall(r"`(--?[a-z-]+)", row)} <= {
+        one for names in taken for one in names
+    }
+
+
+def flags(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
+    """Yield the flags of a parser, and of those below it, each by all its names."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from flags(inner)
+        elif action.option_strings and action.dest != "help":
+            yield list(action.option_strings)
 
 
 def test_the_manifests_for_a_cluster_keep_the_shipped_standards(shipped: list[tuple[str, str]], tmp_path: Path) -> None:
@@ -421,7 +526,8 @@ def test_everything_that_the_emergency_exit_must_find_has_its_label() -> None:
 def test_the_denial_that_the_pages_show_is_what_is_answered(example: Path, decide: Callable[..., Any]) -> None:
     message = answer.message(*decide(example, "validate"))
     assert f"```\n{message}\n```" in (ROOT / "docs" / "answers.md").read_text()
-    assert message.partition("\n\nContact")[0] in (ROOT / "README.md").read_text()
+    for page in ("README.md", "docs/howto/read-a-denial.md"):
+        assert message.partition("\n\nContact")[0] in (ROOT / page).read_text()
 
 
 def test_the_causes_that_the_page_shows_are_what_is_answered(example: Path, decide: Callable[..., Any]) -> None:
@@ -443,6 +549,21 @@ def test_the_annotation_that_the_page_shows_is_what_is_answered(example: Path, d
     noted = answer.document(*decide(example, "validate"), "validate")["response"]["auditAnnotations"]
     shown = next(json.loads(text) for _, text in blocks(ROOT / "docs" / "answers.md", "") if text.startswith("[{"))
     assert shown[0] in json.loads(noted["violations"])
+
+
+def test_the_table_of_annotations_is_what_is_noted(example: Path, decide: Callable[..., Any]) -> None:
+    _, decision = decide(example, "validate")
+    found = decision.findings[0]
+    fault = Fault(found.about, "error", "no such key", "deny")
+    fixed = Fixed(found.about, 1, "/spec")
+    every = replace(
+        decision,
+        findings=(found, replace(found, effective="audit"), replace(found, exempt="because")),
+        errors=(fault,),
+        unknown=(fault,),
+        patched=(fixed, replace(fixed, would=True)),
+    )
+    assert keys(section("docs/answers.md", "Audit annotations")) == set(answer.audit(every))
 
 
 def test_the_report_that_the_page_shows_is_the_report(

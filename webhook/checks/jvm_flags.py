@@ -25,6 +25,7 @@ Finds the containers that run Java, and reads the options of their JVM as the JV
   stands behind such a variable or file in the order above is judged. In `-Xmx$(HEAP)` only that one size is not seen.
 
 In them it finds
+
 - a largest or first heap (`-Xmx`, `-Xms`, `MaxHeapSize`, `InitialHeapSize`, or its share of `MaxRAM`) that leaves less
   than the headroom within the memory limit: `headroomPercent` of the limit, and at most `headroomMost`,
 - `MaxRAMPercentage`, or `100 / MaxRAMFraction`, outside of `minPercentage` to `maxPercentage`,

@@ -65,11 +65,11 @@ spec:
 ## Parameters
 - `pod`: what holds for pods; default `{gibPerCore: {min: 1, max: 8}, from: {cpu: "4", memory: 16Gi}}`.
 - `container`: what holds for each container, likewise; default `{}`, nothing. Both have these keys:
-  - `gibPerCore`: GiB of memory for each core, `min` and `max`; numbers.
-  - `shapes`: pairs of `cpu` and `memory`; one of them it has to be.
-  - `from`: a size, `cpu` and `memory`. What asks for less of both fits beside anything, and is not judged by
-    `gibPerCore` and `shapes`.
-  - `cpu`, `memory`, `ephemeral-storage`: each with `min`, `max`, `step`; quantities.
+    - `gibPerCore`: GiB of memory for each core, `min` and `max`; numbers.
+    - `shapes`: pairs of `cpu` and `memory`; one of them it has to be.
+    - `from`: a size, `cpu` and `memory`. What asks for less of both fits beside anything, and is not judged by
+      `gibPerCore` and `shapes`.
+    - `cpu`, `memory`, `ephemeral-storage`: each with `min`, `max`, `step`; quantities.
 - `requireEphemeralStorage`: whether each container has a limit of ephemeral-storage; default `true`.
 - `maxReplicas`: the most replicas of one workload; default 100. 0: there is no most.
 
