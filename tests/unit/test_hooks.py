@@ -42,6 +42,12 @@ metadata: {name: NAME}
 spec:
   containers: [{name: a, image: registry.example/a:1}]
 """
+FIXING = PACK.replace("no-host-path, check: no-host-path", "equal, check: requests-equal-limits, fix: true")
+UNEQUAL = POD.replace("NAME", "bad").replace(
+    "image: registry.example/a:1}]",
+    "image: registry.example/a:1,\n"
+    "    resources: {limits: {cpu: 2, memory: 1Gi}, requests: {cpu: 1, memory: 1Gi}}}]  # how much it takes",
+)
 BAD = POD.replace("NAME", "bad") + "  volumes: [{name: node, hostPath: {path: /etc}}]\n"
 
 
@@ -107,6 +113,16 @@ def test_the_hook_check_passes_over_what_is_no_object_of_kubernetes(
     (repository / "deploy" / "bad pod.yaml").unlink()
     done = committing("plimsoll-check", args=["--policies", "policies/acme.yaml"])
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_hook_fix_mends_files_and_then_has_nothing_to_do(committing: Callable[..., Any], repository: Path) -> None:
+    (repository / "policies" / "acme.yaml").write_text(FIXING)
+    pod = repository / "deploy" / "bad pod.yaml"
+    pod.write_text(UNEQUAL)
+    done = committing("plimsoll-fix", args=["--policies", "policies/acme.yaml"], files="^deploy/")
+    assert "files were modified by this hook" in done.stdout
+    assert "# how much it takes" in pod.read_text()
+    assert committing("plimsoll-fix", args=["--policies", "policies/acme.yaml"], files="^deploy/").returncode == 0
 
 
 def test_the_hook_lint_reads_packs_and_no_tests_of_them(committing: Callable[..., Any], repository: Path) -> None:
