@@ -415,6 +415,17 @@ def test_a_namespace_that_asks_for_very_much_leaves_room_for_others_who_come_bef
     assert asked.index("registry.example/app:mine") < asked.index("registry.example/app:many2")
 
 
+def test_a_review_of_very_many_images_asks_for_as_many_as_may_wait(make: Make, of: Of, registry: Any) -> None:
+    images = make(bounds=Bounds(threads=1, waiting=16))
+    registry.hold()
+    of(images, timeout=0)
+    registry.until(lambda one: one.busy["registry.example"] == 1)
+    found = images.look([Lookup(f"many{number}.example/app:1") for number in range(1000)], "shop", 0)
+    assert sum("in time" in one.lacking for one in found.values()) == 16
+    assert sum("too many images" in one.lacking for one in found.values()) == 984
+    registry.release()
+
+
 # -- bounds -----------------------------------------------------------------------------------------------------------
 
 
