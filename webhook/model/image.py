@@ -2,7 +2,8 @@
 
 A reference is read as github.com/distribution/reference reads it, which every container runtime uses: `nginx` is
 `docker.io/library/nginx:latest`, `index.docker.io` is `docker.io`. Beyond it, the host of a registry is written in
-small letters and without the port 443, because names of hosts know no case and 443 is the port of HTTPS.
+small letters and without the port 443, because names of hosts know no case and 443 is the port of HTTPS. And what has
+the form of an image ID (`sha256:` and 64 digits) is none: a runtime takes it for the ID of an image on its node.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ def _parsed(reference: str) -> Image:
         raise ValueError("an empty text names no image")
     if len(reference) > _LONGEST:
         raise ValueError(f"{shown} is longer than {_LONGEST} characters")
-    if _IDENTIFIER.fullmatch(reference):
+    if _IDENTIFIER.fullmatch(reference) or _DIGEST.fullmatch(reference):
         raise ValueError(f"{shown} is an image ID of one machine, no reference to an image")
     if "://" in reference:
         raise ValueError(f"{shown} is a URL; image references have no scheme such as https://")

@@ -38,6 +38,7 @@ HOSTS = 256
 """Registries of which it is remembered that they don't answer."""
 SHORTEST = 1.0
 """Seconds between two looks at what is kept fresh, at least."""
+CROWDED = "too many images are being asked for; try again in a moment"
 POLL = 0.02
 """Seconds between two looks whether another worker has its answer."""
 
@@ -171,6 +172,8 @@ class Images:
             fact = self._fresh(asked)
             if fact is not None:
                 found[lookup] = self._told("hit", self._inspected(fact))
+            elif len(flying) >= self._bounds.waiting:  # no more can wait, whoever else asks
+                found[lookup] = self._told("unknown", Inspected(lacking=CROWDED))
             else:
                 flying.append((lookup, asked, self._fly(asked, self._terms.fresh, namespace)))
         if flying:
@@ -306,7 +309,7 @@ class Images:
         if refusal is not None:
             flight.done.set()
         elif not self._crew.submit(asked.image.registry, lambda: self._answer(asked, flight, age), asker):
-            flight.refusal = _Refusal("too many images are being asked for; try again in a moment", 0.0)
+            flight.refusal = _Refusal(CROWDED, 0.0)
             self._land(asked, flight)
         return flight
 
@@ -441,7 +444,9 @@ class Images:
         """Note that a registry didn't tell, and for how long it is left alone now."""
         now = self._clock()
         with self._lock:
-            place, key = (self._hosts, error.host) if error.host else (self._refusals, asked.key)
+            # what one namespace's account is told (429) is nothing to the others
+            whole = error.host and not asked.secrets
+            place, key = (self._hosts, error.host) if whole else (self._refusals, asked.key)
             wait = _longer(place.get(key), now)
             refusal = _Refusal(str(error), now + max(wait, min(error.rest, LONGEST_REST)), wait=wait)
             place.put(key, refusal)

@@ -232,6 +232,19 @@ def test_what_is_true_of_a_whole_registry_counts_for_all_its_images_and_no_other
     assert of(images, "registry.example/app:2").content is not None
 
 
+def test_what_a_registry_says_to_the_account_of_one_namespace_rests_no_other(
+    make: Make, of: Of, registry: Any, digest: Digest
+) -> None:
+    registry.tags |= {"registry.example/app:2": digest("two")}
+    images = make(pull_secrets=True)
+    registry.error = Unanswered("registry.example answers 429", rest=60.0, host="registry.example")
+    of(images, secrets=("pull",), namespace="greedy")
+    registry.error = None
+    assert of(images, secrets=("pull",), namespace="greedy").lacking == "registry.example answers 429"
+    assert of(images, "registry.example/app:2").content is not None
+    assert of(images, "registry.example/app:2", secrets=("pull",), namespace="shop").content is not None
+
+
 def test_several_who_fail_at_once_count_as_one(make: Make, of: Of, registry: Any, clock: Any) -> None:
     images = make()
     registry.hold()
@@ -413,6 +426,17 @@ def test_a_namespace_that_asks_for_very_much_leaves_room_for_others_who_come_bef
     assert images.look(many[6:7], "greedy", 5)
     asked = [reference for _, reference in registry.asked]
     assert asked.index("registry.example/app:mine") < asked.index("registry.example/app:many2")
+
+
+def test_a_review_of_very_many_images_asks_for_as_many_as_may_wait(make: Make, of: Of, registry: Any) -> None:
+    images = make(bounds=Bounds(threads=1, waiting=16))
+    registry.hold()
+    of(images, timeout=0)
+    registry.until(lambda one: one.busy["registry.example"] == 1)
+    found = images.look([Lookup(f"many{number}.example/app:1") for number in range(1000)], "shop", 0)
+    assert sum("in time" in one.lacking for one in found.values()) == 16
+    assert sum("too many images" in one.lacking for one in found.values()) == 984
+    registry.release()
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import shutil
 import stat
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,23 +34,25 @@ class Watched(Store):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.held: set[str] = set()
+        self.held: Counter[str] = Counter()  # one question may begin before another about the same has written
         self.changed = threading.Condition()
 
     def hold(self, key: str) -> bool:
-        with self.changed:
-            self.held.add(key)
-        return super().hold(key)
+        held = super().hold(key)
+        if held:
+            with self.changed:
+                self.held[key] += 1
+        return held
 
     def free(self, key: str) -> None:
         super().free(key)
         with self.changed:
-            self.held.discard(key)
+            self.held[key] -= 1
             self.changed.notify_all()
 
     def settle(self) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: not self.held, 60)
+            assert self.changed.wait_for(lambda: not any(self.held.values()), 60)
 
 
 @pytest.fixture
