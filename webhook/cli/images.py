@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 from datetime import UTC
-from pathlib import Path
 
 from webhook.checks import CHECKS
 from webhook.cli import objects, policies, registries
+from webhook.cli.edit.store import write
 from webhook.cli.emit import yaml_text
 from webhook.cli.image import lock, show, why
 from webhook.cli.judge import ONLY_FILES, Judged, Namespaces, Neighbours, court
@@ -122,7 +120,7 @@ def _lock(args: argparse.Namespace, rooms: Rooms) -> int:
     if args.output is None:
         sys.stdout.write(lock.text(entries))
         return 0
-    _write(args.output, lock.text(entries))
+    write(args.output, lock.text(entries))
     for entry in entries:
         print(f"{entry.image}: locked, {entry.digest}")
     return 0
@@ -137,7 +135,7 @@ def _update(args: argparse.Namespace, rooms: Rooms, images: list[Image]) -> int:
     entries = lock.entries(registries.contents(source, asked), rooms.clock().astimezone(UTC).date())
     renewed = lock.renew(file, entries, args.keep_former)
     if renewed.changed:
-        _write(args.update, renewed.text)
+        write(args.update, renewed.text)
     for line in renewed.said:
         print(line)
     return 0
@@ -166,19 +164,3 @@ def _why(args: argparse.Namespace, rooms: Rooms) -> int:
         for line in why.beside(inspected.content, why.bases(asked, seen)):
             print(line)
     return 1 if judged is not None and why.denies(judged.decision) else 0
-
-
-def _write(name: str, text: str) -> None:
-    """Write a file as a whole or not at all. Raises ConfigError where that fails."""
-    path = Path(name).resolve()
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            beside.write_text(text, encoding="utf-8")
-            if path.exists():
-                shutil.copymode(path, beside)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError([Problem(name, 0, "", f"cannot be written: {error.strerror}")]) from error

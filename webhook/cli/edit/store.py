@@ -1,8 +1,9 @@
-"""Files replaced in one step, and only where they are still what was read."""
+"""Files written or replaced in one step; replaced only where they are still what was read."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import tempfile
 from contextlib import suppress
@@ -40,6 +41,22 @@ def replace(name: str, before: bytes, after: bytes) -> None:
             raise
     except OSError as error:
         raise _problem(name, f"cannot be written: {error.strerror}; it is left as it was") from error
+
+
+def write(name: str, text: str) -> None:
+    """Write a file as a whole or not at all. Raises ConfigError where that fails."""
+    path = Path(name).resolve()
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            beside.write_text(text, encoding="utf-8")
+            if path.exists():
+                shutil.copymode(path, beside)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise _problem(name, f"cannot be written: {error.strerror}") from error
 
 
 def _problem(name: str, text: str) -> ConfigError:
