@@ -199,7 +199,12 @@ REFUSED = [
     (PODS + "mutate: {}\n", "", 8, "mutate: a mutation is not imported"),
     (PODS + "validate: {foreach: []}\n", "", 8, "foreach: this part is not imported"),
     (PODS + "context: []\n", "", 8, "context: this part is not imported"),
-    (NO_LATEST, "validationFailureActionOverrides: [{action: Audit}]\n", 5, "an action by namespace"),
+    (
+        NO_LATEST,
+        "validationFailureActionOverrides: [{action: Audit}]\n",
+        5,
+        "validationFailureActionOverrides: this part",
+    ),
     ('match: {resources: {kinds: ["*"]}}\nvalidate: {pattern: {a: b}}\n', "", 6, "kinds are literal"),
     ("match: {resources: {kinds: [ReplicaSet]}}\nvalidate: {pattern: {a: b}}\n", "", 6, "a controller made"),
     ("match: {resources: {kinds: [Pod], names: [a]}}\nvalidate: {pattern: {a: b}}\n", "", 7, "names: this part"),

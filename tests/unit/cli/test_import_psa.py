@@ -150,3 +150,9 @@ def test_a_configuration_in_another_file_is_asked_for(imported: Callable[..., An
     ran = imported(document)
     assert ran.status == 1
     assert "the configuration is in another file, pss.yaml; name that file" in ran.err
+
+
+def test_an_exempt_name_with_a_star_is_refused_since_it_would_exempt_more_here(imported: Callable[..., Any]) -> None:
+    ran = imported(configuration(usernames=["ops:*"]))
+    assert (ran.status, ran.out) == (1, "")
+    assert "* and ? stand for themselves there" in ran.err

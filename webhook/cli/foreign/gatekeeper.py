@@ -14,7 +14,7 @@ from webhook.cli.foreign.library import LIBRARY
 from webhook.cli.foreign.outcome import Outcome, Refusal, Rules, Spec, pack
 from webhook.cli.foreign.words import literal
 from webhook.cli.objects import Manifest
-from webhook.model.pods import group_of, mapping
+from webhook.model.pods import group_of, listing, mapping
 
 CONSTRAINTS, TEMPLATES = "constraints.gatekeeper.sh", "templates.gatekeeper.sh"
 ENGINE = "K8sNativeValidation"
@@ -60,7 +60,7 @@ def _constraint(manifest: Manifest, templates: Mapping[str, Manifest], rules: Ru
 
 def _rules(manifest: Manifest, templates: Mapping[str, Manifest]) -> list[Spec]:
     kind, spec = manifest.value["kind"], mapping(manifest.value.get("spec"))
-    action = spec.get("enforcementAction", "deny")
+    action = str(spec.get("enforcementAction", "deny"))
     if action not in _ACTIONS:
         raise Refusal(f"the action {action} is not known; deny, warn and dryrun are", "/spec/enforcementAction")
     common: Spec = {"action": _ACTIONS[action], "existing": "deny"}
@@ -89,8 +89,8 @@ def _rules(manifest: Manifest, templates: Mapping[str, Manifest]) -> list[Spec]:
 def _source(template: Manifest | None) -> Mapping[str, Any] | None:
     """Return the CEL of a template, None where it has none."""
     spec = mapping(template.value.get("spec")) if template else {}
-    for target in spec.get("targets") or ():
-        for code in mapping(target).get("code") or ():
+    for target in listing(spec.get("targets")):
+        for code in listing(mapping(target).get("code")):
             if mapping(code).get("engine") == ENGINE:
                 return mapping(mapping(code).get("source"))
     return None
@@ -100,10 +100,8 @@ def _expressions(source: Mapping[str, Any], parameters: Mapping[str, Any]) -> li
     known = {"validations", "variables", "matchConditions", "failurePolicy", "generateVAP", "generateVAPBinding"}
     if more := source.keys() - known:
         raise Refusal(f"its template has {', '.join(sorted(more))}, which is not translated")
-    variables = [{"name": "params", "expression": literal(dict(parameters))}, *(source.get("variables") or ())]
-    found = validating.rules(
-        source.get("validations") or (), variables, source.get("matchConditions") or (), False, "/kind"
-    )
+    variables = [{"name": "params", "expression": literal(dict(parameters))}, *scope.entries(source.get("variables"))]
+    found = validating.rules(source.get("validations"), variables, source.get("matchConditions"), False, "/kind")
     # Gatekeeper's word for what is admitted: the old object where one is deleted, which is not judged here
     return [_replaced(rule) for rule in found]
 
@@ -128,7 +126,7 @@ def _match(given: Mapping[str, Any], judged: tuple[str, ...]) -> Spec:
         raise Refusal("a scope is not translated; name the kinds", "/spec/match/scope")
     for theirs, ours in (("namespaces", "namespaces"), ("excludedNamespaces", "excludeNamespaces")):
         if given.get(theirs):
-            match[ours] = list(given[theirs])
+            match[ours] = list(scope.texts(given[theirs], f"/spec/match/{theirs}"))
     for theirs, ours in (("labelSelector", "objectSelector"), ("namespaceSelector", "namespaceSelector")):
         if given.get(theirs):
             match[ours] = scope.selector(given[theirs])
@@ -139,10 +137,10 @@ def _match(given: Mapping[str, Any], judged: tuple[str, ...]) -> Spec:
 
 def _kinds(given: Any, judged: tuple[str, ...]) -> list[str]:
     found: list[str] = []
-    for entry in given or ({"apiGroups": ["*"], "kinds": ["*"]},):
-        for name in mapping(entry).get("kinds") or ("*",):
-            for group in mapping(entry).get("apiGroups") or ("*",):
-                found += _kind(str(group), str(name), judged)
+    for entry in scope.entries(given or [{}], "/spec/match/kinds"):
+        for name in scope.texts(entry.get("kinds") or ["*"], "/spec/match/kinds"):
+            for group in scope.texts(entry.get("apiGroups") or ["*"], "/spec/match/kinds"):
+                found += _kind(group, name, judged)
     if not found:
         raise Refusal(f"finds nothing in these kinds: its template looks at {', '.join(judged)}", "/spec/match/kinds")
     return list(dict.fromkeys(found))

@@ -13,7 +13,7 @@ from webhook.cli.foreign.pattern import any_of, translate
 from webhook.cli.foreign.words import literal
 from webhook.cli.objects import Manifest
 from webhook.model import pointer as pointers
-from webhook.model.pods import group_of, mapping
+from webhook.model.pods import group_of, listing, mapping
 
 GROUPS = ("kyverno.io", "policies.kyverno.io")
 AUTOGEN = "pod-policies.kyverno.io/autogen-controllers"
@@ -22,6 +22,11 @@ _VALIDATE = {
     "message", "failureAction", "allowExistingViolations", "pattern", "anyPattern", "cel", "podSecurity", "deny",
 }  # fmt: skip
 _ELSEWHERE = {"mutate": "a mutation", "generate": "generating objects", "verifyImages": "a signature of an image"}
+_SPEC = {
+    "rules", "validationFailureAction", "failurePolicy", "background", "admission", "applyRules", "emitWarning",
+    "webhookTimeoutSeconds", "webhookConfiguration", "schemaValidation", "useServerSideApply", "generateExisting",
+    "generateExistingOnPolicyUpdate", "mutateExistingOnPolicyUpdate",
+}  # fmt: skip
 _FILTER = {"resources", "subjects"}
 _RESOURCES = {"kinds", "namespaces", "operations", "selector", "namespaceSelector"}
 _OPERATION = re.compile(r"\{\{\s*request\.operation\s*(\|\|\s*'BACKGROUND'\s*)?\}\}\Z")
@@ -50,7 +55,7 @@ class Policy:
     @property
     def controllers(self) -> list[str]:
         """Return the kinds, beside Pod, for which Kyverno makes rules from those for Pods."""
-        rules = [mapping(rule) for rule in self.spec.get("rules") or ()]
+        rules = [mapping(rule) for rule in listing(self.spec.get("rules"))]
         if not all(_may_be_more_than_pods(rule) for rule in rules):
             return []
         known = [kind for kind, _ in scope.CONTROLLERS]
@@ -82,8 +87,8 @@ def read(manifests: Iterable[Manifest], standards: Mapping[str, Sequence[Spec]],
 
 def _policy(policy: Policy, rules: Rules) -> None:
     name = str(policy.metadata.get("name"))
-    entries = policy.spec.get("rules")
-    for number, rule in enumerate(entries if isinstance(entries, list) else ()):
+    entries = listing(policy.spec.get("rules"))
+    for number, rule in enumerate(entries):
         pointer = f"/spec/rules/{number}"
         title = name if name == mapping(rule).get("name") else f"{name}-{mapping(rule).get('name')}"
         try:
@@ -92,7 +97,7 @@ def _policy(policy: Policy, rules: Rules) -> None:
             rules.outcome.refuse(policy.manifest, refusal.pointer or pointer, title, str(refusal))
         else:
             rules.add(policy.manifest, pointer, title, made)
-    if not entries or not isinstance(entries, list):
+    if not entries:
         rules.outcome.refuse(policy.manifest, "/spec", name, "has no rules")
 
 
@@ -102,12 +107,14 @@ def _rule(policy: Policy, rule: Mapping[str, Any], pointer: str) -> Iterator[Spe
         {"name", "match", "exclude", "validate", "preconditions", "celPreconditions", "skipBackgroundRequests"},
         pointer,
     )
+    _of_policy(policy.spec)
     validate = mapping(rule.get("validate"))
     _only(validate, _VALIDATE, f"{pointer}/validate")
     action = _action(policy.spec, validate)
     operations = _operations(rule.get("preconditions"), f"{pointer}/preconditions")
     common: Spec = {"action": action}
-    if policy.spec.get("failurePolicy") == "Ignore":
+    hooked = mapping(policy.spec.get("webhookConfiguration"))
+    if "Ignore" in (policy.spec.get("failurePolicy"), hooked.get("failurePolicy")):
         common["onError"] = "allow"
     for match, pods in _scopes(policy, rule, pointer):
         if operations:
@@ -127,11 +134,17 @@ def _only(given: Mapping[str, Any], known: set[str], pointer: str) -> None:
             raise Refusal(f"{key}: {_ELSEWHERE.get(key, 'this part')} is not imported", pointers.join(pointer, key))
 
 
-def _action(spec: Mapping[str, Any], validate: Mapping[str, Any]) -> str:
-    if spec.get("validationFailureActionOverrides"):
-        raise Refusal("an action by namespace is not known here", "/spec/validationFailureActionOverrides")
+def _of_policy(spec: Mapping[str, Any]) -> None:
+    """Raise Refusal where a policy as a whole has what its rules cannot have here."""
+    _only(spec, _SPEC, "/spec")
+    _only(mapping(spec.get("webhookConfiguration")), {"failurePolicy", "timeoutSeconds"}, "/spec/webhookConfiguration")
+    if spec.get("admission") is False:
+        raise Refusal("judges nothing at admission", "/spec/admission")
     if spec.get("applyRules") == "One":
         raise Refusal("rules of which only the first counts are not known here", "/spec/applyRules")
+
+
+def _action(spec: Mapping[str, Any], validate: Mapping[str, Any]) -> str:
     given = str(validate.get("failureAction") or spec.get("validationFailureAction") or "Audit").capitalize()
     if given not in _OURS:
         raise Refusal(f"the action {given} is not known")
@@ -153,17 +166,20 @@ def _operations(conditions: Any, pointer: str) -> list[str] | None:
         return None
     if isinstance(conditions, list):
         conditions = {"all": conditions}
+    if not isinstance(conditions, dict):
+        raise Refusal("are no conditions", pointer)
     _only(conditions, {"all", "any"}, pointer)
     left = ["CREATE", "UPDATE"]
-    for quantifier, entries in conditions.items():
+    for quantifier, listed in conditions.items():
+        entries = scope.entries(listed, pointer)
         if quantifier == "any" and len(entries) > 1:
             raise Refusal("several preconditions of which one is enough are not translated", pointer)
         for entry in entries:
-            key, value = str(mapping(entry).get("key")), mapping(entry).get("value")
+            key, value = str(entry.get("key")), entry.get("value")
             values = value if isinstance(value, list) else [value]
             if not _OPERATION.match(key):
                 raise Refusal(f"the precondition {key} is JMESPath, and not translated", pointer)
-            operator = mapping(entry).get("operator")
+            operator = entry.get("operator")
             if operator not in ("Equals", "In", "AnyIn", "NotEquals", "NotIn", "AnyNotIn"):
                 raise Refusal(f"the operator {operator} is not translated", pointer)
             inside = operator in ("Equals", "In", "AnyIn")
@@ -195,21 +211,23 @@ def _filters(given: Any, pointer: str) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the filters of which one is enough, each with its place."""
     if not given:
         return []
+    if not isinstance(given, dict):
+        raise Refusal("is no mapping", pointer)
     if "any" not in given and "all" not in given:
         return [(pointer, given)]
     _only(given, {"any", "all"}, pointer)
-    if given.get("all") and (len(given["all"]) > 1 or given.get("any")):
+    ways = {way: scope.entries(given.get(way), pointers.join(pointer, way)) for way in ("any", "all")}
+    if len(ways["all"]) > 1 or all(ways.values()):
         raise Refusal("several filters that all have to fit are not translated", f"{pointer}/all")
-    way = "all" if given.get("all") else "any"
-    return [(pointers.join(pointer, way, number), one) for number, one in enumerate(given.get(way) or ())]
+    return [(pointers.join(pointer, way, number), one) for way in ways for number, one in enumerate(ways[way])]
 
 
 def _joined(filters: list[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the filters, those that name nothing but kinds as one."""
-    bare = [one for _, one in filters if one.keys() == {"resources"} and one["resources"].keys() == {"kinds"}]
+    bare = [one for _, one in filters if one.keys() == {"resources"} and mapping(one["resources"]).keys() == {"kinds"}]
     if len(bare) < 2:
         return filters
-    together = {"resources": {"kinds": [kind for one in bare for kind in one["resources"]["kinds"]]}}
+    together = {"resources": {"kinds": [kind for one in bare for kind in listing(one["resources"]["kinds"])]}}
     return [(filters[0][0], together), *((place, one) for place, one in filters if one not in bare)]
 
 
@@ -217,14 +235,14 @@ def _match(policy: Policy, one: Mapping[str, Any], pointer: str) -> Spec:
     _only(one, _FILTER, pointer)
     resources = mapping(one.get("resources"))
     _only(resources, _RESOURCES, f"{pointer}/resources")
-    kinds = [_kind(name) for name in resources.get("kinds") or ()]
+    kinds = [_kind(name) for name in scope.texts(resources.get("kinds") or [], f"{pointer}/resources")]
     if not kinds:
         raise Refusal("names no kinds", pointer)
     match: Spec = {"kinds": list(dict.fromkeys(kinds))}
     if resources.get("operations"):
         match["operations"] = _admitted(resources["operations"], pointer)
     if resources.get("namespaces"):
-        match["namespaces"] = list(resources["namespaces"])
+        match["namespaces"] = list(scope.texts(resources["namespaces"], f"{pointer}/resources"))
     if policy.manifest.value["kind"] == "Policy":
         if "namespaces" in match:
             raise Refusal("a Policy that names namespaces holds in its own alone", pointer)
@@ -233,13 +251,13 @@ def _match(policy: Policy, one: Mapping[str, Any], pointer: str) -> Spec:
         if resources.get(key):
             match[ours] = scope.selector(resources[key])
     if one.get("subjects"):
-        asked = scope.asked_by(scope.subject(given, "") for given in one["subjects"])
+        asked = scope.asked_by(scope.subject(given, "") for given in scope.entries(one["subjects"], pointer))
         match["matchConditions"] = [{"name": "asked-by", "expression": asked}]
     return match
 
 
 def _admitted(operations: Any, pointer: str) -> list[str]:
-    for operation in operations:
+    for operation in scope.texts(operations, f"{pointer}/resources/operations"):
         if operation not in ("CREATE", "UPDATE"):
             raise Refusal(f"{operation} is not judged here; CREATE and UPDATE are", f"{pointer}/resources/operations")
     return list(operations)
@@ -259,7 +277,7 @@ def _exclude(match: Spec, one: Mapping[str, Any], pointer: str) -> None:
     _only(one, _FILTER, pointer)
     resources = mapping(one.get("resources"))
     _only(resources, {"kinds", "namespaces"}, f"{pointer}/resources")
-    kinds = [_kind(name) for name in resources.get("kinds") or ()]
+    kinds = [_kind(name) for name in scope.texts(resources.get("kinds") or [], f"{pointer}/resources")]
     left = [kind for kind in match["kinds"] if kind not in kinds]
     if kinds and left and len(left) < len(match["kinds"]) and len(one) + len(resources) > 2:
         raise Refusal("leaves out some kinds in some places, which one clause cannot say here", pointer)
@@ -270,9 +288,12 @@ def _exclude(match: Spec, one: Mapping[str, Any], pointer: str) -> None:
             raise Refusal("leaves out all that is matched", pointer)
         match["kinds"] = left
     elif resources.get("namespaces") and not one.get("subjects"):
-        match["excludeNamespaces"] = [*match.get("excludeNamespaces", ()), *resources["namespaces"]]
+        match["excludeNamespaces"] = [
+            *match.get("excludeNamespaces", ()),
+            *scope.texts(resources["namespaces"], pointer),
+        ]
     elif one.get("subjects") and not resources.get("namespaces"):
-        for what, name in (scope.subject(given, "") for given in one["subjects"]):
+        for what, name in (scope.subject(given, "") for given in scope.entries(one["subjects"], pointer)):
             key = f"exclude{what}s"
             match[key] = [*match.get(key, ()), name]
     else:
@@ -283,9 +304,9 @@ def _may_be_more_than_pods(rule: Mapping[str, Any]) -> bool:
     """Say whether a rule lets Kyverno make rules for controllers: kinds alone, and no selectors or names."""
     for part in ("match", "exclude"):
         given = mapping(rule.get(part))
-        entries = [*(given.get("any") or ()), *(given.get("all") or ())] or [given]
+        entries = [*listing(given.get("any")), *listing(given.get("all"))] or [given]
         for resources in (mapping(mapping(entry).get("resources")) for entry in entries):
-            kinds = [str(kind).rpartition("/")[2] for kind in resources.get("kinds") or ()]
+            kinds = [str(kind).rpartition("/")[2] for kind in listing(resources.get("kinds"))]
             if resources.keys() & {"name", "names", "selector", "annotations"} or (len(kinds) > 1 and "Pod" in kinds):
                 return False
     return not (rule.get("mutate") or rule.get("generate"))
@@ -308,17 +329,18 @@ def _bodies(policy: Policy, rule: Mapping[str, Any], match: Spec, pods: bool, po
     if way == "pattern":
         yield {"expression": translate(validate[way], root, given, place)}
     elif way == "anyPattern":
-        yield {"expression": any_of(list(validate[way]), root, given, place)}
+        yield {"expression": any_of(listing(validate[way]), root, given, place)}
     elif way == "deny":
         yield {"expression": _denied(mapping(validate[way]), place)}
     elif way == "podSecurity":
         yield from _controls(policy, mapping(validate[way]), place)
     else:
-        _only(mapping(validate[way]), {"expressions", "variables", "auditAnnotations"}, place)
+        given = mapping(validate[way])
+        _only(given, {"expressions", "variables", "auditAnnotations"}, place)
         yield from validating.rules(
-            validate[way].get("expressions") or (),
-            validate[way].get("variables") or (),
-            rule.get("celPreconditions") or (),
+            given.get("expressions"),
+            given.get("variables"),
+            rule.get("celPreconditions"),
             len(match["kinds"]) > 1 and pods,
             place,
         )
@@ -339,7 +361,7 @@ def _controls(policy: Policy, given: Mapping[str, Any], pointer: str) -> Iterato
 def _denied(given: Mapping[str, Any], pointer: str) -> str:
     """Return CEL for denials of values that a list of every container has, or lacks: the libraries' capabilities."""
     conditions = given.get("conditions")
-    entries = [one for way in ("any", "all") for one in mapping(conditions).get(way) or ()]
+    entries = [one for way in ("any", "all") for one in listing(mapping(conditions).get(way))]
     if len(entries) != 1:
         raise Refusal("several conditions, or conditions of an old form, are not translated", pointer)
     entry = mapping(entries[0])

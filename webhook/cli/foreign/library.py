@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from webhook.cli.foreign import scope
 from webhook.cli.foreign.outcome import Refusal, Spec
 from webhook.cli.foreign.words import both, either, literal, quote
-from webhook.model.pods import mapping
 
 ALL = "containers"
 LASTING = "(pod.spec.?containers.orValue([]) + pod.spec.?initContainers.orValue([]))"
@@ -40,7 +40,7 @@ class Entry:
 
 def _each(parameters: Parameters, condition: str, message: str, among: str = ALL) -> Spec:
     """Return a rule on every container `c` but those whose image is exempt; it names those that break it."""
-    exempt = either(_exempt(image) for image in parameters.get("exemptImages") or ())
+    exempt = either(_exempt(image) for image in _some(parameters, "exemptImages"))
     wanted = condition if exempt == "false" else f"{exempt} || ({condition})"
     return {
         "variables": [{"name": "bad", "expression": f"{among}.filter(c, !({wanted}))"}],
@@ -62,6 +62,14 @@ def _texts(parameters: Parameters, key: str) -> list[str]:
     if not isinstance(found, list) or not found or not all(isinstance(text, str) for text in found):
         raise Refusal(f"the parameter {key} is no list of texts", f"/spec/parameters/{key}")
     return found
+
+
+def _some(parameters: Parameters, key: str) -> list[str]:
+    return _texts(parameters, key) if parameters.get(key) else []
+
+
+def _entries(parameters: Parameters, key: str) -> list[Mapping[str, Any]]:
+    return scope.entries(parameters.get(key), f"/spec/parameters/{key}")
 
 
 def _allowed_repos(parameters: Parameters) -> Spec:
@@ -113,7 +121,7 @@ def _bounded(which: str) -> Callable[[Parameters], Spec]:
 def _required_resources(parameters: Parameters) -> Spec:
     conditions, said = [], []
     for which in ("limits", "requests"):
-        for name in parameters.get(which) or ():
+        for name in _some(parameters, which):
             conditions.append(f"c.?resources.?{which}[?{quote(str(name))}].hasValue()")
             said.append(f"{which} of {name}")
     if not conditions:
@@ -130,7 +138,7 @@ def _required_annotations(parameters: Parameters) -> Spec:
 
 
 def _required(what: str, parameters: Parameters) -> Spec:
-    entries = [mapping(entry) for entry in parameters.get(what) or ()]
+    entries = _entries(parameters, what)
     if not entries or not all(isinstance(entry.get("key"), str) for entry in entries):
         raise Refusal(f"the parameter {what} is no list of keys", f"/spec/parameters/{what}")
     have = f"object.metadata.?{what}.orValue({{}})"
@@ -138,7 +146,8 @@ def _required(what: str, parameters: Parameters) -> Spec:
     for entry in entries:
         conditions.append(f"{quote(entry['key'])} in {have}")
         if entry.get("allowedRegex"):
-            conditions.append(f"object.metadata.{what}[{quote(entry['key'])}].matches({quote(entry['allowedRegex'])})")
+            pattern = quote(str(entry["allowedRegex"]))
+            conditions.append(f"object.metadata.{what}[{quote(entry['key'])}].matches({pattern})")
     message = parameters.get("message") or f"has the {what} {', '.join(entry['key'] for entry in entries)}"
     return {"expression": both(conditions), "message": str(message)}
 
@@ -155,7 +164,7 @@ def _required_probes(parameters: Parameters) -> Spec:
 
 def _replicas(parameters: Parameters) -> Spec:
     ranges = []
-    for entry in map(mapping, parameters.get("ranges") or ()):
+    for entry in _entries(parameters, "ranges"):
         low, high = entry.get("min_replicas"), entry.get("max_replicas")
         if not isinstance(low, int) or not isinstance(high, int):
             raise Refusal("a range has no whole min_replicas and max_replicas", "/spec/parameters/ranges")
@@ -198,7 +207,9 @@ def _host_namespaces(_: Parameters) -> Spec:
 
 def _host_ports(parameters: Parameters) -> Spec:
     conditions = [] if parameters.get("hostNetwork") is True else ["pod.spec.?hostNetwork.orValue(false) != true"]
-    exempt = either(_exempt(image) for image in parameters.get("exemptImages") or ())
+    exempt = either(_exempt(image) for image in _some(parameters, "exemptImages"))
+    if any(not isinstance(parameters.get(key, 0), int) for key in ("min", "max")):
+        raise Refusal("min or max is no whole number", "/spec/parameters")
     bounds = [
         f"p.hostPort {sign} {parameters[key]}" for key, sign in (("min", ">="), ("max", "<=")) if key in parameters
     ]
@@ -212,7 +223,7 @@ def _host_ports(parameters: Parameters) -> Spec:
 
 def _host_paths(parameters: Parameters) -> Spec:
     allow = []
-    for entry in map(mapping, parameters.get("allowedHostPaths") or ()):
+    for entry in _entries(parameters, "allowedHostPaths"):
         prefix = entry.get("pathPrefix")
         if not isinstance(prefix, str) or not prefix.startswith("/") or "/.." in prefix or "//" in prefix:
             raise Refusal(f"{prefix} is no absolute path", "/spec/parameters/allowedHostPaths")
@@ -221,8 +232,8 @@ def _host_paths(parameters: Parameters) -> Spec:
 
 
 def _capabilities(parameters: Parameters) -> Spec:
-    allowed = [str(name).lower() for name in parameters.get("allowedCapabilities") or ()]
-    drop = [str(name).lower() for name in parameters.get("requiredDropCapabilities") or ()]
+    allowed = [str(name).lower() for name in _some(parameters, "allowedCapabilities")]
+    drop = [str(name).lower() for name in _some(parameters, "requiredDropCapabilities")]
     have = "c.?securityContext.?capabilities.?{}.orValue([])"
     conditions = []
     if "*" not in allowed:

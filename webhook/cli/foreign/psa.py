@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from webhook.cli.foreign import scope
 from webhook.cli.foreign.outcome import Outcome, Refusal, Spec, kebab, pack
 from webhook.cli.foreign.words import literal
 from webhook.cli.objects import Manifest
-from webhook.model.pods import group_of, mapping
+from webhook.model.pods import group_of, listing, mapping
 
 MODES = {"enforce": "deny", "audit": "audit", "warn": "warn"}
 LEVELS = ("privileged", "baseline", "restricted")
@@ -111,7 +112,7 @@ def _policy(outcome: Outcome, defaults: Policy, manifest: Manifest) -> Policy:
     policy: Policy = {}
     for mode, (level, version) in defaults.items():
         key = f"{PREFIX}{mode}"
-        level, version = labels.get(key, level), labels.get(f"{key}-version", version)
+        level, version = str(labels.get(key, level)), str(labels.get(f"{key}-version", version))
         if level not in LEVELS:
             pointer = f"/metadata/labels/{key.replace('/', '~1')}"
             reason = f"{mode}: {level} is no level; they are {', '.join(LEVELS)}"
@@ -134,17 +135,23 @@ def _configure(configuration: _Configuration, manifest: Manifest) -> None:
         if level not in LEVELS:
             raise Refusal(f"{mode}: {level} is no level; they are {', '.join(LEVELS)}", f"{base}/defaults/{mode}")
         configuration.defaults[mode] = (level, version)
+    names = {}
+    for key in ("namespaces", "runtimeClasses", "usernames"):
+        names[key] = tuple(scope.texts(exemptions.get(key) or [], f"{base}/exemptions/{key}"))
+        if any("*" in name or "?" in name for name in names[key]):
+            raise Refusal(
+                "* and ? stand for themselves there, and for other characters here", f"{base}/exemptions/{key}"
+            )
+    configuration.namespaces, configuration.classes = names["namespaces"], names["runtimeClasses"]
+    configuration.usernames = names["usernames"]
     configuration.found = manifest
-    configuration.namespaces = tuple(exemptions.get("namespaces") or ())
-    configuration.classes = tuple(exemptions.get("runtimeClasses") or ())
-    configuration.usernames = tuple(exemptions.get("usernames") or ())
 
 
 def _plugin(manifest: Manifest) -> tuple[Mapping[str, Any], str]:
     """Return the configuration of Pod Security, and where it stands in the file."""
     if manifest.value["kind"] == "PodSecurityConfiguration":
         return manifest.value, ""
-    for number, entry in enumerate(manifest.value.get("plugins") or ()):
+    for number, entry in enumerate(listing(manifest.value.get("plugins"))):
         plugin = mapping(entry)
         if plugin.get("name") == PLUGIN:
             base = f"/plugins/{number}"
@@ -162,12 +169,12 @@ def _pack(
     configuration: _Configuration,
     standards: Mapping[str, Sequence[Spec]],
 ) -> Spec:
-    scope: Spec = {"kinds": ["Pod"] if mode == "enforce" else list(WORKLOADS), **match}
+    where: Spec = {"kinds": ["Pod"] if mode == "enforce" else list(WORKLOADS), **match}
     if configuration.usernames:
-        scope["excludeUsers"] = list(configuration.usernames)
+        where["excludeUsers"] = list(configuration.usernames)
     if configuration.classes:
         expression = "!" + _CLASS.format(literal(list(configuration.classes)))
-        scope["matchConditions"] = [{"name": "runtime-class-not-exempt", "expression": expression}]
+        where["matchConditions"] = [{"name": "runtime-class-not-exempt", "expression": expression}]
     rules = [{"name": rule["name"], "action": MODES[mode], "existing": "deny"} for rule in standards[level]]
     return pack(
         kebab(name),
@@ -175,5 +182,5 @@ def _pack(
         extends=f"pod-security-{level}",
         description=f"Imported from Pod Security Admission: {mode} {level}.",
         mode="enforce",
-        match=scope,
+        match=where,
     )

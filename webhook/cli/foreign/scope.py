@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from webhook.cli.foreign.outcome import Refusal
-from webhook.cli.foreign.words import TRUE, both, either, glob, quote
+from webhook.cli.foreign.words import either, glob, quote
 from webhook.model import kinds
-from webhook.model.pods import KINDS
+from webhook.model.pods import KINDS, mapping
 
 CONTROLLERS = (
     ("CronJob", "cronjobs"),
@@ -23,6 +23,22 @@ CONTROLLERS = (
 _PLURALS = {(row.group, row.resource): row.kind for row in KINDS.values()} | {
     (group, plural): kind for (group, kind), plural in kinds.OTHERS.items()
 }
+
+
+def texts(given: Any, pointer: str = "") -> list[str]:
+    """Return a list of texts. Raises Refusal where it is none."""
+    if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+        raise Refusal("is no list of texts", pointer)
+    return given
+
+
+def entries(given: Any, pointer: str = "") -> list[Mapping[str, Any]]:
+    """Return a list of mappings, empty where there is none. Raises Refusal where it is something else."""
+    if given is None:
+        return []
+    if not isinstance(given, list) or not all(isinstance(entry, dict) for entry in given):
+        raise Refusal("is no list of mappings", pointer)
+    return given
 
 
 def kind(group: str, name: str) -> str:
@@ -62,12 +78,14 @@ def spaced(wanted: Iterable[str]) -> None:
             raise Refusal(f"clauses on namespaces do not leave out {name} here, which is in none")
 
 
-def selector(given: Mapping[str, Any]) -> dict[str, Any]:
+def selector(given: Any) -> dict[str, Any]:
     """Return a LabelSelector. Raises Refusal where it has wildcards, as Kyverno's may."""
-    texts = [str(part) for pair in (given.get("matchLabels") or {}).items() for part in pair]
-    for clause in given.get("matchExpressions") or ():
-        texts += [str(clause.get("key")), *map(str, clause.get("values") or ())]
-    if any("*" in text or "?" in text for text in texts):
+    if not isinstance(given, Mapping):
+        raise Refusal("the selector is no mapping")
+    said = [str(part) for pair in mapping(given.get("matchLabels")).items() for part in pair]
+    for clause in entries(given.get("matchExpressions")):
+        said += [str(clause.get("key")), *texts(clause.get("values") or [])]
+    if any("*" in text or "?" in text for text in said):
         raise Refusal("the selector has wildcards; here it is one of Kubernetes'")
     if unknown := given.keys() - {"matchLabels", "matchExpressions"}:
         raise Refusal(f"the selector has {', '.join(sorted(unknown))}, which is not known")
@@ -96,4 +114,4 @@ def asked_by(subjects: Iterable[tuple[str, str]]) -> str:
             ways.append(f"request.userInfo.?groups.orValue([]).exists(g, {glob('g', name)})")
         else:
             ways.append(f"{quote(name)} in request.userInfo.?groups.orValue([])")
-    return both((either(ways), TRUE))
+    return either(ways)

@@ -10,7 +10,7 @@ from webhook.cli.foreign import scope
 from webhook.cli.foreign.outcome import Refusal, Rules, Spec
 from webhook.cli.objects import Manifest
 from webhook.model import pointer as pointers
-from webhook.model.pods import mapping
+from webhook.model.pods import listing, mapping
 
 _SPEC = {
     "matchConstraints", "matchConditions", "variables", "validations", "validationActions", "failurePolicy", "autogen",
@@ -42,18 +42,18 @@ def _policy(manifest: Manifest, spec: Mapping[str, Any]) -> Iterator[Spec]:
     if mapping(spec.get("evaluation")).get("mode") not in (None, "Kubernetes"):
         raise Refusal("judges JSON that is no object of Kubernetes", "/spec/evaluation")
     match, templates = _match(manifest, spec)
-    conditions = spec.get("matchConditions") or ()
     common: Spec = {"action": _action(spec)}
     if spec.get("failurePolicy") == "Ignore":
         common["onError"] = "allow"
     common["existing"] = "deny"
-    for rule in rules(spec.get("validations") or (), spec.get("variables") or (), conditions, templates, "/spec"):
+    given = (spec.get("validations"), spec.get("variables"), spec.get("matchConditions"))
+    for rule in rules(*given, templates, "/spec"):
         yield {**rule, **common, "match": match}
 
 
 def _action(spec: Mapping[str, Any]) -> str:
-    given = spec.get("validationActions") or ["Deny"]
-    if unknown := [str(action) for action in given if action not in _ACTIONS]:
+    given = scope.texts(spec.get("validationActions") or ["Deny"], "/spec/validationActions")
+    if unknown := [action for action in given if action not in _ACTIONS]:
         raise Refusal(f"the action {', '.join(unknown)} is not known", "/spec/validationActions")
     return next(ours for theirs, ours in _ACTIONS.items() if theirs in given)
 
@@ -63,7 +63,9 @@ def _match(manifest: Manifest, spec: Mapping[str, Any]) -> tuple[Spec, bool]:
     constraints, place = mapping(spec.get("matchConstraints")), "/spec/matchConstraints"
     for key in constraints.keys() - {"resourceRules", "namespaceSelector", "objectSelector", "matchPolicy"}:
         raise Refusal(f"{key}: this part is not imported", f"{place}/{key}")
-    kinds, operations = _resources(constraints.get("resourceRules") or (), f"{place}/resourceRules")
+    kinds, operations = _resources(
+        scope.entries(constraints.get("resourceRules"), f"{place}/resourceRules"), f"{place}/resourceRules"
+    )
     match: Spec = {"kinds": kinds, "operations": operations}
     for key in ("namespaceSelector", "objectSelector"):
         if constraints.get(key):
@@ -88,10 +90,10 @@ def _controllers(manifest: Manifest, spec: Mapping[str, Any]) -> list[str]:
     wanted = mapping(mapping(spec.get("autogen")).get("podControllers")).get("controllers")
     if wanted is None and AUTOGEN in annotations:
         wanted = str(annotations[AUTOGEN]).split(",")
-    return [kind for plural, kind in sorted(known.items()) if wanted is None or plural in wanted]
+    return [kind for plural, kind in sorted(known.items()) if wanted is None or plural in listing(wanted)]
 
 
-def _resources(entries: Iterable[Any], pointer: str) -> tuple[list[str], list[str]]:
+def _resources(entries: Iterable[Mapping[str, Any]], pointer: str) -> tuple[list[str], list[str]]:
     kinds: list[str] = []
     operations: set[tuple[str, ...]] = set()
     for number, entry in enumerate(entries):
@@ -100,8 +102,9 @@ def _resources(entries: Iterable[Any], pointer: str) -> tuple[list[str], list[st
             raise Refusal("names of resources are not translated", place)
         if entry.get("scope", "*") != "*":
             raise Refusal("a scope is not translated", place)
-        kinds += [scope.of_resource(group, plural) for group in entry["apiGroups"] for plural in entry["resources"]]
-        given = entry.get("operations") or ()
+        groups, plurals = scope.texts(entry.get("apiGroups"), place), scope.texts(entry.get("resources"), place)
+        kinds += [scope.of_resource(group, plural) for group in groups for plural in plurals]
+        given = scope.texts(entry.get("operations"), place)
         if "*" in given or any(name not in ("CREATE", "UPDATE") for name in given):
             raise Refusal(f"{', '.join(given)}: CREATE and UPDATE are judged here, and no others", place)
         operations.add(tuple(sorted(given)))
@@ -110,9 +113,7 @@ def _resources(entries: Iterable[Any], pointer: str) -> tuple[list[str], list[st
     return list(dict.fromkeys(kinds)), list(operations.pop())
 
 
-def rules(
-    validations: Iterable[Any], variables: Iterable[Any], conditions: Iterable[Any], templates: bool, pointer: str
-) -> Iterator[Spec]:
+def rules(validations: Any, variables: Any, conditions: Any, templates: bool, pointer: str) -> Iterator[Spec]:
     """Yield a rule for each validation, which holds where the conditions do.
 
     With `templates` they read the pod template in place of the object.
@@ -123,9 +124,12 @@ def rules(
             raise Refusal("an expression is missing", pointer)
         return on_pod(text.strip(), pointer) if templates else text.strip()
 
-    named = [{"name": variable["name"], "expression": said(variable["expression"])} for variable in variables]
-    where = " && ".join(f"({said(mapping(condition).get('expression'))})" for condition in conditions)
-    entries = [mapping(entry) for entry in validations]
+    named = [
+        {"name": variable.get("name"), "expression": said(variable.get("expression"))}
+        for variable in scope.entries(variables, pointer)
+    ]
+    where = " && ".join(f"({said(entry.get('expression'))})" for entry in scope.entries(conditions, pointer))
+    entries = scope.entries(validations, pointer)
     if not entries:
         raise Refusal("has no validations", pointer)
     for entry in entries:
