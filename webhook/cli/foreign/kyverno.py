@@ -16,7 +16,6 @@ from webhook.model import pointer as pointers
 from webhook.model.pods import group_of, listing, mapping
 
 GROUPS = ("kyverno.io", "policies.kyverno.io")
-AUTOGEN = "pod-policies.kyverno.io/autogen-controllers"
 _OURS = {"Enforce": "deny", "Audit": "audit"}
 _VALIDATE = {
     "message", "failureAction", "allowExistingViolations", "pattern", "anyPattern", "cel", "podSecurity", "deny",
@@ -59,7 +58,7 @@ class Policy:
         if not all(_may_be_more_than_pods(rule) for rule in rules):
             return []
         known = [kind for kind, _ in scope.CONTROLLERS]
-        wanted = mapping(self.metadata.get("annotations")).get(AUTOGEN)
+        wanted = mapping(self.metadata.get("annotations")).get(validating.AUTOGEN)
         if wanted is None:
             return known
         return [name for name in known if name in str(wanted).replace(" ", "").split(",")]
@@ -251,7 +250,7 @@ def _match(policy: Policy, one: Mapping[str, Any], pointer: str) -> Spec:
         if resources.get(key):
             match[ours] = scope.selector(resources[key])
     if one.get("subjects"):
-        asked = scope.asked_by(scope.subject(given, "") for given in scope.entries(one["subjects"], pointer))
+        asked = scope.asked_by(scope.subject(given) for given in scope.entries(one["subjects"], pointer))
         match["matchConditions"] = [{"name": "asked-by", "expression": asked}]
     return match
 
@@ -293,7 +292,7 @@ def _exclude(match: Spec, one: Mapping[str, Any], pointer: str) -> None:
             *scope.texts(resources["namespaces"], pointer),
         ]
     elif one.get("subjects") and not resources.get("namespaces"):
-        for what, name in (scope.subject(given, "") for given in scope.entries(one["subjects"], pointer)):
+        for what, name in (scope.subject(given) for given in scope.entries(one["subjects"], pointer)):
             key = f"exclude{what}s"
             match[key] = [*match.get(key, ()), name]
     else:

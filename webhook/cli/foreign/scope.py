@@ -92,15 +92,15 @@ def selector(given: Any) -> dict[str, Any]:
     return dict(given)
 
 
-def subject(given: Mapping[str, Any], namespace: str) -> tuple[str, str]:
+def subject(given: Mapping[str, Any]) -> tuple[str, str]:
     """Return the kind (User or Group) and name, or glob, of an RBAC subject."""
     name = given.get("name")
     if not isinstance(name, str) or not name:
         raise Refusal("a subject has no name")
     if given.get("kind") in ("User", "Group"):
         return str(given["kind"]), name
-    if given.get("kind") == "ServiceAccount" and (given.get("namespace") or namespace):
-        return "User", f"system:serviceaccount:{given.get('namespace') or namespace}:{name}"
+    if given.get("kind") == "ServiceAccount" and given.get("namespace"):
+        return "User", f"system:serviceaccount:{given['namespace']}:{name}"
     raise Refusal("a subject is neither a User, a Group, nor a ServiceAccount with its namespace")
 
 

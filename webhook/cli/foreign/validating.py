@@ -20,6 +20,7 @@ _ACTIONS = {"Deny": "deny", "Warn": "warn", "Audit": "audit"}
 _STRING = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
 _WORD = re.compile(rf"{_STRING}|(?<![\w.])object\b(\.(?:spec|metadata)\b)?|(?<![\w.])(?:oldObject|request)\b")
 AUTOGEN = "pod-policies.kyverno.io/autogen-controllers"
+"""The annotation by which a policy says for which controllers Kyverno makes rules."""
 
 
 def policy(manifest: Manifest, into: Rules) -> None:
