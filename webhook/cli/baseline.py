@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -12,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from webhook.cli import files
 from webhook.cli.judge import Judged
 from webhook.errors import ConfigError, Problem
 from webhook.model.decision import Finding
@@ -94,17 +93,7 @@ def write(path: str, found: Known) -> None:
     )
     lines = ",\n".join("    " + orjson.dumps(entry).decode() for entry in entries)
     text = f'{{\n  "version": {VERSION},\n  "findings": [\n{lines}\n  ]\n}}\n'
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(target)
-    except OSError as error:
-        raise ConfigError([Problem(path, 0, "", f"cannot be written: {error.strerror}")]) from error
+    files.write(path, text)
 
 
 def _wrong(entry: Any) -> Iterator[str]:
