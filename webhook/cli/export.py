@@ -6,13 +6,11 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from webhook.checks import CHECKS
-from webhook.cli import policies
+from webhook.cli import files, policies
 from webhook.cli.emit import yaml_text
 from webhook.cli.vap.policy import Exported, Wishes, export
-from webhook.errors import ConfigError, Problem
 from webhook.model.pods import table
 from webhook.packs.compile import ruleset
 from webhook.packs.load import load
@@ -106,7 +104,4 @@ def _write(name: str, text: str) -> None:
     if name == STDOUT:
         sys.stdout.write(text)
         return
-    try:
-        Path(name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError([Problem(name, 0, "", f"cannot be written: {error.strerror}")]) from error
+    files.write(name, text)
