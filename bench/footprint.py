@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import median
 
@@ -73,6 +73,7 @@ def commands(bench: Bench) -> Iterator[Figure]:
     yield from _command("check-one", ["check", str(one)], 0.3, "plimsoll check of one file", 3)
     aim = 20.0 * count / 10_000
     yield from _command(f"check-{count}", ["check", str(many)], aim, f"plimsoll check of {count:,} manifests", 1)
+    yield Figure(f"commands/check-{count}/peak", _peak(["check", str(many)]), "MiB", 286.0, "its memory, all processes")
 
 
 def _command(name: str, arguments: list[str], aim: float, text: str, times: int) -> Iterator[Figure]:
@@ -81,18 +82,33 @@ def _command(name: str, arguments: list[str], aim: float, text: str, times: int)
     yield Figure(f"commands/{name}/cpu", median(cpu), "s", None, "CPU of that")
 
 
+def _peak(arguments: list[str]) -> float:
+    """Return the most memory that all processes of a command had at once, as far as looking often tells."""
+    process = _started(arguments)
+    most = 0.0
+    while process.poll() is None:
+        with suppress(OSError):  # one of them has ended meanwhile
+            most = max(most, sum(map(servers.pss, servers.descent(process.pid))))
+        time.sleep(0.05)
+    return most
+
+
 def _timed(arguments: list[str]) -> tuple[float, float]:
     """Return the seconds and the CPU seconds of a command; its children count once they have ended."""
     begun = time.monotonic()
-    process = subprocess.Popen(
+    process = _started(arguments)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):
+        raise SystemExit(f"bench: `plimsoll {arguments[0]}` ended with {process.returncode}")
+    return time.monotonic() - begun, usage.ru_utime + usage.ru_stime
+
+
+def _started(arguments: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         [*plimsoll.COMMAND, *arguments],
         env=plimsoll.environment(),
         cwd=Path(__file__).parent,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in (0, 1):
-        raise SystemExit(f"bench: `plimsoll {arguments[0]}` ended with {process.returncode}")
-    return time.monotonic() - begun, usage.ru_utime + usage.ru_stime

@@ -29,10 +29,7 @@ class Server:
 
     def pids(self) -> list[int]:
         """Return the ids of all its processes."""
-        found = [self.process.popen.pid]
-        for pid in found:
-            found += [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        return found
+        return descent(self.process.popen.pid)
 
     def cpu(self) -> float:
         """Return the seconds of CPU, user and system, that all its processes have taken."""
@@ -42,11 +39,21 @@ class Server:
 
     def pss(self) -> float:
         """Return the memory of all its processes in MiB; what they share counts once."""
-        total = 0
-        for pid in self.pids():
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        return total * 1024 / MIB
+        return sum(map(pss, self.pids()))
+
+
+def descent(pid: int) -> list[int]:
+    """Return a process and all that it has started."""
+    found = [pid]
+    for one in found:
+        found += [int(word) for word in Path(f"/proc/{one}/task/{one}/children").read_text().split()]
+    return found
+
+
+def pss(pid: int) -> float:
+    """Return the memory of a process in MiB, of what it shares its part (proc(5), smaps_rollup)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / MIB
 
 
 def certificates(directory: Path) -> Path:
