@@ -59,7 +59,8 @@ def test_a_rule_becomes_a_policy_and_its_binding(export: Callable[..., Any]) -> 
             {"match": {"matchConditions": [{"name": "a", "expression": "has(namespaceObject.metadata)"}]}},
             "namespaceObject",
         ),
-        ({"check": "approved-image"}, "image reference"),
+        ({"check": "image-pull"}, "image reference"),
+        ({"check": "approved-image", "params": {"repositories": ["*.example"]}}, "`repositories` has '*.example'"),
         ({"check": "no-host-path", "params": {"allow": [{"prefix": "/srv"}]}}, "`allow`"),
     ],
 )
