@@ -20,8 +20,8 @@ PATTERNS = (
     "*", "docker.io", "docker.io/", "docker.io/library", "docker.io/library/", "nginx", "docker.io/library/nginx/",
     "a.b", "team/", "team/app", "team/app/", "docker.io/a.b/c", "docker.io/localhost/c", "index.docker.io/team/",
     "registry.example", "registry.example/", "registry.example/team", "registry.example/team/",
-    "registry.example:443/a", "registry.example:5000", "registry.example:5000/team", "localhost", "localhost/a", "localhost:5000/",
-    "bare:443/", "[::1]/", "[::1]:5000/a", "[abc]/", "[abc]:443/a", "[abc]:5000/a",
+    "registry.example:443/a", "registry.example:5000", "registry.example:5000/team", "localhost", "localhost/a",
+    "localhost:5000/", "bare:443/", "[::1]/", "[::1]:5000/a", "[abc]/", "[abc]:443/a", "[abc]:5000/a",
 )  # fmt: skip
 HOSTS = (
     "", "docker.io/", "Docker.IO:443/", "index.docker.io/", "index.docker.io:0443/", "docker.io:5000/", "localhost/",
