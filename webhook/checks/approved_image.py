@@ -85,7 +85,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from webhook.checks import spoken_image
 from webhook.checks.check import Check, ParamError, Problems, one_of, pattern, patterns
+from webhook.checks.spoken import Spoken, globbed
 from webhook.model import image as images
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
@@ -145,7 +147,6 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
-CEL = "it hangs on what an image reference means (registry, tag, digest), which no function of CEL reads"
 
 _EXAMPLE = "a reference such as registry.example/team/app:1.2"
 
@@ -204,6 +205,30 @@ def build(params: Mapping[str, Any]) -> Check:
                 draft.put(use.pointer, mirrored)
 
     return Check(pod=judge, fix=fix)
+
+
+def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
+    """Return the check in CEL. Raises Unspoken for patterns with globs, tags or digests."""
+    tags = {**_TAGS, **params["tags"]}
+    denied, approved = (
+        spoken_image.matching("u.image", key, patterns(key, params[key], [])) for key in ("denied", "repositories")
+    )
+    pinned = spoken_image.pinned("u.image")
+    refused = globbed(spoken_image.tag("u.image"), compile_globs(tags["denied"]))
+    wrong = [
+        f"!({spoken_image.valid('u.image')})",
+        denied,
+        f"!({approved})",
+        f"(!{pinned} && ({refused}))",
+        *([f"!{spoken_image.tagged('u.image')}"] if tags["require"] else []),
+        *([f"!{pinned}"] if params["digest"] == "required" else []),
+    ]
+    shown = "u.image == '' || u.image == null ? 'no image' : string(u.image)"
+    return Spoken(
+        "variables.bad.size() == 0",
+        f"variables.bad.map(u, u.name + ': ' + ({shown})).join('; ')",
+        (("uses", spoken_image.USES), ("bad", f"variables.uses.filter(u, {' || '.join(wrong)})")),
+    )
 
 
 def _judge(use: Use, standard: Standard, approved: str) -> Iterator[Violation]:

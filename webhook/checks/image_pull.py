@@ -70,7 +70,9 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from webhook.checks import spoken_image
 from webhook.checks.check import Check, ParamError
+from webhook.checks.spoken import Spoken, globbed, literal
 from webhook.model import image as images
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
@@ -121,7 +123,6 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
-CEL = "it hangs on what an image reference means (registry, tag, digest), which no function of CEL reads"
 
 _POLICIES = ("Always", "IfNotPresent", "Never")
 
@@ -168,6 +169,29 @@ def build(params: Mapping[str, Any]) -> Check:
         compile_globs(params["pullSecrets"]),
     )
     return Check(pod=partial(_pod, standard), fix=partial(_fix, standard))
+
+
+def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
+    """Return the check in CEL: `pulls` are the images with the policy that counts, `bad` what does not keep it."""
+    tag, pinned = spoken_image.tag("u.image"), spoken_image.pinned("u.image")
+    written = f"u.policy in {literal([None, '', *_POLICIES])}"
+    filled = f"(u.policy in {literal([None, ''])} ? ({tag} == 'latest' ? 'Always' : 'IfNotPresent') : u.policy)"
+    moves = f"!{pinned} && ({globbed(tag, compile_globs(params['moving']))})"
+    pull = f"{{'name': u.name, 'policy': {filled}, 'wanted': {moves} ? 'Always' : 'IfNotPresent'}}"
+    passing = [name for name, let in (("Never", params["allowNever"]), ("Always", not params["onlyMoving"])) if let]
+    listed = globbed("s.name", compile_globs(params["pullSecrets"]))
+    unlisted = f"type(s.?name.orValue(null)) == string && s.name != '' && !({listed})"
+    secrets = f"pod.spec.?imagePullSecrets.orValue([]).filter(s, {unlisted}).map(s, 'pull secret ' + s.name)"
+    refused = f"u.policy != u.wanted && !(u.policy in {literal(passing)})"
+    return Spoken(
+        "variables.bad.size() == 0",
+        "variables.bad.join('; ')",
+        (
+            ("uses", spoken_image.USES),
+            ("pulls", f"variables.uses.filter(u, {written} && {spoken_image.valid('u.image')}).map(u, {pull})"),
+            ("bad", f"variables.pulls.filter(u, {refused}).map(u, u.name + ': ' + u.policy) + {secrets}"),
+        ),
+    )
 
 
 def _what(key: str) -> str:

@@ -17,17 +17,19 @@ import re2
 from webhook.model.record import record
 
 HUB = "docker.io"
-_INDEX = "index.docker.io"
-_LONGEST = 1024
-_LONGEST_PATH = 255  # RepositoryNameTotalLengthMax
-_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+INDEX = "index.docker.io"
+LONGEST = 1024
+LONGEST_PATH = 255  # RepositoryNameTotalLengthMax
+# The grammar, as RE2 has it; `plimsoll export` says it to API servers in the same words.
+COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_DOMAIN = re2.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
-_PATH = re2.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re2.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,127}")
-_IDENTIFIER = re2.compile(r"[a-f0-9]{64}")
+DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+PATH = rf"{COMPONENT}(?:/{COMPONENT})*"
+TAG = r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,127}"
+IDENTIFIER = r"[a-f0-9]{64}"
 # the algorithms of opencontainers/go-digest, with hexadecimal digits in small letters
-_DIGEST = re2.compile(r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}")
+DIGEST = r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}"
+_DOMAIN, _PATH, _TAG, _IDENTIFIER, _DIGEST = map(re2.compile, (DOMAIN, PATH, TAG, IDENTIFIER, DIGEST))
 
 _HOST_GLOB = re2.compile(r"[a-z0-9*.-]+(?::(?:[0-9]+|\*))?|\[[a-f0-9:]+\](?::(?:[0-9]+|\*))?")
 _PATH_GLOB = re2.compile(r"\*\*|[a-z0-9._-]*(?:\*[a-z0-9._-]+)*\*?")
@@ -69,11 +71,12 @@ class Pattern:
     """A compiled pattern; calling it with an image says whether it matches.
 
     `text` is the pattern as written. `prefix` is the normalized name in front of everything that matches, None
-    where the pattern has globs, a tag or a digest.
+    where the pattern has globs, a tag or a digest; `below`: only what is below it matches.
     """
 
     text: str
     prefix: str | None
+    below: bool
     name: Callable[[str], bool]
     tag: Callable[[str], bool] | None
     digest: Callable[[str], bool] | None
@@ -110,8 +113,8 @@ def pattern(text: str) -> Pattern:
     shown = _clip(text)
     if not text:
         raise ValueError("an empty pattern names no image; write * for every image")
-    if len(text) > _LONGEST:
-        raise ValueError(f"the pattern {shown} is longer than {_LONGEST} characters")
+    if len(text) > LONGEST:
+        raise ValueError(f"the pattern {shown} is longer than {LONGEST} characters")
     if "://" in text:
         raise ValueError(f"the pattern {shown} is a URL; write the host without a scheme such as https://")
     rest, at, digest = text.partition("@")
@@ -132,6 +135,7 @@ def pattern(text: str) -> Pattern:
     return Pattern(
         text,
         prefix,
+        below,
         _literal(prefix, below) if prefix is not None else _regex(host, segments, exact, below),
         _glob(tag) if has_tag else None,
         _glob(digest) if at else None,
@@ -153,8 +157,8 @@ def _parsed(reference: str) -> Image:
     shown = _clip(reference)
     if not reference:
         raise ValueError("an empty text names no image")
-    if len(reference) > _LONGEST:
-        raise ValueError(f"{shown} is longer than {_LONGEST} characters")
+    if len(reference) > LONGEST:
+        raise ValueError(f"{shown} is longer than {LONGEST} characters")
     if _IDENTIFIER.fullmatch(reference) or _DIGEST.fullmatch(reference):
         raise ValueError(f"{shown} is an image ID of one machine, no reference to an image")
     if "://" in reference:
@@ -170,8 +174,8 @@ def _parsed(reference: str) -> Image:
         raise ValueError(f"{shown} is no image reference: {_clip(registry)} is no host of a registry")
     if not _PATH.fullmatch(repository):
         raise ValueError(f"{shown} is no image reference: {_why(repository)}")
-    if len(repository) > _LONGEST_PATH:
-        raise ValueError(f"{shown} has a repository name of more than {_LONGEST_PATH} characters")
+    if len(repository) > LONGEST_PATH:
+        raise ValueError(f"{shown} has a repository name of more than {LONGEST_PATH} characters")
     implied = not colon and not at
     return Image(_host(registry), repository, "latest" if implied else tag, digest, implied)
 
@@ -184,7 +188,7 @@ def _split(rest: str) -> tuple[str, str]:
     lowered = _host(first)
     if "." not in first and ":" not in first and lowered != "localhost" and first == first.lower():
         return HUB, rest
-    if lowered in (HUB, _INDEX):
+    if lowered in (HUB, INDEX):
         return HUB, remainder if "/" in remainder else "library/" + remainder
     return first, remainder
 
@@ -229,7 +233,7 @@ def _divide(rest: str) -> tuple[str, str, str, bool]:
 
 def _known(registry: str) -> str:
     host = _host(registry)
-    return HUB if host == _INDEX else host
+    return HUB if host == INDEX else host
 
 
 def _checked_host(host: str, shown: str) -> str:

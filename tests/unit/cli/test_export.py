@@ -59,7 +59,8 @@ def test_a_rule_becomes_a_policy_and_its_binding(export: Callable[..., Any]) -> 
             {"match": {"matchConditions": [{"name": "a", "expression": "has(namespaceObject.metadata)"}]}},
             "namespaceObject",
         ),
-        ({"check": "approved-image"}, "image reference"),
+        ({"check": "image-digest"}, "image reference"),
+        ({"check": "approved-image", "params": {"repositories": ["*.example"]}}, "`repositories` has '*.example'"),
         ({"check": "no-host-path", "params": {"allow": [{"prefix": "/srv"}]}}, "`allow`"),
     ],
 )
@@ -223,3 +224,25 @@ def test_a_text_says_which_kubernetes_it_needs() -> None:
     assert [since([text]) for text in ("a.b", "ip('::1')", "[2, 1].sort()", "m.transformList(k, v, v)")] == [
         *(30, 31, 35, 33)
     ]
+
+
+@pytest.mark.parametrize(
+    ("check", "params", "written"),
+    [
+        ("approved-image", {"repositories": ["registry.example/"]}, "(?i:registry\\\\.example)"),
+        ("approved-image", {"tags": {"denied": ["*-snapshot"]}}, "\\\\-snapshot)$"),
+        ("image-pull", {"pullSecrets": ["registry-pull"]}, "!(s.name in ['registry-pull'])"),
+        ("image-pull", {"onlyMoving": True, "allowNever": True}, "!(u.policy in ['Never'])"),
+    ],
+)
+def test_a_check_on_images_looks_at_containers_and_image_volumes(
+    export: Callable[..., Any], check: str, params: dict[str, Any], written: str
+) -> None:
+    policy, _ = documents(export(check=check, params=params).out)
+
+    variables = {one["name"]: one["expression"] for one in policy["spec"]["variables"]}
+    assert written in variables["bad"]
+    assert "c.?image" in variables["uses"]
+    assert "v.image.?reference" in variables["uses"]
+    assert policy["spec"]["validations"][0]["expression"] == "variables.bad.size() == 0"
+    assert policy["metadata"]["annotations"]["plimsoll.dev/needs-kubernetes"] == "1.30"
