@@ -290,6 +290,24 @@ def test_a_pods_own_secrets_count_where_they_may_with_the_right_that_the_documen
     may.apply(running(image, "with", imagePullSecrets=login_)).must()
 
 
+def test_what_the_cluster_runs_is_asked_for_ahead_with_the_right_that_the_documentation_gives(
+    cluster: ControlPlane, kubectl: Kubectl, serve: Serve, family: Family, registries: Path, guarded: server.Registry
+) -> None:
+    user = f"{USER}-warm"
+    cluster.admin.apply({**documented("plimsoll-warm"), "metadata": {"name": user}}).must()
+    cluster.admin("create", "clusterrolebinding", user, f"--clusterrole={user}", f"--user={user}").must()
+    image = family["user-named"]
+    kubectl.apply(running(image.reference)).must()
+    phase = '{"status": {"phase": "Running"}}'  # there is no kubelet to say so
+    kubectl("patch", "pod", "web", "--subresource=status", "--type=merge", "-p", phase).must()
+    before = len(guarded.requests())
+    serve(NONROOT, options=("--kubeconfig", str(cluster.kubeconfig(user)), "--warm", *asking(registries)))
+    eventually(
+        lambda: any(f"/{image.repository}/manifests/" in path for path in answered(guarded, before)),
+        what="that the registry is asked for the image, with no review",
+    )
+
+
 def secret(name: str, host: str) -> Object:
     """Return a pull secret for a registry."""
     data = {".dockerconfigjson": base64.b64encode(json.dumps(login(host)).encode()).decode()}
