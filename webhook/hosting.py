@@ -44,17 +44,19 @@ def host(
     look: Callable[[], None],
     around: Callable[[Sequence[tuple[str, int]]], AbstractContextManager[Any]] = lambda addresses: nullcontext(),
     turn: Turn[Any] | None = None,
+    upkeep: Callable[[Callable[[], bool]], None] | None = None,
 ) -> int:
     """Serve `service` as `settings` say until the process is told to stop; return the exit status.
 
     `directory` and `figures` are the metrics'; `look` is called in every worker after SIGHUP and every `poll`
     seconds, to see whether the packs changed. `around` is entered when the sockets listen, with their
-    addresses. `turn` is what `service` leaves before it waits. Raises ConfigError for a certificate or an address that
+    addresses. `turn` is what `service` leaves before it waits. `upkeep(go_on)` is run in a process of its own beside
+    the workers, until `go_on()` is false. Raises ConfigError for a certificate or an address that
     can't be used.
     """
     from webhook.observe import metrics
     from webhook.tls.reload import Certificate
-    from webhook.web import admission, health
+    from webhook.web import admission, beside, health
     from webhook.web.app import create_app
     from webhook.web.board import Board
     from webhook.web.server import Plan, Server
@@ -87,6 +89,10 @@ def host(
         if os.getppid() != board.master:
             metrics.clear(directory)  # nobody else is left to do it
 
+    processes = {"health": lambda close: beside.start(probe, close)}
+    if upkeep is not None:
+        apart = [sock.fileno() for sock in probes]
+        processes["upkeep"] = lambda close: beside.start(upkeep, [*close, *apart])
     addresses, probed = [address(sock) for sock in sockets], [address(sock) for sock in probes]
     leaving = ExitStack()
     plan = Plan(
@@ -98,7 +104,7 @@ def host(
         key=settings.key,
         workers=settings.workers,
         log_level=settings.log_level,
-        health=lambda close: health.start(probe, close),
+        beside=processes,
         in_worker=in_worker,
         ended=lambda pid: metrics.bury(directory, pid),
         stopping=leaving.close,  # nobody is to be sent here while we drain

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from webhook.registry.images import Images
     from webhook.service import Service
     from webhook.settings import Settings
+    from webhook.shelf import Shelf
     from webhook.web.turn import Turn
 
 LOG = logging.getLogger("plimsoll")
@@ -52,6 +55,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     from webhook.observe.metrics import Metrics
     from webhook.packs import compile as packs
     from webhook.service import Service
+    from webhook.shelf import Shelf
     from webhook.web.turn import Turn
 
     if sources.STDIN in settings.policies:
@@ -67,7 +71,8 @@ def _serve(settings: Settings, directory: Path) -> int:
     turn: Turn[Any] = Turn()
     client = _cluster(settings, turn.leave)
     asking = images(settings, client, figures.image, turn.leave)
-    readers = _readers(client, kinds)
+    shelf = Shelf(directory / "shelf")
+    readers = _readers(client, kinds, shelf)
     seen = read()  # before they are loaded, so that a change meanwhile is seen
     service = Service(
         lambda: packs.ruleset(read(), settings.mode or None, settings.dry_run, kinds, bases=bases),
@@ -85,7 +90,38 @@ def _serve(settings: Settings, directory: Path) -> int:
     around = partial(_register, settings, service)
     from webhook.hosting import host
 
-    return host(settings, directory, service, figures, look, around, turn)
+    # The other looks ask registries for what new rules need; one worker doing so is enough.
+    apart = Look(service, figures, read, seen, _nothing)
+    beside = None if client is None else partial(_beside, settings, client.access, shelf, service, figures, apart)
+    return host(settings, directory, service, figures, look, around, turn, beside)
+
+
+def _beside(
+    settings: Settings,
+    access: Access,
+    shelf: Shelf,
+    service: Service,
+    figures: Metrics,
+    look: Look,
+    go_on: Callable[[], bool],
+) -> None:
+    """Do what the process beside the workers does, until `go_on()` is false."""
+    from webhook.kube.client import Client
+    from webhook.upkeep import run, tasks
+
+    master = os.getppid()
+    pod = tasks.Pod(
+        settings=settings,
+        client=Client(access),
+        name=socket.gethostname(),
+        namespace=access.namespace,
+        shelf=shelf,
+        figures=figures,
+        ruleset=lambda: service.ruleset,
+        look=look,
+        wake=lambda: os.kill(master, signal.SIGHUP),
+    )
+    run.run([*tasks.tasks(pod), Watchman(look, settings.poll)], go_on, figures.upkeep_failed)
 
 
 def _recorder(settings: Settings, figures: Metrics) -> Recorder:
@@ -107,6 +143,22 @@ def _recorder(settings: Settings, figures: Metrics) -> Recorder:
 
     terms = Terms(settings.record_every, settings.record_files, settings.record_bytes)
     return Both(figures, Recording(Path(settings.record), terms, utc_now, figures.recorded))
+
+
+class Watchman:
+    """A task: looks at the packs again and again, so that this process knows the rules that the workers have."""
+
+    name = "packs"
+
+    def __init__(self, look: Callable[[], None], seconds: float) -> None:
+        """Look every `seconds`."""
+        self._look = look
+        self._seconds = seconds
+
+    def run(self, stop: threading.Event) -> None:
+        """Look until `stop` is set."""
+        while not stop.wait(self._seconds):
+            self._look()
 
 
 class Look:
@@ -189,7 +241,7 @@ def _cluster(settings: Settings, waits: Callable[[], None]) -> Client | None:
     return Client(access, waits=waits)
 
 
-def _readers(client: Client | None, kinds: Kinds) -> dict[str, Any]:
+def _readers(client: Client | None, kinds: Kinds, shelf: Shelf) -> dict[str, Any]:
     if client is None:
         return {}
     from webhook.kube.namespaces import Namespaces
@@ -197,7 +249,7 @@ def _readers(client: Client | None, kinds: Kinds) -> dict[str, Any]:
     from webhook.kube.owners import Owners
 
     return {
-        "namespaces": Namespaces(client),
+        "namespaces": Namespaces(client, shelf=shelf),
         "owners": Owners(client, kinds),
         "neighbours": Neighbours(client, kinds),
     }

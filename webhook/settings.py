@@ -118,6 +118,21 @@ class Settings:
     deadline: float = _setting(
         10.0, _number(0.1, 30), "seconds for a decision where the caller names no shorter timeout"
     )
+    watch_packs: bool = _setting(
+        False, _switch, "take packs from the cluster: RulePacks, and ConfigMaps of our own namespace that are labelled"
+    )
+    webhooks: str = _setting(
+        "", _text, "name of our webhook configurations, which are kept as the packs need them; default: left alone"
+    )
+    certificate_secret: str = _setting(
+        "",
+        _text,
+        "Secret of our own namespace to keep the certificate in, made and renewed by ourselves; its "
+        "authority is in NAME-ca; default: --certificate and --key",
+    )
+    lease: str = _setting("plimsoll", _text, "Lease of our own namespace by which replicas agree who writes")
+    service: str = _setting("plimsoll", _text, "our Service, which the certificate is made for")
+    events: bool = _setting(False, _switch, "write an Event for what is refused, at its owner")
     registries: str = _setting(
         "", _text, "YAML file with the image registries that may be asked what images are; default: none is asked"
     )

@@ -8,6 +8,7 @@ and why not one of the Kubernetes libraries: docs/decisions/0004-kubernetes-clie
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import tempfile
 import threading
@@ -32,6 +33,28 @@ CONNECTIONS = 8
 ANSWER_BYTES = 16 * 1024 * 1024
 """More than a page of 500 objects; etcd holds none above 3 MiB."""
 PAGE = 500
+_TYPES = {"PATCH": "application/merge-patch+json"}
+"""What a body is (RFC 7396), where it isn't the object itself."""
+CONNECT = 10.0
+"""Seconds for a stream to begin."""
+REFUSAL_BYTES = 64 * 1024
+DEAD = 30
+"""Seconds after which a connection is given up whose other end acknowledges nothing: a node that died, a firewall's
+new rule. Else a stream would wait for an answer that can never come."""
+_KEEP_ALIVE = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (
+            ("TCP_KEEPIDLE", DEAD // 2),
+            ("TCP_KEEPINTVL", DEAD // 6),
+            ("TCP_KEEPCNT", 3),
+            ("TCP_USER_TIMEOUT", DEAD * 1000),
+        )
+        if hasattr(socket, name)  # Linux has all of them
+    ),
+]
 
 
 @record(frozen=True, slots=True)
@@ -149,8 +172,52 @@ class Client:
         if not isinstance(value, dict):
             raise ApiError(name, status, "", "the answer isn't an object")
         if status >= 300:
-            raise ApiError(name, status, str(value.get("reason") or ""), str(value.get("message") or "")[:500])
+            raise _said(name, status, value)
         return value
+
+    def stream(self, path: str, query: Mapping[str, str], timeout: float) -> Iterator[Object]:
+        """Yield the JSON objects of an answer that comes line by line (a watch), for `timeout` seconds at most.
+
+        Ends where the server ends it. A connection that died without a word is found out by the kernel
+        (`DEAD`). Raises ApiError as `call` does, and where the connection breaks off.
+        """
+        name = f"GET {path}"
+        try:
+            response = self._opened(path, query, timeout, refused=False)
+            if response.status == 401:
+                response.close()
+                response = self._opened(path, query, timeout, refused=True)
+            try:
+                if response.status >= 300:
+                    raise _refusal(name, response.status, response.read(REFUSAL_BYTES))
+                for line in _lines(response):
+                    yield orjson.loads(line)
+            finally:
+                response.close()
+        except orjson.JSONDecodeError as error:
+            raise ApiError(name, 200, "", "a line of the answer isn't JSON") from error
+        except (HTTPError, OSError) as error:
+            raise ApiError(name, 0, "", _short(error)) from error
+        except ConfigError as error:
+            raise ApiError(name, 0, "", str(error)) from error
+
+    def _opened(
+        self, path: str, query: Mapping[str, str], timeout: float, *, refused: bool
+    ) -> urllib3.BaseHTTPResponse:
+        credential = self.access.credential(refused)
+        headers = {"Accept": "application/json", "User-Agent": "plimsoll"}
+        if credential.token:
+            headers["Authorization"] = f"Bearer {credential.token}"
+        return self._pool_for(credential).request(
+            "GET",
+            f"{self.access.url.rstrip('/')}{path}?{urlencode(query)}",
+            headers=headers,
+            timeout=urllib3.Timeout(connect=CONNECT, read=timeout + CONNECT),
+            pool_timeout=CONNECT,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
 
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""
@@ -198,7 +265,7 @@ class Client:
         if credential.token:
             headers["Authorization"] = f"Bearer {credential.token}"
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = _TYPES.get(method, "application/json")
         left = self._left(deadline)
         response = self._pool_for(credential).request(
             method,
@@ -249,7 +316,12 @@ class Client:
 
 
 def _pool(access: Access, credential: Credential) -> urllib3.PoolManager:
-    options: dict[str, Any] = {"num_pools": 1, "maxsize": CONNECTIONS, "block": True}
+    options: dict[str, Any] = {
+        "num_pools": 1,
+        "maxsize": CONNECTIONS,
+        "block": True,
+        "socket_options": _KEEP_ALIVE,
+    }
     if access.url.startswith("https:"):
         options["ssl_context"] = context(access, credential)
         if access.insecure:
@@ -289,6 +361,30 @@ def _load(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
         made.load_cert_chain(name)
     finally:
         Path(name).unlink()
+
+
+def _said(name: str, status: int, value: Object) -> ApiError:
+    return ApiError(name, status, str(value.get("reason") or ""), str(value.get("message") or "")[:500])
+
+
+def _refusal(name: str, status: int, data: bytes) -> ApiError:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        value = {}
+    return _said(name, status, value if isinstance(value, dict) else {})
+
+
+def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield the lines of an answer as they come."""
+    rest = bytearray()
+    while piece := response.read1(65536):
+        rest += piece
+        *lines, last = rest.split(b"\n")
+        yield from (bytes(line) for line in lines if line)
+        rest = bytearray(last)
+        if len(rest) > ANSWER_BYTES:
+            raise HTTPError(f"a line of the answer is longer than {ANSWER_BYTES} bytes")
 
 
 def _short(error: Exception) -> str:

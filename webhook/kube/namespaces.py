@@ -1,4 +1,5 @@
-"""Reads namespaces for the rules that look at their labels: live on a miss, from a bounded cache else."""
+"""Reads namespaces for the rules that look at their labels: from the shelf, which a watch keeps (`upkeep/namespaces`),
+and live where that has not come by yet, from a bounded cache then."""
 
 from __future__ import annotations
 
@@ -7,24 +8,40 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
+
 from webhook.kube.cache import Bounds, Cache
 from webhook.kube.client import ApiError, Client, Object, weight
 from webhook.ports import Unknown
+from webhook.shelf import Shelf
 
 BOUNDS = Bounds(entries=2000, weight=16 * 1024 * 1024, fresh=30.0)
 """A namespace is 1 to 2 KB; labels changed are seen after 30 s at most."""
 AGAIN = 0.05
 """Seconds before a namespace that isn't there is asked for once more: an API server whose watch cache lags
 may send us an object just before it knows the object's new namespace."""
+FOLDER = "namespaces"
+SEEN = "namespaces.seen"
+"""On the shelf: the folder of namespaces as JSON by name, and when the watch was last known to go on (monotonic)."""
+TRUSTED = 30.0
+"""Seconds after which a shelf that nobody kept up is no longer read."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 
 class Namespaces:
     """A `ports.NamespaceReader` over the API server; threads may share it."""
 
-    def __init__(self, client: Client, bounds: Bounds = BOUNDS, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read with `client`; `clock` counts seconds and never goes back."""
+    def __init__(
+        self,
+        client: Client,
+        bounds: Bounds = BOUNDS,
+        clock: Callable[[], float] = time.monotonic,
+        shelf: Shelf | None = None,
+    ) -> None:
+        """Read from `shelf` while it is kept up, else with `client`; `clock` counts seconds and never goes back."""
         self._client = client
+        self._shelf = shelf
+        self._kept = (False, float("-inf"))
         self._clock = clock
         self._cache: Cache[str, Object] = Cache(bounds, clock, client.waits)
 
@@ -37,10 +54,26 @@ class Namespaces:
         """
         if not _NAME.match(name):
             raise Unknown(f"{name!r} is no name of a namespace")
+        if (found := self._told(name)) is not None:
+            return found
         try:
             return self._cache.get(name, lambda seconds: self._fetch(name, seconds), timeout)
         except Unknown as error:
             raise Unknown(f"namespace {name}: {error}") from error
+
+    def _told(self, name: str) -> Object | None:
+        """Return what the watch says; None where there is none, or where it has not seen the namespace (yet)."""
+        if self._shelf is None:
+            return None
+        kept, looked = self._kept
+        now = self._clock()
+        if now - looked >= 1.0:
+            seen = self._shelf.get(SEEN)
+            kept = seen is not None and now - float(seen) < TRUSTED
+            self._kept = kept, now
+        data = self._shelf.get(f"{FOLDER}/{name}") if kept else None
+        found: Object | None = None if data is None else orjson.loads(data)
+        return found
 
     def _fetch(self, name: str, timeout: float) -> tuple[Object, int] | None:
         deadline = self._clock() + timeout

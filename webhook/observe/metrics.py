@@ -114,6 +114,14 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._quiet = Gauge(
+            "plimsoll_watch_stale_seconds",
+            "Seconds since the API server said anything on a watch; a bookmark comes each minute or so",
+            ["watch"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._upkeep = counter("plimsoll_upkeep_errors", "Tasks of upkeep that failed and were begun again", ["task"])
         self._build = Gauge(
             "plimsoll_build_info", "Always 1", ["version"], registry=registry, multiprocess_mode="livemax"
         )
@@ -186,6 +194,16 @@ class Metrics:
                 self._unknown(fact)
             for pack, rule in rules:
                 self._errors(pack, rule)
+
+    def quiet(self, watch: str, seconds: float) -> None:
+        """Say for how long a watch has been silent."""
+        with _kept():
+            self._quiet.labels(watch).set(seconds)
+
+    def upkeep_failed(self, task: str) -> None:
+        """Count one failure of a task of upkeep."""
+        with _kept():
+            self._upkeep(task).inc()
 
     def load_failed(self) -> None:
         """Say that a load failed, and the last good packs stay."""

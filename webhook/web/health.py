@@ -7,18 +7,15 @@ who drips bytes into this port can make a probe fail.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import selectors
-import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from webhook.model.record import record
-from webhook.web import parent
 from webhook.web.board import Board
 
 LOG = logging.getLogger(__name__)
@@ -187,32 +184,6 @@ class Loop:
         del self._visits[visitor]
         self._selector.unregister(visitor)
         visitor.close()
-
-
-def start(run: Callable[[Callable[[], bool]], None], close: Sequence[int] = ()) -> int:
-    """Fork the health process, which runs `run(go_on)` and ends with its parent, however; return its id.
-
-    `close` are descriptors that it must not keep (the TLS listeners, when it is started a second time).
-    """
-    master = os.getpid()
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        for descriptor in close:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH):
-            signal.signal(number, signal.SIG_IGN)  # a terminal's Ctrl-C goes to all; the parent decides the end
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        told: list[int] = []
-        signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
-        parent.follow(signal.SIGTERM)
-        run(lambda: not told and os.getppid() == master)
-        status = 0
-    finally:
-        os._exit(status)
 
 
 def alive(pid: int) -> bool:

@@ -6,7 +6,8 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ LOG = logging.getLogger(__name__)
 PATIENCE = 12.0
 """Seconds that the master waits for workers beyond their drain: what is in work ends, connections linger."""
 
+REST = 1.0
+"""Seconds between two starts of a process beside the workers."""
 YOUNG = 20_000
 """New objects at which the garbage collector looks for cycles. A review makes some hundred, and no cycles; Python's
 own 700 has nearly each review pay for a collection."""
@@ -31,7 +34,8 @@ own 700 has nearly each review pay for a collection."""
 class Plan:
     """All that a server is started with.
 
-    `health` forks the health process and returns its id; the descriptors given are not to be kept by it.
+    `beside` are processes that the master keeps up, by name: each is forked by what stands there, which returns its
+    id; the descriptors given are not to be kept by it. They end after the workers, the first one last.
     `in_worker` is called in each worker once, before it serves; `ended` in the master with the id of a worker
     that ended, and `stopping` when it is told to stop, before the workers drain.
     """
@@ -45,7 +49,7 @@ class Plan:
     key: str
     workers: int
     log_level: str
-    health: Callable[[Sequence[int]], int]
+    beside: Mapping[str, Callable[[Sequence[int]], int]]
     in_worker: Callable[[], None]
     ended: Callable[[int], None]
     stopping: Callable[[], None]
@@ -121,7 +125,7 @@ class Master(Arbiter):  # type: ignore[misc]
 
     def __init__(self, app: Server) -> None:
         """Take the application."""
-        self._health = 0
+        self._beside: dict[str, tuple[int, float]] = {}
         super().__init__(app)
 
     def start(self) -> None:
@@ -133,11 +137,11 @@ class Master(Arbiter):  # type: ignore[misc]
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG)
-        self._watch_health()
+        self._watch_beside()
 
     def manage_workers(self) -> None:
-        """Keep the right number of workers, and one health process; called every second."""
-        self._watch_health()
+        """Keep the right number of workers, and the processes beside them; called every second."""
+        self._watch_beside()
         super().manage_workers()
 
     def handle_term(self) -> None:
@@ -159,21 +163,27 @@ class Master(Arbiter):  # type: ignore[misc]
         LOG.warning("SIGUSR2 ignored: start a second server instead")
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
-        """Stop everything, the health process last; raises SystemExit."""
+        """Stop everything, the processes beside the workers last; raises SystemExit."""
         try:
             super().halt(reason=reason, exit_status=exit_status)
         finally:
-            if self._health:
-                _end(self._health)
+            for name in reversed(list(self._beside)):
+                _end(self._beside.pop(name)[0])
 
-    def _watch_health(self) -> None:
-        # A health process that died is started again: taking the server down for it would take admission
-        # down. If it can't stay up, the kubelet's liveness probe fails and restarts the pod, as it should.
-        if self._health and _running(self._health):
-            return
-        if self._health:
-            LOG.error("the health process (%d) ended; starting another", self._health)
-        self._health = self.app.plan.health([listener.fileno() for listener in self.LISTENERS])
+    def _watch_beside(self) -> None:
+        # One that died is started again: taking the server down for it would take admission down. If the health
+        # process can't stay up, the kubelet's liveness probe fails and restarts the pod, as it should.
+        for name, start in self.app.plan.beside.items():
+            pid, begun = self._beside.get(name, (0, -REST))
+            if pid and _running(pid):
+                continue
+            if pid:
+                LOG.error("the %s process (%d) ended; starting another", name, pid)
+                self.app.plan.ended(pid)
+                self._beside[name] = 0, begun
+            if time.monotonic() - begun >= REST:  # one that dies at once is not to keep the master busy
+                listeners = [listener.fileno() for listener in self.LISTENERS]
+                self._beside[name] = start(listeners), time.monotonic()
 
 
 def _running(pid: int) -> bool:
