@@ -113,7 +113,7 @@ def _beside(
     pod = tasks.Pod(
         settings=settings,
         client=Client(access),
-        name=socket.gethostname(),
+        name=f"{socket.gethostname()}_{master}",  # as replicas on one machine may have one name, too
         namespace=access.namespace,
         shelf=shelf,
         figures=figures,

@@ -32,12 +32,12 @@ class Reply:
 class Rest:
     """A cluster administrator's connection to the API server."""
 
-    def __init__(self, plane: ControlPlane) -> None:
-        """Connect as the administrator of `plane`, with the certificate of its kubeconfig."""
+    def __init__(self, plane: ControlPlane, name: str = "rest") -> None:
+        """Connect as the administrator of `plane`, with the certificate of its kubeconfig, in files called `name`."""
         user = yaml.safe_load(plane.kubeconfig("admin", "system:masters").read_text())["users"][0]["user"]
         files = {}
         for part in ("certificate", "key"):
-            files[part] = plane.directory / f"rest.{part}"
+            files[part] = plane.directory / f"{name}.{part}"
             files[part].write_bytes(base64.b64decode(user[f"client-{part}-data"]))
         self._url = plane.url
         self._pool = urllib3.PoolManager(
