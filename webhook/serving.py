@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("plimsoll")
 SHARE = 2**16
 """Bytes that a file of recorded reviews has at least: a larger review than this is rare."""
+CONNECTIONS = 32
+"""To the API server from the process beside the workers: one for each watch, and some for calls."""
 WARM = 500
 """Images that are asked for ahead."""
 
@@ -112,8 +114,8 @@ def _beside(
     master = os.getppid()
     pod = tasks.Pod(
         settings=settings,
-        client=Client(access),
-        name=socket.gethostname(),
+        client=Client(access, connections=CONNECTIONS),
+        name=f"{socket.gethostname()}_{master}",  # of two servers on one host, each has its own
         namespace=access.namespace,
         shelf=shelf,
         figures=figures,
@@ -121,6 +123,7 @@ def _beside(
         look=look,
         wake=lambda: os.kill(master, signal.SIGHUP),
     )
+    look()  # before anything is counted: a count of this process alone would say that it has no packs in force
     run.run([*tasks.tasks(pod), Watchman(look, settings.poll)], go_on, figures.upkeep_failed)
 
 
