@@ -74,7 +74,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     client = _cluster(settings, turn.leave)
     asking = images(settings, client, figures.image, turn.leave)
     shelf = Shelf(directory / "shelf")
-    readers = _readers(client, kinds, shelf)
+    readers = _readers(client, kinds, shelf, figures)
     seen = read()  # before they are loaded, so that a change meanwhile is seen
     service = Service(
         lambda: packs.ruleset(read(), settings.mode or None, settings.dry_run, kinds, bases=bases),
@@ -244,7 +244,7 @@ def _cluster(settings: Settings, waits: Callable[[], None]) -> Client | None:
     return Client(access, waits=waits)
 
 
-def _readers(client: Client | None, kinds: Kinds, shelf: Shelf) -> dict[str, Any]:
+def _readers(client: Client | None, kinds: Kinds, shelf: Shelf, figures: Metrics) -> dict[str, Any]:
     if client is None:
         return {}
     from webhook.kube.namespaces import Namespaces
@@ -252,9 +252,9 @@ def _readers(client: Client | None, kinds: Kinds, shelf: Shelf) -> dict[str, Any
     from webhook.kube.owners import Owners
 
     return {
-        "namespaces": Namespaces(client, shelf=shelf),
-        "owners": Owners(client, kinds),
-        "neighbours": Neighbours(client, kinds),
+        "namespaces": Namespaces(client, shelf=shelf, count=partial(figures.fact, "namespace")),
+        "owners": Owners(client, kinds, count=partial(figures.fact, "owners")),
+        "neighbours": Neighbours(client, kinds, count=partial(figures.fact, "neighbours")),
     }
 
 

@@ -37,8 +37,13 @@ class Namespaces:
         bounds: Bounds = BOUNDS,
         clock: Callable[[], float] = time.monotonic,
         shelf: Shelf | None = None,
+        count: Callable[[str], None] = lambda result: None,
     ) -> None:
-        """Read from `shelf` while it is kept up, else with `client`; `clock` counts seconds and never goes back."""
+        """Read from `shelf` while it is kept up, else with `client`; `clock` counts seconds and never goes back.
+
+        `count` is told of each look-up how it ended: hit, miss, stale, unknown.
+        """
+        self._count = count
         self._client = client
         self._shelf = shelf
         self._trusted = (False, float("-inf"))
@@ -57,10 +62,15 @@ class Namespaces:
         if not _NAME.match(name):
             raise Unknown(f"{name!r} is no name of a namespace")
         if (found := self._told(name)) is not None:
+            self._count("hit")
             return found
+        former: list[Object] = []
         try:
-            return self._cache.get(name, lambda seconds: self._fetched(name, seconds), timeout)
+            found, how = self._cache.look(name, lambda seconds: self._fetched(name, seconds, former), timeout)
+            self._count("stale" if former else how)
+            return found
         except Unknown as error:
+            self._count("unknown")
             raise Unknown(f"namespace {name}: {error}") from error
 
     def _told(self, name: str) -> Object | None:
@@ -83,14 +93,18 @@ class Namespaces:
         found: Object | None = None if data is None else orjson.loads(data)
         return found
 
-    def _fetched(self, name: str, timeout: float) -> tuple[Object, int] | None:
-        """Fetch it; where the API server errs, what the watch said last serves, if that is not too long ago."""
+    def _fetched(self, name: str, timeout: float, told: list[Object]) -> tuple[Object, int] | None:
+        """Fetch it; where the API server errs, what the watch said last serves, if that is not too long ago.
+
+        It is put into `told` then.
+        """
         try:
             return self._fetch(name, timeout)
         except Unknown:
             former = self._read(name) if self._clock() - self._seen() < self._kept_for else None
             if former is None:
                 raise
+            told.append(former)
             return former, weight(former)
 
     def _fetch(self, name: str, timeout: float) -> tuple[Object, int] | None:

@@ -24,7 +24,8 @@ PATIENCE = 12.0
 """Seconds that the master waits for workers beyond their drain: what is in work ends, connections linger."""
 
 RESTS = (1.0, 30.0)
-"""Seconds between two starts of a process beside the workers: the least, and the most for one that never lives longer."""
+"""Seconds between two starts of a process beside the workers: the least, and the most, for one that dies again and
+again."""
 LEAVE = 8.0
 """Seconds for a process beside the workers to end: its tasks have five."""
 YOUNG = 20_000
