@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("plimsoll")
 SHARE = 2**16
 """Bytes that a file of recorded reviews has at least: a larger review than this is rare."""
+CONNECTIONS = 32
+"""To the API server from the process beside the workers: one for each watch, and some for calls."""
 WARM = 500
 """Images that are asked for ahead."""
 
@@ -72,7 +74,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     client = _cluster(settings, turn.leave)
     asking = images(settings, client, figures.image, turn.leave)
     shelf = Shelf(directory / "shelf")
-    readers = _readers(client, kinds, shelf)
+    readers = _readers(client, kinds, shelf, figures)
     seen = read()  # before they are loaded, so that a change meanwhile is seen
     service = Service(
         lambda: packs.ruleset(read(), settings.mode or None, settings.dry_run, kinds, bases=bases),
@@ -112,8 +114,8 @@ def _beside(
     master = os.getppid()
     pod = tasks.Pod(
         settings=settings,
-        client=Client(access),
-        name=f"{socket.gethostname()}_{master}",  # as replicas on one machine may have one name, too
+        client=Client(access, connections=CONNECTIONS),
+        name=f"{socket.gethostname()}_{master}",  # of two servers on one host, each has its own
         namespace=access.namespace,
         shelf=shelf,
         figures=figures,
@@ -121,6 +123,7 @@ def _beside(
         look=look,
         wake=lambda: os.kill(master, signal.SIGHUP),
     )
+    look()  # before anything is counted: a count of this process alone would say that it has no packs in force
     run.run([*tasks.tasks(pod), Watchman(look, settings.poll)], go_on, figures.upkeep_failed)
 
 
@@ -241,7 +244,7 @@ def _cluster(settings: Settings, waits: Callable[[], None]) -> Client | None:
     return Client(access, waits=waits)
 
 
-def _readers(client: Client | None, kinds: Kinds, shelf: Shelf) -> dict[str, Any]:
+def _readers(client: Client | None, kinds: Kinds, shelf: Shelf, figures: Metrics) -> dict[str, Any]:
     if client is None:
         return {}
     from webhook.kube.namespaces import Namespaces
@@ -249,9 +252,9 @@ def _readers(client: Client | None, kinds: Kinds, shelf: Shelf) -> dict[str, Any
     from webhook.kube.owners import Owners
 
     return {
-        "namespaces": Namespaces(client, shelf=shelf),
-        "owners": Owners(client, kinds),
-        "neighbours": Neighbours(client, kinds),
+        "namespaces": Namespaces(client, shelf=shelf, count=partial(figures.fact, "namespace")),
+        "owners": Owners(client, kinds, count=partial(figures.fact, "owners")),
+        "neighbours": Neighbours(client, kinds, count=partial(figures.fact, "neighbours")),
     }
 
 

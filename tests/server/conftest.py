@@ -84,6 +84,10 @@ class Server:
         listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
         return [int(pid) for pid in listed.split()]
 
+    def ports(self, pid: int) -> set[int]:
+        """Return the ports on which one of its processes listens."""
+        return listening(pid)
+
     def workers(self) -> list[int]:
         """Return the ids of the workers: those children that hold the TLS listener open."""
         return [pid for pid in self.children() if self.port in listening(pid)]

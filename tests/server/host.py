@@ -6,8 +6,10 @@ allowed. SIGHUP counts a load of packs that fails when the file in PACKS_FAIL ex
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +46,20 @@ class Service:
         return True, "ready"
 
 
+def keep(go_on: Callable[[], bool]) -> None:
+    """Be the process beside the workers; fail as long as the file named by the second argument is there."""
+    if Path(sys.argv[2]).exists():
+        raise ZeroDivisionError("secret")
+    logging.getLogger("plimsoll").info("upkeep")
+    while go_on():
+        time.sleep(0.05)
+
+
 def run() -> int:
-    """Serve with the settings of the environment; the first argument is the file that makes loads fail."""
+    """Serve with the settings of the environment.
+
+    The first argument is the file that makes loads fail; with a second there is a process beside the workers.
+    """
     found = settings.read({})
     log.configure(found.log_level, found.log_format)
     directory = metrics.prepare()
@@ -60,7 +74,8 @@ def run() -> int:
 
     try:
         turn: Turn[Any] = Turn()
-        return hosting.host(found, directory, Service(figures, turn), figures, look, turn=turn)
+        upkeep = keep if len(sys.argv) > 2 else None
+        return hosting.host(found, directory, Service(figures, turn), figures, look, turn=turn, upkeep=upkeep)
     finally:
         metrics.clear(directory)
 

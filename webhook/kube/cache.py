@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from webhook.model.lru import Lru
 from webhook.model.record import record
@@ -19,6 +19,8 @@ from webhook.ports import Unknown
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+Result = Literal["hit", "miss", "stale"]
+"""How a value was had: known; asked for; known of old, since the API server errs."""
 REST = 5.0
 """Seconds for which a key with a known value isn't asked for again after an error, so that only one review
 waits."""
@@ -70,7 +72,11 @@ class Cache(Generic[K, V]):
         self._flights: dict[K, _Flight] = {}
 
     def get(self, key: K, fetch: Callable[[float], tuple[V, int] | None], timeout: float) -> V:
-        """Return the value of `key` within `timeout` seconds.
+        """Return what `look` finds, without how."""
+        return self.look(key, fetch, timeout)[0]
+
+    def look(self, key: K, fetch: Callable[[float], tuple[V, int] | None], timeout: float) -> tuple[V, Result]:
+        """Return the value of `key` within `timeout` seconds, and how it was had.
 
         `fetch` raises Unknown where it can't tell; then the last known value serves, if it is younger than
         `kept`. Where `fetch` says None the value is forgotten. Raises Unknown where there is nothing to
@@ -83,7 +89,7 @@ class Cache(Generic[K, V]):
             with self._lock:
                 entry = self._entries.get(key)
                 if entry is not None and self._serves(entry):
-                    return entry.value
+                    return entry.value, self._how(entry)
                 flight = self._flights.get(key)
                 leads = flight is None
                 if flight is None:
@@ -109,7 +115,12 @@ class Cache(Generic[K, V]):
     def _young(self, entry: _Entry[V]) -> bool:
         return self._clock() - entry.read < self._bounds.kept
 
-    def _lead(self, key: K, flight: _Flight, fetch: Callable[[float], tuple[V, int] | None], deadline: float) -> V:
+    def _how(self, entry: _Entry[V]) -> Result:
+        return "hit" if self._clock() - entry.read < self._bounds.fresh else "stale"
+
+    def _lead(
+        self, key: K, flight: _Flight, fetch: Callable[[float], tuple[V, int] | None], deadline: float
+    ) -> tuple[V, Result]:
         error = flight.error = Unknown("the question was broken off")
         try:
             found = fetch(max(0.0, deadline - self._clock()))
@@ -117,7 +128,7 @@ class Cache(Generic[K, V]):
                 self._keep(key, found)
             if found is not None:
                 flight.error = None
-                return found[0]
+                return found[0], "miss"
             error = flight.error = Unknown("the API server has none of this name")
         except Unknown as failed:
             error = flight.error = failed
@@ -135,10 +146,10 @@ class Cache(Generic[K, V]):
         else:
             self._entries.put(key, _Entry(found[0], self._clock()), found[1])
 
-    def _last(self, key: K, error: Unknown) -> V:
+    def _last(self, key: K, error: Unknown) -> tuple[V, Result]:
         """Return the last known value and let it rest; raise `error` where there is none."""
         entry = self._entries.get(key)
         if entry is None or not self._young(entry):
             raise error
         entry.rest = self._clock() + REST
-        return entry.value
+        return entry.value, "stale"

@@ -13,7 +13,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 import urllib3
-from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from webhook.errors import ConfigError, Problem
 from webhook.model.record import record
@@ -38,6 +38,9 @@ _TYPES = {"PATCH": "application/merge-patch+json"}
 CONNECT = 10.0
 """Seconds for a stream to begin."""
 REFUSAL_BYTES = 64 * 1024
+SILENCE = 100.0
+"""Seconds for which a stream may say nothing: a watch has a bookmark each minute or so. What stands between may keep
+a connection alive whose other end is gone."""
 DEAD = 30
 """Seconds after which a connection is given up whose other end acknowledges nothing: a node that died, a firewall's
 new rule. Else a stream would wait for an answer that can never come."""
@@ -112,8 +115,11 @@ class Client:
         access: Access,
         clock: Callable[[], float] = time.monotonic,
         waits: Callable[[], None] = lambda: None,
+        connections: int = CONNECTIONS,
     ) -> None:
         """Take `access`; `clock` counts seconds and never goes back, `waits` is called before each call.
+
+        `connections` are open at once at most; each stream has one to itself.
 
         Raises ConfigError for a URL that is none.
         """
@@ -124,6 +130,7 @@ class Client:
         self.access = access
         self.waits = waits
         self._clock = clock
+        self._connections = connections
         self._lock = threading.Lock()
         self._pool: tuple[Credential, urllib3.PoolManager] | None = None
 
@@ -175,34 +182,55 @@ class Client:
             raise _said(name, status, value)
         return value
 
-    def stream(self, path: str, query: Mapping[str, str], timeout: float) -> Iterator[Object]:
-        """Yield the JSON objects of an answer that comes line by line (a watch), for `timeout` seconds at most.
+    def stream(
+        self, path: str, query: Mapping[str, str], timeout: float, silence: float = SILENCE
+    ) -> Generator[Object, None, None]:
+        """Open an answer that comes line by line (a watch), and return the iterator of its JSON objects.
 
-        Ends where the server ends it. A connection that died without a word is found out by the kernel
-        (`DEAD`). Raises ApiError as `call` does, and where the connection breaks off.
+        It ends where the server ends it, after `timeout` seconds at the latest, and where nothing came for `silence`
+        seconds. A connection that died without a word is found out by the kernel (`DEAD`). Raises ApiError as `call`
+        does, here and where the connection breaks off later. An iterator that is left early is to be closed.
         """
         name = f"GET {path}"
+        silence = min(silence, timeout + CONNECT)
+        ends = self._clock() + timeout + CONNECT  # the server is told `timeout`, and ends it by itself
         try:
-            response = self._opened(path, query, timeout, refused=False)
+            response = self._opened(path, query, silence, refused=False)
             if response.status == 401:
-                response.close()
-                response = self._opened(path, query, timeout, refused=True)
-            try:
-                if response.status >= 300:
-                    raise _refusal(name, response.status, response.read(REFUSAL_BYTES))
-                for line in _lines(response):
-                    yield orjson.loads(line)
-            finally:
-                response.close()
-        except orjson.JSONDecodeError as error:
-            raise ApiError(name, 200, "", "a line of the answer isn't JSON") from error
+                _discard(response)
+                response = self._opened(path, query, silence, refused=True)
+            if response.status >= 300:
+                try:
+                    data = response.read(REFUSAL_BYTES)
+                finally:
+                    _discard(response)
+                raise _refusal(name, response.status, data)
         except (HTTPError, OSError) as error:
             raise ApiError(name, 0, "", _short(error)) from error
         except ConfigError as error:
             raise ApiError(name, 0, "", str(error)) from error
+        return self._objects(name, response, ends)
+
+    def _objects(self, name: str, response: urllib3.BaseHTTPResponse, ends: float) -> Generator[Object, None, None]:
+        try:
+            for line in _lines(response):
+                value = orjson.loads(line)
+                if not isinstance(value, dict):
+                    raise ApiError(name, 200, "", "a line of the answer isn't an object")
+                yield value
+                if self._clock() > ends:
+                    return
+        except ReadTimeoutError:
+            return  # who reads looks again, and hears then what is wrong, if anything is
+        except orjson.JSONDecodeError as error:
+            raise ApiError(name, 200, "", "a line of the answer isn't JSON") from error
+        except (HTTPError, OSError) as error:
+            raise ApiError(name, 0, "", _short(error)) from error
+        finally:
+            _discard(response)
 
     def _opened(
-        self, path: str, query: Mapping[str, str], timeout: float, *, refused: bool
+        self, path: str, query: Mapping[str, str], silence: float, *, refused: bool
     ) -> urllib3.BaseHTTPResponse:
         credential = self.access.credential(refused)
         headers = {"Accept": "application/json", "User-Agent": "plimsoll"}
@@ -212,7 +240,7 @@ class Client:
             "GET",
             f"{self.access.url.rstrip('/')}{path}?{urlencode(query)}",
             headers=headers,
-            timeout=urllib3.Timeout(connect=CONNECT, read=timeout + CONNECT),
+            timeout=urllib3.Timeout(connect=CONNECT, read=silence),
             pool_timeout=CONNECT,
             retries=False,
             redirect=False,
@@ -281,7 +309,7 @@ class Client:
         try:
             data = self._body(response, deadline)
         except BaseException:
-            response.close()
+            _discard(response)
             raise
         response.release_conn()
         return response.status, data
@@ -308,17 +336,17 @@ class Client:
             held = self._pool
             if held and (held[0].certificate, held[0].key) == (credential.certificate, credential.key):
                 return held[1]
-            pool = _pool(self.access, credential)
+            pool = _pool(self.access, credential, self._connections)
             self._pool = credential, pool
         if held:
             held[1].clear()
         return pool
 
 
-def _pool(access: Access, credential: Credential) -> urllib3.PoolManager:
+def _pool(access: Access, credential: Credential, connections: int) -> urllib3.PoolManager:
     options: dict[str, Any] = {
         "num_pools": 1,
-        "maxsize": CONNECTIONS,
+        "maxsize": connections,
         "block": True,
         "socket_options": _KEEP_ALIVE,
     }
@@ -375,16 +403,27 @@ def _refusal(name: str, status: int, data: bytes) -> ApiError:
     return _said(name, status, value if isinstance(value, dict) else {})
 
 
+def _discard(response: urllib3.BaseHTTPResponse) -> None:
+    """Close an answer that is not read to its end, and give its place among the connections back.
+
+    `close` alone keeps the place, and after `CONNECTIONS` of them every call would wait for one in vain.
+    """
+    response.close()
+    response.release_conn()
+
+
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     """Yield the lines of an answer as they come."""
     rest = bytearray()
     while piece := response.read1(65536):
         rest += piece
+        if b"\n" not in piece:
+            if len(rest) > ANSWER_BYTES:
+                raise HTTPError(f"a line of the answer is longer than {ANSWER_BYTES} bytes")
+            continue
         *lines, last = rest.split(b"\n")
         yield from (bytes(line) for line in lines if line)
         rest = bytearray(last)
-        if len(rest) > ANSWER_BYTES:
-            raise HTTPError(f"a line of the answer is longer than {ANSWER_BYTES} bytes")
 
 
 def _short(error: Exception) -> str:

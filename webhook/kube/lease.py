@@ -65,7 +65,10 @@ class Lease:
             found = self._client.get(self._path, CALL)
             spec = found.get("spec") or {}
             if not self._free(spec, str((found.get("metadata") or {}).get("resourceVersion"))):
+                if self.held():  # somebody took it, whoever that was: two writers are worse than none
+                    LOG.warning("another took the lease: %s now writes", spec.get("holderIdentity"))
                 self._until = float("-inf")
+                self._said = ""
                 return False
             self._client.call("PUT", self._path, CALL, {**found, "spec": self._ours(spec)})
         except ApiError as error:

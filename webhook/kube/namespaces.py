@@ -37,17 +37,24 @@ class Namespaces:
         bounds: Bounds = BOUNDS,
         clock: Callable[[], float] = time.monotonic,
         shelf: Shelf | None = None,
+        count: Callable[[str], None] = lambda result: None,
     ) -> None:
-        """Read from `shelf` while it is kept up, else with `client`; `clock` counts seconds and never goes back."""
+        """Read from `shelf` while it is kept up, else with `client`; `clock` counts seconds and never goes back.
+
+        `count` is told of each look-up how it ended: hit, miss, stale, unknown.
+        """
+        self._count = count
         self._client = client
         self._shelf = shelf
-        self._kept = (False, float("-inf"))
+        self._trusted = (False, float("-inf"))
+        self._kept_for = bounds.kept
         self._clock = clock
         self._cache: Cache[str, Object] = Cache(bounds, clock, client.waits)
 
     def get(self, name: str, timeout: float) -> Mapping[str, Any]:
-        """Return the Namespace `name` within `timeout` seconds, at most 30 s old while the API server
-        answers.
+        """Return the Namespace `name` within `timeout` seconds.
+
+        While the watch goes on, as it tells; without one, at most 30 s old while the API server answers.
 
         Raises Unknown where the API server errs and nothing is known, and where it has no such namespace:
         it may not have arrived there yet, so its absence proves nothing about its labels.
@@ -55,25 +62,50 @@ class Namespaces:
         if not _NAME.match(name):
             raise Unknown(f"{name!r} is no name of a namespace")
         if (found := self._told(name)) is not None:
+            self._count("hit")
             return found
+        former: list[Object] = []
         try:
-            return self._cache.get(name, lambda seconds: self._fetch(name, seconds), timeout)
+            found, how = self._cache.look(name, lambda seconds: self._fetched(name, seconds, former), timeout)
+            self._count("stale" if former else how)
+            return found
         except Unknown as error:
+            self._count("unknown")
             raise Unknown(f"namespace {name}: {error}") from error
 
     def _told(self, name: str) -> Object | None:
         """Return what the watch says; None where there is none, or where it has not seen the namespace (yet)."""
         if self._shelf is None:
             return None
-        kept, looked = self._kept
+        trusted, looked = self._trusted
         now = self._clock()
         if now - looked >= 1.0:
-            seen = self._shelf.get(SEEN)
-            kept = seen is not None and now - float(seen) < TRUSTED
-            self._kept = kept, now
-        data = self._shelf.get(f"{FOLDER}/{name}") if kept else None
+            trusted = now - self._seen() < TRUSTED
+            self._trusted = trusted, now
+        return self._read(name) if trusted else None
+
+    def _seen(self) -> float:
+        seen = self._shelf.get(SEEN) if self._shelf else None
+        return float("-inf") if seen is None else float(seen)
+
+    def _read(self, name: str) -> Object | None:
+        data = self._shelf.get(f"{FOLDER}/{name}") if self._shelf else None
         found: Object | None = None if data is None else orjson.loads(data)
         return found
+
+    def _fetched(self, name: str, timeout: float, told: list[Object]) -> tuple[Object, int] | None:
+        """Fetch it; where the API server errs, what the watch said last serves, if that is not too long ago.
+
+        It is put into `told` then.
+        """
+        try:
+            return self._fetch(name, timeout)
+        except Unknown:
+            former = self._read(name) if self._clock() - self._seen() < self._kept_for else None
+            if former is None:
+                raise
+            told.append(former)
+            return former, weight(former)
 
     def _fetch(self, name: str, timeout: float) -> tuple[Object, int] | None:
         deadline = self._clock() + timeout

@@ -40,8 +40,13 @@ class Neighbours:
         kinds: Kinds = KINDS,
         bounds: Bounds = BOUNDS,
         clock: Callable[[], float] = time.monotonic,
+        count: Callable[[str], None] = lambda result: None,
     ) -> None:
-        """Read with `client` the objects whose kinds are in `kinds` or Kubernetes' own; `clock` never goes back."""
+        """Read with `client` the objects whose kinds are in `kinds` or Kubernetes' own; `clock` never goes back.
+
+        `count` is told of each look-up how it ended: miss, stale, unknown.
+        """
+        self._count = count
         self._client = client
         self._kinds = kinds
         self._cache: Cache[Place, Found] = Cache(bounds, clock, client.waits)
@@ -56,10 +61,14 @@ class Neighbours:
         """
         place = self._place(namespace, ref)
         if place is None:
+            self._count("unknown")
             raise Unknown(f"{ref}: how to read {ref.api_version}/{ref.kind} isn't known")
         try:
-            return self._cache.get(place, lambda seconds: self._fetch(place, ref, seconds), timeout)
+            found, how = self._cache.look(place, lambda seconds: self._fetch(place, ref, seconds), timeout)
+            self._count(how)
+            return found
         except Unknown as error:
+            self._count("unknown")
             raise Unknown(f"{ref}: {error}") from error
 
     def _place(self, namespace: str, ref: Ref) -> Place | None:

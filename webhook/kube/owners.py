@@ -45,8 +45,13 @@ class Owners:
         kinds: Kinds = KINDS,
         bounds: Bounds = BOUNDS,
         clock: Callable[[], float] = time.monotonic,
+        count: Callable[[str], None] = lambda result: None,
     ) -> None:
-        """Read with `client` the owners whose kinds are in `kinds`; `clock` never goes back."""
+        """Read with `client` the owners whose kinds are in `kinds`; `clock` never goes back.
+
+        `count` is told of each look-up how it ended: hit, miss, stale, unknown.
+        """
+        self._count = count
         self._client = client
         self._kinds = kinds
         self._clock = clock
@@ -80,12 +85,16 @@ class Owners:
         what = f"owner {reference.kind} {reference.name}"
         path = self._path(namespace, reference)
         if path is None:
+            self._count("unknown")
             raise Unknown(f"{what}: how to read {reference.group or 'core'}/{reference.kind} isn't known")
         # The whole reference is the key: a forged one with another's uid must not find that owner.
         key = (namespace, reference)
         try:
-            return self._cache.get(key, lambda seconds: self._fetch(path, reference, seconds), timeout)
+            owner, how = self._cache.look(key, lambda seconds: self._fetch(path, reference, seconds), timeout)
+            self._count(how)
+            return owner
         except Unknown as error:
+            self._count("unknown")
             raise Unknown(f"{what}: {error}") from error
 
     def _path(self, namespace: str, reference: _Reference) -> str | None:

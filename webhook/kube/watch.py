@@ -12,9 +12,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Protocol
 
-from webhook.kube.client import PAGE, ApiError, Client, Object
+from webhook.kube.client import PAGE, SILENCE, ApiError, Client, Object
 
 LOG = logging.getLogger(__name__)
 SECONDS = 300.0
@@ -23,6 +24,8 @@ LISTING = 30.0
 """For each page of a list."""
 RESTS = (0.5, 30.0)
 """Seconds between attempts while the API server errs: the first, and the most, doubled in between."""
+HELD = 5.0
+"""Seconds that a stream lasts which went well: one that ends sooner is not begun again without a rest."""
 GONE = 410
 
 
@@ -64,28 +67,45 @@ class Watch:
         self._clock = clock
         self._heard: float | None = None
         self._version = ""
+        self._said = ""
 
     @property
     def quiet(self) -> float | None:
-        """Seconds since the API server said something, if only that nothing changed; None before the first list."""
-        return None if self._heard is None else self._clock() - self._heard
+        """Seconds since the API server said something, if only that it will tell; None before it was first followed.
+
+        A list alone counts for nothing: who may list and not watch would go on with what was true once.
+        """
+        heard = self._heard
+        return None if heard is None else self._clock() - heard
 
     def run(self, stop: threading.Event) -> None:
-        """Follow until `stop` is set; errors are logged, and tried again after a rest."""
+        """Follow until `stop` is set; errors are logged, once each, and tried again after a rest.
+
+        What the sink raises comes out here, and `run` may then be called anew.
+        """
         rest = RESTS[0]
         while not stop.is_set():
+            begun = self._clock()
             try:
                 if not self._version:
                     self._list()
                 self._follow(stop)
-                rest = RESTS[0]
             except ApiError as error:
                 if error.status == GONE:
                     self._version = ""
-                    continue
-                LOG.warning("watching %s: %s; tried again", self._path, error)
-                stop.wait(rest * random.uniform(0.8, 1.2))  # noqa: S311 - so that replicas don't come together
-                rest = min(2 * rest, RESTS[1])
+                else:
+                    self._say(error)
+            if self._clock() - begun >= HELD:
+                rest = RESTS[0]
+            stop.wait(rest * random.uniform(0.8, 1.2))  # noqa: S311 - so that replicas don't come together
+            rest = min(2 * rest, RESTS[1])
+
+    def _say(self, error: ApiError) -> None:
+        # once, and not again and again for hours; numbers (ports, versions) may differ each time
+        text = f"{error.status} {error.reason}"
+        if text != self._said:
+            self._said = text
+            LOG.warning("watching %s: %s; tried again, which is not said again", self._path, error)
 
     def _list(self) -> None:
         objects: list[Object] = []
@@ -93,7 +113,7 @@ class Watch:
         while True:
             query = {**self._query, "limit": str(PAGE), **({"continue": again} if again else {})}
             page = self._client.get(self._path, LISTING, query)
-            objects += page.get("items") or []
+            objects += map(_slim, page.get("items") or [])
             meta = page.get("metadata") or {}
             version = str(meta.get("resourceVersion") or "")
             again = str(meta.get("continue") or "")
@@ -101,7 +121,6 @@ class Watch:
                 break
         self._sink.replace(objects)
         self._version = version
-        self._heard = self._clock()
 
     def _follow(self, stop: threading.Event) -> None:
         seconds = self._seconds * random.uniform(1.0, 2.0)  # noqa: S311
@@ -112,11 +131,16 @@ class Watch:
             "resourceVersion": self._version,
             "timeoutSeconds": str(int(seconds) or 1),
         }
-        for event in self._client.stream(self._path, query, seconds):
+        with closing(self._client.stream(self._path, query, seconds, SILENCE)) as events:
+            if self._said:
+                self._said = ""
+                LOG.info("watching %s again", self._path)
             self._heard = self._clock()
-            self._take(event)
-            if stop.is_set():
-                return
+            for event in events:
+                self._take(event)
+                self._heard = self._clock()
+                if stop.is_set():
+                    return
 
     def _take(self, event: Object) -> None:
         kind, obj = event.get("type"), event.get("object")
@@ -127,7 +151,13 @@ class Watch:
                 f"GET {self._path}", int(obj.get("code") or 0), str(obj.get("reason") or ""), str(obj.get("message"))
             )
         if kind in ("ADDED", "MODIFIED"):
-            self._sink.put(obj)
+            self._sink.put(_slim(obj))
         elif kind == "DELETED":
             self._sink.drop(obj)
         self._version = str((obj.get("metadata") or {}).get("resourceVersion") or self._version)
+
+
+def _slim(obj: Object) -> Object:
+    """Take away what nobody reads and is half of many objects: who manages which field."""
+    (obj.get("metadata") or {}).pop("managedFields", None)
+    return obj

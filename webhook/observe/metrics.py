@@ -32,6 +32,12 @@ _ENDPOINTS = frozenset({"validate", "advise", "mutate"})
 SHED = ("connections", "large", "overflow", "requests", "threads")
 """Why the server turns something away (web/worker.py)."""
 FACTS = ("images", "namespace", "neighbours", "owners")
+FACT_LOOK_UPS = ("hit", "miss", "stale", "unknown")
+"""How a look-up of a fact of the cluster ends (kube/cache.py)."""
+EVENTS = ("dropped", "failed", "repeated", "written")
+"""What becomes of a denial that is told as an Event (observe/tell.py, upkeep/events.py)."""
+SPANS = ("failed", "sent")
+"""What becomes of a span of a trace (observe/trace.py)."""
 RECORDS = ("dropped", "failed", "written")
 """What becomes of a review that is to be recorded (observe/record.py)."""
 LOOK_UPS = ("absent", "hit", "miss", "stale", "unknown")
@@ -98,6 +104,9 @@ class Metrics:
             Histogram("plimsoll_review_seconds", seconds, ["endpoint"], buckets=BUCKETS, registry=registry)
         )
         self._images = counter("plimsoll_image_lookups", "Look-ups of images", ["result"])
+        self._lookups = counter("plimsoll_fact_lookups", "Look-ups of facts", ["fact", "result"], 100)
+        self._events = counter("plimsoll_events", "Denials told as Events", ["result"], 10)
+        self._spans = counter("plimsoll_spans", "Spans of traces", ["result"], 10)
         self._records = counter("plimsoll_records", "Reviews to be recorded", ["result"])
         self._connections = Gauge(
             "plimsoll_connections", "Open connections", registry=registry, multiprocess_mode="livesum"
@@ -114,12 +123,15 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        self._quiet = Gauge(
-            "plimsoll_watch_stale_seconds",
-            "Seconds since the API server said anything on a watch; a bookmark comes each minute or so",
-            ["watch"],
-            registry=registry,
-            multiprocess_mode="livemax",
+        self._quiet = Bounded(
+            Gauge(
+                "plimsoll_watch_stale_seconds",
+                "Seconds since the API server said anything on a watch; a bookmark comes each minute or so",
+                ["watch"],
+                registry=registry,
+                multiprocess_mode="livemax",
+            ),
+            100,
         )
         self._upkeep = counter("plimsoll_upkeep_errors", "Tasks of upkeep that failed and were begun again", ["task"])
         self._build = Gauge(
@@ -160,6 +172,22 @@ class Metrics:
         """Count one look-up of an image."""
         with _kept():
             self._images(result).inc()
+            self._lookups("images", result).inc()
+
+    def fact(self, fact: str, result: str) -> None:
+        """Count one look-up of a fact of the cluster."""
+        with _kept():
+            self._lookups(fact, result).inc()
+
+    def event(self, result: str, count: int = 1) -> None:
+        """Count denials by what became of telling them as Events."""
+        with _kept():
+            self._events(result).inc(count)
+
+    def spans(self, result: str, count: int) -> None:
+        """Count spans that were sent, or could not be."""
+        with _kept():
+            self._spans(result).inc(count)
 
     def recorded(self, result: str) -> None:
         """Count one review that was to be recorded."""
@@ -192,13 +220,19 @@ class Metrics:
                 self._records(result)
             for fact in FACTS:
                 self._unknown(fact)
+                for result in LOOK_UPS if fact == "images" else FACT_LOOK_UPS:
+                    self._lookups(fact, result)
+            for result in EVENTS:
+                self._events(result)
+            for result in SPANS:
+                self._spans(result)
             for pack, rule in rules:
                 self._errors(pack, rule)
 
     def quiet(self, watch: str, seconds: float) -> None:
         """Say for how long a watch has been silent."""
         with _kept():
-            self._quiet.labels(watch).set(seconds)
+            self._quiet(watch).set(seconds)
 
     def upkeep_failed(self, task: str) -> None:
         """Count one failure of a task of upkeep."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +14,12 @@ from webhook.kube.namespaces import FOLDER, SEEN
 from webhook.kube.watch import SECONDS, Watch
 from webhook.shelf import Shelf
 
+LOG = logging.getLogger(__name__)
 BEAT = 5.0
+"""Seconds between two words to the workers, who believe one for `kube.namespaces.TRUSTED`."""
 QUIET = 150.0
-"""Seconds of silence after which a watch is not believed: API servers send a bookmark each minute or so."""
+"""Seconds of silence after which a watch is not believed: API servers send a bookmark each minute or so, and a stream
+that has none is begun anew after `kube.client.SILENCE`."""
 
 
 class Namespaces:
@@ -38,40 +42,65 @@ class Namespaces:
         self._watch = Watch(client, "/api/v1/namespaces", _Sink(shelf), seconds=seconds)
 
     def run(self, stop: threading.Event) -> None:
-        """Follow until `stop` is set."""
-        follower = threading.Thread(target=self._watch.run, args=(stop,), name="watch namespaces", daemon=True)
+        """Follow until `stop` is set. What the watch raises comes out here."""
+        errors: list[BaseException] = []
+
+        def follow() -> None:
+            try:
+                self._watch.run(stop)
+            except Exception as error:
+                errors.append(error)
+
+        # a thread of its own, since it waits for the API server for minutes, whatever `stop` says
+        follower = threading.Thread(target=follow, name="watch namespaces", daemon=True)
         follower.start()
         begun = self._clock()
         while follower.is_alive():
             self._beat(begun)
             if stop.wait(BEAT if self._watch.quiet is not None else BEAT / 50):
                 return
+        if errors:
+            raise errors[0]
 
     def _beat(self, begun: float) -> None:
         quiet = self._watch.quiet
         self._stale(self.name, self._clock() - begun if quiet is None else quiet)
         if quiet is not None and quiet < QUIET:
-            # the monotonic clock is one for all processes
-            self._shelf.put(SEEN, str(self._clock()).encode())
+            try:
+                # the monotonic clock is one for all processes
+                self._shelf.put(SEEN, str(self._clock()).encode())
+            except OSError as error:
+                # without it the workers ask for themselves; a second follower would be worse
+                LOG.warning("the shelf can't be written, so that workers ask for themselves: %s", error.strerror)
 
 
 class _Sink:
+    """Puts namespaces on the shelf. Where there is no room they are left out, and workers ask for them."""
+
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+        self._full = False
 
     def replace(self, objects: list[Object]) -> None:
         kept = {_name(obj) for obj in objects}
-        for obj in objects:
-            self.put(obj)
         for name in self._shelf.names(FOLDER):
             if name not in kept:
                 self._shelf.drop(f"{FOLDER}/{name}")
+        for obj in objects:
+            self.put(obj)
 
     def put(self, obj: Object) -> None:
-        (obj.get("metadata") or {}).pop("managedFields", None)
+        name = f"{FOLDER}/{_name(obj)}"
         # items of a list don't say what they are
         data = orjson.dumps({"apiVersion": "v1", "kind": "Namespace", **obj})
-        self._shelf.put(f"{FOLDER}/{_name(obj)}", data)
+        try:
+            self._shelf.put(name, data)
+            self._full = False
+        except OSError as error:
+            self._shelf.drop(name)  # what it was is no longer true
+            if not self._full:  # once, and not for each of thousands
+                LOG.warning("no room on the shelf for all namespaces; the rest is asked for: %s", error.strerror)
+            self._full = True
 
     def drop(self, obj: Object) -> None:
         self._shelf.drop(f"{FOLDER}/{_name(obj)}")

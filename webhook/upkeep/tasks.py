@@ -19,7 +19,8 @@ from webhook.upkeep.run import Task
 class Pod:
     """What the tasks of a pod work with.
 
-    `client` is theirs alone; `name` is the pod's, by which replicas tell each other apart, `namespace` our own.
+    `client` is theirs alone; `name` is the pod's with the server's process, by which replicas tell each other apart,
+    `namespace` our own.
     `ruleset` gives the rules in force. `look` has this process look at the packs again, `wake` every worker.
     """
 

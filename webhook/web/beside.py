@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
 
 from webhook.web import parent
+
+LOG = logging.getLogger(__name__)
 
 
 def start(run: Callable[[Callable[[], bool]], None], close: Sequence[int] = ()) -> int:
@@ -32,5 +35,7 @@ def start(run: Callable[[Callable[[], bool]], None], close: Sequence[int] = ()) 
         parent.follow(signal.SIGTERM)
         run(lambda: not told and os.getppid() == master)
         status = 0
+    except Exception:
+        LOG.exception("a process beside the workers failed, which is a bug of Plimsoll's own")
     finally:
         os._exit(status)

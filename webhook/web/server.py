@@ -23,8 +23,11 @@ LOG = logging.getLogger(__name__)
 PATIENCE = 12.0
 """Seconds that the master waits for workers beyond their drain: what is in work ends, connections linger."""
 
-REST = 1.0
-"""Seconds between two starts of a process beside the workers."""
+RESTS = (1.0, 30.0)
+"""Seconds between two starts of a process beside the workers: the least, and the most, for one that dies again and
+again."""
+LEAVE = 8.0
+"""Seconds for a process beside the workers to end: its tasks have five."""
 YOUNG = 20_000
 """New objects at which the garbage collector looks for cycles. A review makes some hundred, and no cycles; Python's
 own 700 has nearly each review pay for a collection."""
@@ -125,7 +128,7 @@ class Master(Arbiter):  # type: ignore[misc]
 
     def __init__(self, app: Server) -> None:
         """Take the application."""
-        self._beside: dict[str, tuple[int, float]] = {}
+        self._beside: dict[str, tuple[int, float, float]] = {}  # its id, when it was begun, the rest until the next
         super().__init__(app)
 
     def start(self) -> None:
@@ -167,23 +170,27 @@ class Master(Arbiter):  # type: ignore[misc]
         try:
             super().halt(reason=reason, exit_status=exit_status)
         finally:
-            for name in reversed(list(self._beside)):
-                _end(self._beside.pop(name)[0])
+            for pid, *_ in reversed(list(self._beside.values())):
+                if pid:  # 0 is one that died a moment ago, and to kill(2) everybody in our group
+                    _end(pid)
+            self._beside.clear()
 
     def _watch_beside(self) -> None:
         # One that died is started again: taking the server down for it would take admission down. If the health
         # process can't stay up, the kubelet's liveness probe fails and restarts the pod, as it should.
+        now = time.monotonic()
         for name, start in self.app.plan.beside.items():
-            pid, begun = self._beside.get(name, (0, -REST))
+            pid, begun, rest = self._beside.get(name, (0, now - RESTS[0], RESTS[0]))
             if pid and _running(pid):
                 continue
             if pid:
                 LOG.error("the %s process (%d) ended; starting another", name, pid)
                 self.app.plan.ended(pid)
-                self._beside[name] = 0, begun
-            if time.monotonic() - begun >= REST:  # one that dies at once is not to keep the master busy
+                rest = RESTS[0] if now - begun > RESTS[1] else min(2 * rest, RESTS[1])
+                self._beside[name] = 0, begun, rest
+            if now - begun >= rest:  # one that dies at once is not to keep the master, or the log, busy
                 listeners = [listener.fileno() for listener in self.LISTENERS]
-                self._beside[name] = start(listeners), time.monotonic()
+                self._beside[name] = start(listeners), now, rest
 
 
 def _running(pid: int) -> bool:
@@ -196,6 +203,13 @@ def _running(pid: int) -> bool:
 def _end(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
+        ends = time.monotonic() + LEAVE
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > ends:
+                LOG.error("process %d does not end, and is killed", pid)
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                return
+            time.sleep(0.02)
     except (ProcessLookupError, ChildProcessError):
         return

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
-from webhook.kube.namespaces import BOUNDS, Namespaces
+from webhook.kube.namespaces import BOUNDS, SEEN, TRUSTED, Namespaces
 from webhook.ports import NamespaceReader, Unknown
+from webhook.shelf import Shelf
 
 PATH = "/api/v1/namespaces/shop"
 
@@ -69,3 +72,39 @@ def test_a_name_that_is_none_is_unknown_without_a_call(name: str, api: Any) -> N
     with pytest.raises(Unknown, match="no name of a namespace"):
         Namespaces(api.client()).get(name, 5)
     assert api.calls == []
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "shelf")
+
+
+def put(shelf: Shelf, found: dict[str, Any], seen: float) -> None:
+    shelf.put("namespaces/shop", orjson.dumps(found))
+    shelf.put(SEEN, str(seen).encode())
+
+
+def test_a_shelf_that_nobody_keeps_up_is_read_only_while_the_api_server_errs(
+    shelf: Shelf, api: Any, clock: Any
+) -> None:
+    """Else it would be as if the watch still told: labels changed an hour ago would not count."""
+    put(shelf, namespace(team="a"), seen=clock())
+    clock.now += TRUSTED + 1
+    reader = Namespaces(api.client(), BOUNDS, clock, shelf)
+    api.answers["/api/v1/namespaces/shop"] = 200, namespace(team="b")
+    assert reader.get("shop", 1)["metadata"]["labels"] == {"team": "b"}
+    clock.now += BOUNDS.fresh + 1
+    api.answers["/api/v1/namespaces/shop"] = 503, {}
+    other = Namespaces(api.client(), BOUNDS, clock, shelf)
+    assert other.get("shop", 1)["metadata"]["labels"] == {"team": "a"}, "the last that is known, as from a cache"
+    clock.now += BOUNDS.kept
+    with pytest.raises(Unknown, match="503"):
+        Namespaces(api.client(), BOUNDS, clock, shelf).get("shop", 1)
+
+
+def test_a_namespace_that_the_api_server_has_no_more_is_not_told_from_an_old_shelf(
+    shelf: Shelf, api: Any, clock: Any
+) -> None:
+    put(shelf, namespace(team="a"), seen=clock() - TRUSTED - 1)
+    with pytest.raises(Unknown, match="none of this name"):
+        Namespaces(api.client(), BOUNDS, clock, shelf).get("shop", 1)
