@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from webhook.model.review import Review
     from webhook.observe.metrics import Metrics
     from webhook.settings import Settings
+    from webhook.shelf import Shelf
     from webhook.web.turn import Turn
 
 LOG = logging.getLogger("plimsoll")
@@ -55,6 +56,8 @@ def host(
     can't be used.
     """
     from webhook.observe import metrics
+    from webhook.shelf import Shelf
+    from webhook.tls import store
     from webhook.tls.reload import Certificate
     from webhook.web import admission, beside, health
     from webhook.web.app import create_app
@@ -63,20 +66,22 @@ def host(
     from webhook.web.turn import Turn
     from webhook.web.worker import Duties
 
+    shelf = Shelf(directory / "shelf")
+    files = _files(settings, shelf)
     certificate = Certificate(
-        Path(settings.certificate),
-        Path(settings.key),
+        *files,
         minimum=settings.tls_minimum,
         client_ca=Path(settings.client_ca) if settings.client_ca else None,
+        may_lack=bool(settings.certificate_secret),
     )
     sockets = listen(settings.bind, settings.port, "port")
     probes = listen(settings.bind, settings.health_port, "health_port")
-    board = Board()
+    board = Board(lacking=lambda: (shelf.get(store.REASON) or b"it is being looked for").decode())
     wake = threading.Event()
     pages = health.pages(board, lambda: metrics.render(directory, board.expires, time.time), time.time, health.alive)
 
     def beat(age: int, pid: int) -> None:
-        certificate.context()  # so that its end, and a change of it, are known without a connection
+        certificate.look()  # so that its end, and a change of it, are known without a connection
         board.say(age, pid, service.ready()[0], certificate.expires)
 
     def in_worker() -> None:
@@ -100,8 +105,8 @@ def host(
         duties=Duties(_limits(settings), figures, certificate.context, beat, wake.set, turn or Turn()),
         board=board,
         descriptors=[sock.detach() for sock in sockets],  # gunicorn closes what it takes over
-        certificate=settings.certificate,
-        key=settings.key,
+        certificate=str(files[0]),
+        key=str(files[1]),
         workers=settings.workers,
         log_level=settings.log_level,
         beside=processes,
@@ -139,6 +144,17 @@ def listen(addresses: Sequence[str], port: int, name: str) -> list[socket.socket
         port = sock.getsockname()[1]
         made.append(sock)
     return made
+
+
+def _files(settings: Settings, shelf: Shelf) -> tuple[Path, Path]:
+    """Return where certificate and key are read from: the shelf, in one file, where a Secret is kept on it."""
+    if not settings.certificate_secret:
+        return Path(settings.certificate), Path(settings.key)
+    from webhook.tls import store
+
+    if shelf.get(store.PAIR) is None:
+        shelf.put(store.PAIR, b"")  # gunicorn wants a file to be there
+    return shelf.path(store.PAIR), shelf.path(store.PAIR)
 
 
 def _bound(text: str, port: int) -> socket.socket:

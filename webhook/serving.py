@@ -72,6 +72,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     figures = Metrics()
     turn: Turn[Any] = Turn()
     client = _cluster(settings, turn.leave)
+    _certified(settings, client)
     asking = images(settings, client, figures.image, turn.leave)
     shelf = Shelf(directory / "shelf")
     readers = _readers(client, kinds, shelf, figures)
@@ -242,6 +243,18 @@ def _cluster(settings: Settings, waits: Callable[[], None]) -> Client | None:
     from webhook.kube.client import Client
 
     return Client(access, waits=waits)
+
+
+def _certified(settings: Settings, client: Client | None) -> None:
+    """Refuse a certificate that can't be kept. Raises ConfigError."""
+    if not settings.certificate_secret:
+        return
+    if client is None:
+        text = "needs a connection to a cluster: a pod's own, or --kubeconfig"
+        raise ConfigError([Problem("--certificate-secret", 0, "", text)])
+    from webhook.tls import dev
+
+    dev.wanted(settings.service, client.access.namespace, ())
 
 
 def _readers(client: Client | None, kinds: Kinds, shelf: Shelf, figures: Metrics) -> dict[str, Any]:

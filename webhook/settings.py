@@ -130,6 +130,11 @@ class Settings:
         "Secret of our own namespace to keep the certificate in, made and renewed by ourselves; its "
         "authority is in NAME-ca; default: --certificate and --key",
     )
+    certificate_grace: float = _setting(
+        600.0,
+        _number(1, 86400),
+        "seconds that API servers and replicas have for each step of a change of the certificate's authority",
+    )
     lease: str = _setting("plimsoll", _text, "Lease of our own namespace by which replicas agree who writes")
     service: str = _setting("plimsoll", _text, "our Service, which the certificate is made for")
     events: bool = _setting(False, _switch, "write an Event for what is refused, at its owner")

@@ -40,6 +40,9 @@ SPANS = ("failed", "sent")
 """What becomes of a span of a trace (observe/trace.py)."""
 RECORDS = ("dropped", "failed", "written")
 """What becomes of a review that is to be recorded (observe/record.py)."""
+STEPS = ("authority", "bundle", "leaf", "restore")
+RENEWALS = ("conflict", "done", "failed")
+"""What is done for a certificate (tls/rotate.py), and how that ends."""
 LOOK_UPS = ("absent", "hit", "miss", "stale", "unknown")
 """How a look-up of an image ends (registry/images.py)."""
 
@@ -134,6 +137,22 @@ class Metrics:
             100,
         )
         self._upkeep = counter("plimsoll_upkeep_errors", "Tasks of upkeep that failed and were begun again", ["task"])
+        self._renewals = counter(
+            "plimsoll_certificate_renewals", "Steps taken for certificate and authority", ["step", "result"], 100
+        )
+        self._authority = Gauge(
+            "plimsoll_authority_expiry_seconds",
+            "Seconds until the certificate's authority ends",
+            ["secret"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._unverified = Gauge(
+            "plimsoll_certificate_check_failed",
+            "1 when what we serve can't be verified with the bundle that callers have",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self._build = Gauge(
             "plimsoll_build_info", "Always 1", ["version"], registry=registry, multiprocess_mode="livemax"
         )
@@ -238,6 +257,28 @@ class Metrics:
         """Count one failure of a task of upkeep."""
         with _kept():
             self._upkeep(task).inc()
+
+    def renewed(self, step: str, result: str) -> None:
+        """Count one step for the certificate: how it ended is one of `RENEWALS`."""
+        with _kept():
+            self._renewals(step, result).inc()
+
+    def expect_renewals(self) -> None:
+        """Show with 0 what may be counted of a certificate that is kept."""
+        with _kept():
+            for step in STEPS:
+                for result in RENEWALS:
+                    self._renewals(step, result)
+
+    def authority(self, secret: str, seconds: float) -> None:
+        """Say how long the authority, kept in a Secret, is still valid."""
+        with _kept():
+            self._authority.labels(secret).set(seconds)
+
+    def verified(self, *, well: bool) -> None:
+        """Say whether callers can verify what we serve."""
+        with _kept():
+            self._unverified.set(0 if well else 1)
 
     def load_failed(self) -> None:
         """Say that a load failed, and the last good packs stay."""

@@ -45,7 +45,7 @@ def ensure(
     pair = store.read(*files)
     reason = "asked to" if force else _reason(pair, now, names, ca.certificate)
     if reason:
-        dns, addresses = _split(names)
+        dns, addresses = issue.sort(names)
         try:
             pair = issue.server(ca, dns, addresses, now)
         except ValueError as error:
@@ -113,14 +113,6 @@ def _reason(pair: KeyPair, now: datetime, names: Sequence[str], ca: bytes) -> st
 def _line(path: Path, pair: KeyPair, reason: str) -> str:
     end = issue.window(pair.certificate)[2].astimezone(UTC)
     return f"{path}: {f'made anew ({reason})' if reason else 'kept'}, valid to {end:%Y-%m-%d}"
-
-
-def _split(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    dns: list[str] = []
-    addresses: list[str] = []
-    for name in names:
-        (addresses if _address(name) else dns).append(name)
-    return dns, addresses
 
 
 def _address(name: str) -> bool:

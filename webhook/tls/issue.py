@@ -148,6 +148,46 @@ def window(certificate: bytes) -> tuple[datetime, datetime, datetime]:
     return start, start + (end - start) * 2 / 3, end
 
 
+def split(bundle: bytes) -> tuple[bytes, ...]:
+    """Return the certificates of a bundle one by one, as PEM of one spelling; nothing where it isn't one."""
+    try:
+        return tuple(_pem(each) for each in x509.load_pem_x509_certificates(bundle))
+    except (ValueError, UnsupportedAlgorithm):
+        return ()
+
+
+def issuer(certificate: bytes, bundle: bytes) -> bytes | None:
+    """Return which authority of a bundle (PEM) signed a certificate, None where none did."""
+    try:
+        leaf = x509.load_pem_x509_certificates(certificate)[0]
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    found = _issuer(leaf, bundle)
+    return None if found is None else _pem(found)
+
+
+def signs(ca: KeyPair) -> bool:
+    """Say whether a server's certificate can be signed with this pair."""
+    try:
+        _load(ca)
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def sort(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return DNS names and IP addresses apart."""
+    dns, addresses = [], []
+    for name in names:
+        try:
+            ip_address(name)
+        except ValueError:
+            dns.append(name)
+        else:
+            addresses.append(name)
+    return dns, addresses
+
+
 def _times(leaf: x509.Certificate, now: datetime) -> list[Fault]:
     start, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     faults = []
@@ -179,17 +219,21 @@ def _held(name: str, names: frozenset[str]) -> bool:
 
 
 def _issued(leaf: x509.Certificate, ca: bytes) -> bool:
+    return _issuer(leaf, ca) is not None
+
+
+def _issuer(leaf: x509.Certificate, ca: bytes) -> x509.Certificate | None:
     try:
         for issuer in x509.load_pem_x509_certificates(ca):
             try:
                 leaf.verify_directly_issued_by(issuer)
                 if issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-                    return True
+                    return issuer
             except (InvalidSignature, TypeError, ValueError, x509.ExtensionNotFound):
                 continue
     except ValueError:
-        return False
-    return False
+        return None
+    return None
 
 
 def _load(pair: KeyPair) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey]:

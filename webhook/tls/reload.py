@@ -20,6 +20,10 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
+class Lacking(OSError):
+    """There is nothing to serve with: a connection that wants TLS is closed."""
+
+
 class Certificate:
     """A server's certificate on disk.
 
@@ -34,9 +38,10 @@ class Certificate:
         *,
         minimum: str = "1.2",
         client_ca: Path | None = None,
+        may_lack: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read the pair. Raises ConfigError where it is not there or can't be served with."""
+        """Read the pair. Raises ConfigError where it is not there or can't be served with, unless it `may_lack`."""
         self._files = (certificate, key)
         self._minimum = _VERSIONS[minimum]
         self._client_ca = client_ca
@@ -44,19 +49,33 @@ class Certificate:
         self._lock = threading.Lock()
         self._looked = clock()
         self._stamp = self._stat()
+        self._context: ssl.SSLContext | None = None
+        self._expires = 0.0
         try:
             self._context, self._expires = self._load()
         except (OSError, ValueError, ConfigError) as error:
+            if may_lack:
+                return
             text = f"can't serve with this certificate and {key}: {error}; `plimsoll certs` makes a pair"
             raise ConfigError([Problem(str(certificate), 0, "", text)]) from error
 
     @property
     def expires(self) -> float:
-        """The end of the served certificate's life, in seconds since 1970."""
+        """The end of the served certificate's life, in seconds since 1970; 0 while there is none."""
         return self._expires
 
     def context(self) -> ssl.SSLContext:
-        """Return the context of the last good pair; looks at the files at most once a second."""
+        """Return the context of the last good pair; looks at the files at most once a second.
+
+        Raises Lacking where there was none yet.
+        """
+        self.look()
+        if self._context is None:
+            raise Lacking("there is no certificate yet")
+        return self._context
+
+    def look(self) -> None:
+        """Look whether the files changed, if the last look was a second ago."""
         now = self._clock()
         # The threads that come meanwhile use the old context; only one has to look.
         if now - self._looked >= EVERY and self._lock.acquire(blocking=False):
@@ -65,7 +84,6 @@ class Certificate:
                 self._look()
             finally:
                 self._lock.release()
-        return self._context
 
     def _look(self) -> None:
         stamp = self._stat()

@@ -9,6 +9,15 @@ from pathlib import Path
 from webhook.errors import ConfigError, Problem
 from webhook.tls.issue import KeyPair
 
+PAIR = "certificate"
+"""On the shelf: a certificate and its key in one file, so that they fit at every moment; empty while there is none."""
+REASON = "certificate.reason"
+"""On the shelf: why there is none, a sentence."""
+BUNDLE = "ca-bundle"
+"""On the shelf: the authorities that callers have to know, PEM. What keeps webhook configurations puts it there."""
+TOLD = "ca-bundle.applied"
+"""On the shelf: the bundle that all our webhook configurations were last seen with."""
+
 
 def read(certificate: Path, key: Path) -> KeyPair:
     """Read a pair; a file that isn't there is empty bytes, which `issue.state` has a sentence for.
@@ -16,6 +25,18 @@ def read(certificate: Path, key: Path) -> KeyPair:
     Raises ConfigError for a file that is there and can't be read.
     """
     return KeyPair(_read(certificate), _read(key))
+
+
+def join(pair: KeyPair) -> bytes:
+    """Return a pair as one file."""
+    return pair.certificate.rstrip() + b"\n" + pair.key
+
+
+def part(data: bytes) -> KeyPair | None:
+    """Return the pair of what `join` made, None for an empty file."""
+    begin, found, rest = data.partition(b"-----BEGIN CERTIFICATE")
+    body, end, key = rest.rpartition(b"-----END CERTIFICATE-----\n")
+    return KeyPair(found + body + end, key) if not begin and end and key else None
 
 
 def write(certificate: Path, key: Path, pair: KeyPair) -> None:

@@ -11,6 +11,9 @@ from webhook.observe.metrics import Metrics
 from webhook.packs.rule import Ruleset
 from webhook.settings import Settings
 from webhook.shelf import Shelf
+from webhook.tls import dev, probe
+from webhook.tls.rotate import Terms
+from webhook.upkeep.certificates import Certificates, Post
 from webhook.upkeep.namespaces import Namespaces
 from webhook.upkeep.run import Task
 
@@ -39,10 +42,27 @@ def tasks(pod: Pod) -> list[Task]:
     """Return the tasks of a pod. Those that write for all replicas ask the Lease, which then is one of them."""
     found: list[Task] = [Namespaces(pod.client, pod.shelf, pod.figures.quiet)]
     writers: list[Task] = []
+    lease = Lease(pod.client, pod.namespace, pod.settings.lease, pod.name)
+    if pod.settings.certificate_secret:
+        writers.append(_certificates(pod, lease))
     if writers:
-        lease = Lease(pod.client, pod.namespace, pod.settings.lease, pod.name)
         found.append(Election(lease))
     return [*found, *writers]
+
+
+def _certificates(pod: Pod, lease: Lease) -> Certificates:
+    settings = pod.settings
+    name = f"{settings.service}.{pod.namespace}.svc"
+
+    def verify(bundle: bytes) -> str:
+        # a free port is not known here, and who wants certificates of clients would not let us in
+        if not settings.port or settings.client_ca:
+            return ""
+        return probe.verify(probe.address(settings.bind), settings.port, name, bundle)
+
+    post = Post(pod.client, pod.namespace, settings.certificate_secret, pod.shelf, pod.figures, lease.held, verify)
+    names = dev.wanted(settings.service, pod.namespace, ())
+    return Certificates(post, Terms(names, settings.certificate_grace, tells=bool(settings.webhooks)))
 
 
 class Election:

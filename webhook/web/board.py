@@ -23,7 +23,10 @@ _PLACE = struct.Struct("qqdd")  # pid, packs loaded, monotonic time of the last 
 
 @record(frozen=True, slots=True)
 class Worker:
-    """What one worker said last; `beat` is the monotonic clock's, `expires` counts seconds since 1970."""
+    """What one worker said last; `beat` is the monotonic clock's, `expires` counts seconds since 1970.
+
+    `expires` is 0 while it has no certificate.
+    """
 
     pid: int
     loaded: bool
@@ -34,10 +37,16 @@ class Worker:
 class Board:
     """The board. Make it before forking; every process then uses the same one."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Make an empty board; `clock` must be one that all processes share, as the monotonic one is."""
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, lacking: Callable[[], str] = lambda: "nobody says why"
+    ) -> None:
+        """Make an empty board; `clock` must be one that all processes share, as the monotonic one is.
+
+        `lacking` tells why there is no certificate.
+        """
         self._map = mmap.mmap(-1, _HEAD.size + PLACES * _PLACE.size)
         self._clock = clock
+        self._lacking = lacking
 
     def open(self, master: int) -> None:
         """Say that `master` is the process to watch, and serving."""
@@ -87,13 +96,15 @@ class Board:
             return False, "no worker is live"
         if not any(word.loaded for word in workers):
             return False, "no worker has packs loaded"
+        if not any(word.expires for word in workers):
+            return False, f"no certificate yet: {self._lacking()}"
         if all(word.expires <= now for word in workers):
             return False, "the certificate has expired"
         return True, f"{len(workers)} workers"
 
     def expires(self) -> float | None:
         """Return the earliest end of the certificates that live workers serve; None without any."""
-        return min((word.expires for word in self.workers()), default=None)
+        return min((word.expires for word in self.workers() if word.expires), default=None)
 
     def _start(self, age: int) -> int:
         return _HEAD.size + age % PLACES * _PLACE.size
