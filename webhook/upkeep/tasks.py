@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from webhook.kube.client import Client
+from webhook.kube.entries import Terms
 from webhook.kube.lease import Lease
 from webhook.model.record import record
 from webhook.observe.metrics import Metrics
 from webhook.packs.rule import Ruleset
 from webhook.settings import Settings
 from webhook.shelf import Shelf
+from webhook.upkeep.configurations import Around, Configurations, readiness
 from webhook.upkeep.namespaces import Namespaces
 from webhook.upkeep.run import Task
 
@@ -38,10 +40,27 @@ def tasks(pod: Pod) -> list[Task]:
     """Return the tasks of a pod. Those that write for all replicas ask the Lease, which then is one of them."""
     found: list[Task] = [Namespaces(pod.client, pod.shelf, pod.figures.quiet)]
     writers: list[Task] = []
+    lease = Lease(pod.client, pod.namespace, pod.settings.lease, pod.name)
+    if pod.settings.webhooks:
+        writers.append(_configurations(pod, lease))
     if writers:
-        lease = Lease(pod.client, pod.namespace, pod.settings.lease, pod.name)
         found.append(Election(lease))
     return [*found, *writers]
+
+
+def _configurations(pod: Pod, lease: Lease) -> Configurations:
+    settings = pod.settings
+    around = Around(
+        client=pod.client,
+        shelf=pod.shelf,
+        figures=pod.figures,
+        held=lease.held,
+        ruleset=pod.ruleset,
+        ready=readiness(settings.bind, settings.health_port),
+        ours=bool(settings.certificate_secret),
+    )
+    side_effects = bool(settings.record) or settings.events
+    return Configurations(around, settings.webhooks, Terms(settings.service, pod.namespace, side_effects=side_effects))
 
 
 class Election:
