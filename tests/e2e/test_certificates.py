@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -12,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -299,13 +297,15 @@ def test_without_the_right_and_without_an_api_server_it_is_plainly_not_ready(hom
     home.kubectl("delete", "rolebinding", "plimsoll-certificate").must()
     replica = home.launch()
     eventually(lambda: "no certificate yet" in replica.page("/readyz")[1], TEN)
-    eventually(lambda: "secrets \"plimsoll-tls\" is forbidden" in replica.page("/readyz")[1], TEN, "the right")
+    eventually(lambda: 'secrets "plimsoll-tls" is forbidden' in replica.page("/readyz")[1], TEN, "the right")
     nowhere = yaml.safe_load((home.directory / "kubeconfig").read_text())
     nowhere["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     (home.directory / "nowhere").write_text(yaml.safe_dump(nowhere))
     lost = home.launch("--kubeconfig", str(home.directory / "nowhere"))
     eventually(lambda: "can't be read: GET" in lost.page("/readyz")[1], TEN, "no API server")
-    home.kubectl.create(*[placed(each, home.namespace) for each in documented() if each["kind"] == "RoleBinding"]).must()
+    home.kubectl.create(
+        *[placed(each, home.namespace) for each in documented() if each["kind"] == "RoleBinding"]
+    ).must()
     eventually(replica.ready, 2 * TEN, "ready")
 
 

@@ -18,70 +18,24 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
-from types import FrameType, MappingProxyType
+from types import FrameType
 from urllib.parse import urlsplit
-
-import orjson
 
 from webhook.errors import ConfigError, Problem
 from webhook.kube.client import Access, ApiError, Client, Object
-from webhook.model.kinds import OTHERS, SYSTEM_NAMESPACES
-from webhook.model.pods import TABLE
+from webhook.kube.entries import API as _API
+from webhook.kube.entries import RESOURCES as _RESOURCES
+from webhook.kube.entries import SECONDS as _SECONDS
+from webhook.kube.entries import conditions
+from webhook.model.kinds import SYSTEM_NAMESPACES
+from webhook.packs.needs import RESOURCES, Kind, every, resource_rules
 
 LABEL = "app.kubernetes.io/managed-by"
 OWNER = "plimsoll-dev"
 SECONDS = 10.0
 """For each call that registers or takes away."""
 
-_API = "/apis/admissionregistration.k8s.io/v1"
-_RESOURCES = {
-    "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
-    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
-}
-_SECONDS = {"validate": 3, "advise": 3, "mutate": 1}
-
-Kind = tuple[str, str]
-RESOURCES: Mapping[Kind, str] = MappingProxyType({**OTHERS, **{(row.group, row.kind): row.resource for row in TABLE}})
-"""The plural of each (group, kind) that is known without asking a cluster."""
-
-# A rule on a resource never matches its subresources: each is named.
-_SUBRESOURCES = {("", "pods"): ("ephemeralcontainers", "resize")}
-_SCALED = frozenset(
-    {
-        ("", "replicationcontrollers"),
-        ("apps", "deployments"),
-        ("apps", "replicasets"),
-        ("apps", "statefulsets"),
-        ("argoproj.io", "rollouts"),
-        ("apps.kruise.io", "clonesets"),
-        ("apps.kruise.io", "statefulsets"),
-    }
-)
-# Kubernetes' own groups are matched in the one version that 1.30 to 1.37 all serve, to which `matchPolicy:
-# Equivalent` converts the others; all else in any, since nobody knows which versions a cluster serves.
-_VERSIONS = {
-    **dict.fromkeys(("", "apps", "batch", "policy"), "v1"),
-    "autoscaling": "v2",
-    "discovery.k8s.io": "v1",
-    "networking.k8s.io": "v1",
-    "rbac.authorization.k8s.io": "v1",
-    "scheduling.k8s.io": "v1",
-    "storage.k8s.io": "v1",
-}
-# Nobody's rule may stand in their way: leases, events, nodes, certificates, tokens and access reviews.
-_NEVER = (
-    "coordination.k8s.io",
-    "events.k8s.io",
-    "certificates.k8s.io",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-)
-_NEVER_CORE = ("Event", "Node", "Binding", "ComponentStatus")
 _SCALE = ("autoscaling", "Scale")
-# The API lets hardly anything in these change, so that fixes come at CREATE only.
-_FIXED_AT_CREATE = (("", "pods"), ("batch", "jobs"))
-# Nothing is fixed inside Karmada's Work and Clusternet's Manifest: their controllers would write it back.
-_UNFIXED = ("work.karmada.io", "apps.clusternet.io")
 
 
 def configurations(
@@ -108,7 +62,9 @@ def configurations(
     out = sorted({*SYSTEM_NAMESPACES, *excluded})
     hooks: dict[str, Object] = {}
     for endpoint in _SECONDS:
-        rules = _rules(endpoint, _plurals(kinds.get(endpoint, ()), resources))
+        wanted = every(kinds.get(endpoint, ()))
+        _unknown(wanted, resources)
+        rules = resource_rules(endpoint, wanted, resources)
         if rules:
             hooks[endpoint] = _hook(endpoint, url, ca, rules, out)
             hooks[endpoint]["sideEffects"] = "NoneOnDryRun" if side_effects else "None"
@@ -128,7 +84,7 @@ def discover(client: Client, kinds: Mapping[str, Iterable[Kind]], timeout: float
     """
     resources = dict(RESOURCES)
     for group, kind in sorted({pair for pairs in kinds.values() for pair in pairs} - set(resources)):
-        resources[group, kind] = _plural(client, group, kind, timeout)
+        resources[group, kind] = plural(client, group, kind, timeout)
     return resources
 
 
@@ -244,7 +200,8 @@ def _check(url: str) -> None:
         raise ConfigError([Problem("--register", 0, "", text)])
 
 
-def _plural(client: Client, group: str, kind: str, timeout: float) -> str:
+def plural(client: Client, group: str, kind: str, timeout: float) -> str:
+    """Return the plural of a kind, "" where the cluster has none. Raises ApiError where it can't be asked."""
     try:
         if group:
             versions = client.get(f"/apis/{group}", timeout).get("versions") or []
@@ -261,48 +218,15 @@ def _plural(client: Client, group: str, kind: str, timeout: float) -> str:
     return ""
 
 
-def _plurals(kinds: Iterable[Kind], resources: Mapping[Kind, str]) -> list[tuple[str, str]]:
-    """Return (group, plural) of `kinds`, and of everything that scales where `Scale` itself is meant."""
-    problems = []
-    found: set[tuple[str, str]] = set()
-    for group, kind in sorted(set(kinds)):
-        if (group, kind) == _SCALE:
-            found |= {(held, f"{plural}/scale") for held, plural in _SCALED}
-        elif group in _NEVER or (not group and kind in _NEVER_CORE):
-            continue
-        elif (plural := resources.get((group, kind))) is None:
-            text = f"the plural of {group}/{kind} isn't known; has the cluster such a kind?"
-            problems.append(Problem("--register", 0, "", text))
-        elif plural:
-            found.add((group, plural))
+def _unknown(kinds: Iterable[Kind], resources: Mapping[Kind, str]) -> None:
+    """Refuse kinds whose plural isn't known."""
+    problems = [
+        Problem("--register", 0, "", f"the plural of {group}/{kind} isn't known; has the cluster such a kind?")
+        for group, kind in sorted(kinds)
+        if (group, kind) not in resources and (group, kind) != _SCALE
+    ]
     if problems:
         raise ConfigError(problems)
-    return sorted(found)
-
-
-def _rules(endpoint: str, found: Iterable[tuple[str, str]]) -> list[Object]:
-    grouped: dict[tuple[str, tuple[str, ...]], set[str]] = {}
-    for group, plural in found:
-        names = {plural}
-        operations: tuple[str, ...] = ("CREATE", "UPDATE")
-        if endpoint != "mutate":
-            names |= {f"{plural}/{sub}" for sub in _SUBRESOURCES.get((group, plural), ())}
-            names |= {f"{plural}/scale"} if (group, plural) in _SCALED else set()
-        elif group in _UNFIXED or "/" in plural:
-            continue
-        elif (group, plural) in _FIXED_AT_CREATE:
-            operations = ("CREATE",)
-        grouped.setdefault((group, operations), set()).update(names)
-    return [
-        {
-            "apiGroups": [group],
-            "apiVersions": [_VERSIONS.get(group, "*")],
-            "operations": list(operations),
-            "resources": sorted(names),
-            "scope": "*",
-        }
-        for (group, operations), names in sorted(grouped.items())
-    ]
 
 
 def _hook(endpoint: str, url: str, ca: bytes, rules: list[Object], excluded: list[str]) -> Object:
@@ -323,28 +247,6 @@ def _hook(endpoint: str, url: str, ca: bytes, rules: list[Object], excluded: lis
         "timeoutSeconds": _SECONDS[endpoint],
         **({"matchConditions": conditions()} if endpoint == "advise" else {}),
     }
-
-
-def conditions(ourselves: str | None = None) -> list[Object]:
-    """Return the `matchConditions` of `/advise`: by userInfo, never by what the object's writer controls.
-
-    They leave out the control plane, its controllers and nodes, and the user name `ourselves`: they write
-    EndpointSlices and the like without end, and nobody reads their warnings. The Pods that controllers make are
-    looked at all the same, or a pack on trial would not see what others inject into them.
-    """
-    user = "request.userInfo.username"
-    control_plane = "['system:apiserver', 'system:kube-controller-manager', 'system:kube-scheduler']"
-    pods = "request.resource.resource == 'pods'"
-    tests = {
-        "no-system-service-accounts": f"{pods} || !{user}.startsWith('system:serviceaccount:kube-system:')",
-        "no-control-plane": f"{pods} || !({user} in {control_plane})",
-        # A caller without groups has no such field, and an error would leave the call out.
-        "no-nodes": "!(has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups)",
-    }
-    if ourselves:
-        # A JSON string is a CEL string.
-        tests["not-ourselves"] = f"{user} != {orjson.dumps(ourselves).decode()}"
-    return [{"name": name, "expression": expression} for name, expression in tests.items()]
 
 
 def _document(kind: str, name: str, hooks: list[Object]) -> Object:

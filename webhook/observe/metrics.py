@@ -43,6 +43,12 @@ RECORDS = ("dropped", "failed", "written")
 STEPS = ("authority", "bundle", "leaf", "restore")
 RENEWALS = ("conflict", "done", "failed")
 """What is done for a certificate (tls/rotate.py), and how that ends."""
+CONFIGURATIONS = {
+    "missing": "1 while a webhook configuration of ours is not there: somebody deleted it, and nobody asks us",
+    "paused": "1 while a webhook configuration is left alone, because it says plimsoll.dev/paused",
+    "weakened": "1 while a webhook configuration has Ignore where Fail is meant, which is left alone",
+}
+"""What may be the matter with a webhook configuration (upkeep/configurations.py)."""
 LOOK_UPS = ("absent", "hit", "miss", "stale", "unknown")
 """How a look-up of an image ends (registry/images.py)."""
 
@@ -153,6 +159,19 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._configurations = {
+            word: Gauge(
+                f"plimsoll_webhook_configuration_{word}",
+                text,
+                ["kind"],
+                registry=registry,
+                multiprocess_mode="livemax",
+            )
+            for word, text in CONFIGURATIONS.items()
+        }
+        self._repairs = counter(
+            "plimsoll_webhook_configuration_repairs", "Edits of our webhook configurations that were undone", ["kind"]
+        )
         self._build = Gauge(
             "plimsoll_build_info", "Always 1", ["version"], registry=registry, multiprocess_mode="livemax"
         )
@@ -252,6 +271,18 @@ class Metrics:
         """Say for how long a watch has been silent."""
         with _kept():
             self._quiet(watch).set(seconds)
+
+    def configuration(self, kind: str, **words: bool) -> None:
+        """Say what is the matter with our webhook configuration of a kind: each of `CONFIGURATIONS`, and whether."""
+        with _kept():
+            self._repairs(kind)
+            for word, is_so in words.items():
+                self._configurations[word].labels(kind).set(int(is_so))
+
+    def configuration_repaired(self, kind: str) -> None:
+        """Count one edit of a webhook configuration that was undone."""
+        with _kept():
+            self._repairs(kind).inc()
 
     def upkeep_failed(self, task: str) -> None:
         """Count one failure of a task of upkeep."""

@@ -15,8 +15,21 @@ from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
 from webhook.model.record import record
 from webhook.model.review import Review
 
-Selector = Callable[[Mapping[str, Any]], bool]
 Condition = tuple[str, Program]
+Clause = tuple[str, str, tuple[str, ...]]
+"""A requirement on a label: key, operator, values in order."""
+
+
+@record(frozen=True, slots=True)
+class Selector:
+    """A LabelSelector, compiled; calling it with labels says whether all its `clauses` hold."""
+
+    clauses: tuple[Clause, ...]
+    tests: tuple[Callable[[Mapping[str, Any]], bool], ...] = field(repr=False, compare=False)
+
+    def __call__(self, labels: Mapping[str, Any]) -> bool:
+        """Say whether labels match."""
+        return all(test(labels) for test in self.tests)
 
 
 @record(frozen=True, slots=True)
@@ -100,15 +113,15 @@ def selector(spec: Mapping[str, Any]) -> Selector:
 
     NotIn and DoesNotExist also match where the key is absent, as in Kubernetes.
     """
-    tests = [_requirement(key, "In", [value]) for key, value in mapping(spec.get("matchLabels")).items()]
+    clauses = [(key, "In", (value,)) for key, value in mapping(spec.get("matchLabels")).items()]
     for clause in listing(spec.get("matchExpressions")):
-        tests.append(_requirement(clause["key"], clause["operator"], listing(clause.get("values"))))
-    return lambda labels: all(test(labels) for test in tests)
+        clauses.append((clause["key"], clause["operator"], tuple(sorted(listing(clause.get("values"))))))
+    return Selector(tuple(clauses), tuple(_requirement(*clause) for clause in clauses))
 
 
-def _requirement(key: str, operator: str, values: list[Any]) -> Selector:
+def _requirement(key: str, operator: str, values: tuple[str, ...]) -> Callable[[Mapping[str, Any]], bool]:
     wanted = frozenset(values)
-    tests: dict[str, Selector] = {
+    tests: dict[str, Callable[[Mapping[str, Any]], bool]] = {
         "In": lambda labels: key in labels and labels[key] in wanted,
         "NotIn": lambda labels: labels.get(key) not in wanted,
         "Exists": lambda labels: key in labels,

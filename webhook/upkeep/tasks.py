@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from webhook.kube import entries
 from webhook.kube.client import Client
 from webhook.kube.lease import Lease
 from webhook.model.record import record
@@ -11,9 +12,9 @@ from webhook.observe.metrics import Metrics
 from webhook.packs.rule import Ruleset
 from webhook.settings import Settings
 from webhook.shelf import Shelf
-from webhook.tls import dev, probe
-from webhook.tls.rotate import Terms
+from webhook.tls import dev, probe, rotate
 from webhook.upkeep.certificates import Certificates, Post
+from webhook.upkeep.configurations import Around, Configurations, readiness
 from webhook.upkeep.namespaces import Namespaces
 from webhook.upkeep.run import Task
 
@@ -45,6 +46,8 @@ def tasks(pod: Pod) -> list[Task]:
     lease = Lease(pod.client, pod.namespace, pod.settings.lease, pod.name)
     if pod.settings.certificate_secret:
         writers.append(_certificates(pod, lease))
+    if pod.settings.webhooks:
+        writers.append(_configurations(pod, lease))
     if writers:
         found.append(Election(lease))
     return [*found, *writers]
@@ -62,7 +65,24 @@ def _certificates(pod: Pod, lease: Lease) -> Certificates:
 
     post = Post(pod.client, pod.namespace, settings.certificate_secret, pod.shelf, pod.figures, lease.held, verify)
     names = dev.wanted(settings.service, pod.namespace, ())
-    return Certificates(post, Terms(names, settings.certificate_grace, tells=bool(settings.webhooks)))
+    return Certificates(post, rotate.Terms(names, settings.certificate_grace, tells=bool(settings.webhooks)))
+
+
+def _configurations(pod: Pod, lease: Lease) -> Configurations:
+    settings = pod.settings
+    around = Around(
+        client=pod.client,
+        shelf=pod.shelf,
+        figures=pod.figures,
+        held=lease.held,
+        ruleset=pod.ruleset,
+        ready=readiness(settings.bind, settings.health_port),
+        ours=bool(settings.certificate_secret),
+    )
+    side_effects = bool(settings.record) or settings.events
+    return Configurations(
+        around, settings.webhooks, entries.Terms(settings.service, pod.namespace, side_effects=side_effects)
+    )
 
 
 class Election:

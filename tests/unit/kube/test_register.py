@@ -16,6 +16,7 @@ import pytest
 from webhook.errors import ConfigError
 from webhook.kube import register
 from webhook.kube.client import Access, Credential
+from webhook.model.pods import TABLE
 
 API = "/apis/admissionregistration.k8s.io/v1"
 VALIDATING = f"{API}/validatingwebhookconfigurations"
@@ -145,7 +146,7 @@ def test_every_webhook_is_ignore_with_short_timeouts_and_leaves_system_namespace
 
 def test_every_workload_kind_of_the_table_is_registered_with_what_scales_and_debugs_it() -> None:
     found = matched(hooks(register.configurations(URL, b"pem", EVERY))["validate"])
-    for row in register.TABLE:
+    for row in TABLE:
         assert f"{row.group}/{row.resource}" in found
     for scaled in ("/replicationcontrollers", "apps/deployments", "apps/replicasets", "apps/statefulsets"):
         assert f"{scaled}/scale" in found
