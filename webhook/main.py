@@ -19,8 +19,9 @@ from webhook import __version__, cli
 from webhook.errors import ConfigError
 
 if TYPE_CHECKING:
+    from webhook.kube.client import Client
     from webhook.model.pods import Kinds
-    from webhook.ports import Cluster, ImageReader, ImageSource, Rooms
+    from webhook.ports import Cluster, ImageReader, ImageSource, Rooms, Uninstaller
 
 
 def kubectl() -> int:
@@ -145,16 +146,13 @@ def rooms() -> Rooms:
 
     def cluster(kubeconfig: str, context: str, kinds: Kinds) -> Cluster:
         from webhook.kube import inventory
-        from webhook.kube import kubeconfig as reader
-        from webhook.kube.client import Client
-        from webhook.settings import place, read
 
-        found = place(read({"kubeconfig": kubeconfig or None}))
-        if found.service is not None and not (found.named or context):
-            access = reader.service_account(*found.service)
-        else:
-            access = reader.read([Path(path) for path in found.kubeconfigs], context or None, found.environ)
-        return inventory.Inventory(Client(access), kinds)
+        return inventory.Inventory(_client(kubeconfig, context), kinds)
+
+    def uninstall(kubeconfig: str, context: str) -> Uninstaller:
+        from webhook.kube import uninstall
+
+        return uninstall.Uninstaller(_client(kubeconfig, context))
 
     def serve(flags: Any) -> int:
         from webhook import serving
@@ -170,9 +168,22 @@ def rooms() -> Rooms:
         registries=registries,
         images=images,
         cluster=cluster,
+        uninstall=uninstall,
         commands=parsers,
         plain=_plain(),
     )
+
+
+def _client(kubeconfig: str, context: str) -> Client:
+    """Return a client of the cluster of a kubeconfig and a context of it; "" is what kubectl would take."""
+    from webhook.kube import kubeconfig as reader
+    from webhook.kube.client import Client
+    from webhook.settings import place, read
+
+    found = place(read({"kubeconfig": kubeconfig or None}))
+    if found.service is not None and not (found.named or context):
+        return Client(reader.service_account(*found.service))
+    return Client(reader.read([Path(path) for path in found.kubeconfigs], context or None, found.environ))
 
 
 def _plain() -> bool:

@@ -117,6 +117,33 @@ class Cluster(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Remnant:
+    """An object of Plimsoll's in a cluster; `about` says what is in it, `stays` why it has to stay, "" where it may go.
+
+    `namespace` is empty for cluster-scoped kinds.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    about: str = ""
+    stays: str = ""
+
+
+class Uninstaller(Protocol):
+    """Takes out of a cluster what Plimsoll has there."""
+
+    def find(self, kind: str) -> tuple[Remnant, ...]:
+        """Return what there is of a kind. Raises Unknown where the cluster does not tell."""
+        ...
+
+    def remove(self, remnant: Remnant) -> bool:
+        """Delete an object; False where it has gone meanwhile. Raises Unknown where it is still there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Rooms:
     """What `main` hands to the commands, since rooms of one row don't know each other.
 
@@ -124,7 +151,8 @@ class Rooms:
     of those that come with Plimsoll (webhook.sources); `serve` runs the server. `registries` gives what asks the
     registries of a registries file and others by host, logged in by a docker config (webhook.registry), and `images`
     a reader that remembers what it was told. `cluster` gives the cluster of a kubeconfig ("": kubectl's own) and a
-    context of it ("": the current one), which knows these workload kinds (webhook.kube). `plain` is whether colours
+    context of it ("": the current one), which knows these workload kinds, and `uninstall` what takes Plimsoll out of
+    one that is named so (webhook.kube). `plain` is whether colours
     are unwanted, as NO_COLOR says (webhook.settings); `commands` gives every command's help and argument parser, by its
     name.
     """
@@ -137,5 +165,6 @@ class Rooms:
     registries: Callable[[str, Collection[str], str], ImageSource]
     images: Callable[[ImageSource], ImageReader]
     cluster: Callable[[str, str, Kinds], Cluster]
+    uninstall: Callable[[str, str], Uninstaller]
     commands: Callable[[], Mapping[str, tuple[str, ArgumentParser]]]
     plain: bool = False

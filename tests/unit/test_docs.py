@@ -140,6 +140,50 @@ def test_the_test_of_a_pack_on_the_page_passes_with_the_pack_above_it(
     assert "2 passed" in capsys.readouterr().out
 
 
+HUB = sorted((ROOT / "docs" / "examples" / "hub").glob("*.yaml"))
+
+
+def carried_packs(value: object) -> Iterator[dict[str, Any]]:
+    """Yield every RulePack in a document, however deep it is wrapped."""
+    if isinstance(value, dict) and value.get("kind") == "RulePack" and "spec" in value:
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from carried_packs(inner)
+
+
+@pytest.mark.parametrize("file", HUB, ids=_name)
+def test_an_example_for_a_hub_keeps_the_shipped_packs_in_force_and_is_on_the_page(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(file)]) == 0, capsys.readouterr().out
+    assert f"](examples/hub/{file.name})" in (ROOT / "docs" / "multi-cluster.md").read_text()
+
+
+@pytest.mark.parametrize("file", [file for file in HUB if "kind: RulePack" in file.read_text()], ids=_name)
+def test_the_packs_that_an_example_for_a_hub_delivers_load(file: Path, shipped: list[tuple[str, str]]) -> None:
+    found = [pack for document in documents(file.read_text()) for pack in carried_packs(document)]
+    loaded = ruleset([(f"{pack['metadata']['name']}.yaml", yaml.safe_dump(pack)) for pack in found], bases=shipped)
+    bases = {pack["spec"].get("extends") for pack in found}
+    assert {pack.name for pack in loaded.packs} == {pack["metadata"]["name"] for pack in found} - bases
+    assert loaded.rules
+
+
+def test_the_webhooks_for_a_hub_list_every_wrapper_and_correct_only_those_that_people_write() -> None:
+    ours = documents((ROOT / "docs" / "examples" / "hub" / "webhooks.yaml").read_text())
+    wrappers = [key for key, row in KINDS.items() if row.wraps]
+    assert wrappers
+    wanted = configurations("https://plimsoll.example", b"", dict.fromkeys(("validate", "advise", "mutate"), wrappers))
+    assert listed(ours) == listed(wanted)
+    hooks = {hook["name"]: hook for document in ours for hook in document["webhooks"]}
+    assert {name: (hook["failurePolicy"], hook["timeoutSeconds"]) for name, hook in hooks.items()} == {
+        "validate.plimsoll.dev": ("Fail", 3),
+        "advise.plimsoll.dev": ("Ignore", 3),
+        "mutate.plimsoll.dev": ("Ignore", 1),
+    }
+    assert all(document["metadata"]["labels"]["app.kubernetes.io/name"] == "plimsoll" for document in ours)
+
+
 @pytest.mark.parametrize("test", sorted((ROOT / "docs" / "examples").glob("*.test.yaml")), ids=_name)
 def test_an_example_pack_passes_its_tests(test: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", str(test)]) == 0, capsys.readouterr().out
@@ -412,7 +456,7 @@ def test_the_manifests_for_a_cluster_keep_the_shipped_standards(shipped: list[tu
 def test_the_webhooks_for_a_cluster_list_the_kinds_that_the_shipped_packs_concern(
     shipped: list[tuple[str, str]],
 ) -> None:
-    pages = [document for place, text in YAML if "cluster.md" in place for document in documents(text)]
+    pages = [document for place, text in YAML if "docs/cluster.md" in place for document in documents(text)]
     ours = [document for document in pages if "webhooks" in document]
     wanted = configurations("https://plimsoll.example", b"", ruleset(shipped).concerned())
     assert listed(ours) == {rule for rule in listed(wanted) if kubernetes_has(rule[1])}
@@ -422,7 +466,7 @@ def test_the_rights_in_a_cluster_are_those_that_facts_are_read_with() -> None:
     [role] = [
         document
         for place, text in YAML
-        if "cluster.md" in place
+        if "docs/cluster.md" in place
         for document in documents(text)
         if document["kind"] == "ClusterRole"
     ]
@@ -477,7 +521,7 @@ def kubernetes_has(group: str) -> bool:
 
 def test_the_scope_of_each_webhook_rule_is_that_of_its_kinds() -> None:
     cluster_scoped = {(group, RESOURCES[group, kind]) for group, kind in CLUSTER_SCOPED if (group, kind) in RESOURCES}
-    pages = [document for place, text in YAML if "cluster.md" in place for document in documents(text)]
+    pages = [document for place, text in YAML if "docs/cluster.md" in place for document in documents(text)]
     rules = [rule for document in pages for hook in document.get("webhooks", ()) for rule in hook["rules"]]
     assert {rule["scope"] for rule in rules} == {"Cluster", "Namespaced"}
     for rule in rules:
@@ -486,7 +530,7 @@ def test_the_scope_of_each_webhook_rule_is_that_of_its_kinds() -> None:
 
 
 def test_the_manifests_for_a_cluster_keep_the_duties_of_a_webhook() -> None:
-    pages = [document for place, text in YAML if "cluster.md" in place for document in documents(text)]
+    pages = [document for place, text in YAML if "docs/cluster.md" in place for document in documents(text)]
     hooks = {hook["name"]: hook for document in pages for hook in document.get("webhooks", ())}
     assert {name: (hook["failurePolicy"], hook["timeoutSeconds"]) for name, hook in hooks.items()} == {
         "validate.plimsoll.dev": ("Fail", 3),
@@ -511,7 +555,7 @@ def test_everything_that_the_emergency_exit_must_find_has_its_label() -> None:
     exits = [text for page in PAGES for _, text in blocks(page, "") if "kubectl delete" in text]
     assert exits
     assert all("-l app.kubernetes.io/name=plimsoll" in text for text in exits)
-    pages = [document for place, text in YAML if "cluster.md" in place for document in documents(text)]
+    pages = [document for place, text in YAML if "docs/cluster.md" in place for document in documents(text)]
     ours = [document for document in pages if "webhooks" in document]
     assert {document["kind"] for document in ours} == {
         "ValidatingWebhookConfiguration",

@@ -366,7 +366,7 @@ def subjects(
     """Return what is to be judged in an object: itself, or, for a wrapper, each manifest that it carries.
 
     Manifests inside a wrapper without a namespace are judged in the wrapper's. A wrapper inside a wrapper
-    is unwrapped too, however many there are.
+    is unwrapped too, however many there are, and so is a `kind: List`.
     """
     found = []
     waiting = [_subject(obj, group, kind, namespace, name, "", kinds)]
@@ -391,7 +391,7 @@ def _subject(
 
 def _carried(wrapper: Subject, row: Row, kinds: Kinds) -> Iterator[Subject]:
     for path in row.paths:
-        for at, manifest in _walk(wrapper.object, path, wrapper.pointer):
+        for at, manifest in _listed(_walk(wrapper.object, path, wrapper.pointer)):
             meta = mapping(manifest.get("metadata"))
             kind, name, namespace = manifest.get("kind"), meta.get("name"), meta.get("namespace")
             if isinstance(kind, str):
@@ -404,6 +404,17 @@ def _carried(wrapper: Subject, row: Row, kinds: Kinds) -> Iterator[Subject]:
                     at,
                     kinds,
                 )
+
+
+def _listed(manifests: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield manifests, and of a `kind: List` what it holds: nobody shall pass in one, whoever takes it apart."""
+    waiting = list(manifests)[::-1]
+    while waiting:
+        at, manifest = waiting.pop()
+        if manifest.get("kind") == "List" and manifest.get("apiVersion") == "v1":
+            waiting += list(_walk(manifest, ("items", "*"), at))[::-1]
+        else:
+            yield at, manifest
 
 
 def _walk(value: Any, path: tuple[str, ...], at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -124,6 +124,7 @@ def rooms(registry: Shelf) -> Rooms:
         registries=registries,
         images=Images,
         cluster=never,
+        uninstall=never,
         commands=main.parsers,
         plain=False,
     )

@@ -121,6 +121,18 @@ def test_every_wrapper_is_judged_as_what_it_carries(judge, deployment, kind):
         assert judge(rule, wrapper, namespace="cluster-1").allowed is not hit, match
 
 
+@pytest.mark.parametrize("kind", WRAPPERS)
+def test_a_list_inside_a_wrapper_hides_nothing(judge, deployment, kind):
+    obj = {"apiVersion": "v1", "kind": "List", "items": [deployment(), deployment(image=EVIL)]}
+    for token in reversed(WRAPPERS[kind]):
+        obj = [obj] if token == 0 else {token: obj}
+    api_version, name = kind.split()
+    wrapper = {**obj, "apiVersion": api_version, "kind": name, "metadata": {"name": "w", "namespace": "cluster-1"}}
+    at = "".join(f"/{token}" for token in WRAPPERS[kind])
+    [finding] = [f for f in judge(CHECKS, wrapper, namespace="cluster-1").findings if f.rule == "images"]
+    assert finding.violation.pointer == f"{at}/items/1/spec/template/spec/containers/0/image"
+
+
 # -- updates that change nothing that is read --------------------------------------------------------------------
 
 

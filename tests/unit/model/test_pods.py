@@ -76,6 +76,23 @@ def test_wrapped_manifests_follow_their_wrapper_in_order_each_with_its_own_place
     ]
 
 
+def test_a_list_inside_a_wrapper_is_opened_each_item_with_its_own_place():
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}
+    inner = {"apiVersion": "v1", "kind": "List", "items": [pod, "text"]}
+    manifests = [{"apiVersion": "v1", "kind": "List", "items": [{"kind": "Job"}, inner]}, pod]
+    found = subjects({"spec": {"workload": {"manifests": manifests}}}, "work.karmada.io", "Work", "shop", "w")
+    at = "/spec/workload/manifests"
+    assert [(s.kind, s.pointer) for s in found] == [
+        ("Work", ""),
+        ("Job", f"{at}/0/items/0"),
+        ("Pod", f"{at}/0/items/1/items/0"),
+        ("Pod", f"{at}/1"),
+    ]
+    for items in (None, 3, {}, []):
+        [wrapper] = subjects({"template": {**inner, "items": items}}, "apps.clusternet.io", "Manifest", "shop", "w")
+        assert wrapper.kind == "Manifest"
+
+
 def test_kinds_of_one_name_and_other_groups_are_other_kinds():
     template = {"spec": {"template": {"spec": {"containers": []}}}}
     assert subjects(template, "serving.knative.dev", "Service", "", "")[0].pods != ()
