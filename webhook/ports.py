@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from webhook.model.access import Right
 from webhook.model.decision import Decision
 from webhook.model.image import Image
 from webhook.model.neighbours import Found, Ref
@@ -46,6 +47,16 @@ class OwnerReader(Protocol):
 
     def chain(self, namespace: str, references: Sequence[Mapping[str, Any]], timeout: float) -> tuple[Owner, ...]:
         """Return the controller owner, then its own, and so on. Raises Unknown; an error is never "no owner"."""
+        ...
+
+
+class AccessReader(Protocol):
+    """Asks what somebody may do."""
+
+    def may(self, user: Mapping[str, Any], right: Right, timeout: float) -> bool:
+        """Say whether a user, described as a review's `userInfo` does, has a right. Raises Unknown; an error is
+        never "yes", and never "no".
+        """
         ...
 
 

@@ -192,6 +192,7 @@ def _cluster(settings: Settings, waits: Callable[[], None]) -> Client | None:
 def _readers(client: Client | None, kinds: Kinds) -> dict[str, Any]:
     if client is None:
         return {}
+    from webhook.kube.access import Rights
     from webhook.kube.namespaces import Namespaces
     from webhook.kube.neighbours import Neighbours
     from webhook.kube.owners import Owners
@@ -200,6 +201,7 @@ def _readers(client: Client | None, kinds: Kinds) -> dict[str, Any]:
         "namespaces": Namespaces(client),
         "owners": Owners(client, kinds),
         "neighbours": Neighbours(client, kinds),
+        "access": Rights(client),
     }
 
 

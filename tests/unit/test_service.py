@@ -106,6 +106,40 @@ def test_a_look_up_takes_no_longer_than_the_caller_waits(serve, review, deployme
     assert 0 <= timeout <= most
 
 
+MODES = "allowNamespaceMode: [dry-run]\n" + PLAIN % ""
+
+
+class Access:
+    def __init__(self, answer):
+        self.answer, self.asked = answer, []
+
+    def may(self, user, right, timeout):
+        self.asked.append((user["username"], str(right)))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def labelled(**labels):
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}}
+
+
+@pytest.mark.parametrize(("answer", "allowed"), [(True, True), (False, False), (Unknown("timed out"), False)])
+def test_a_right_is_asked_for_where_a_write_hangs_on_it(serve, review, answer, allowed):
+    access = Access(answer)
+    service = serve(MODES, access=access)
+    assert service.decide("advise", review(labelled(team="a"))).allowed
+    assert access.asked == []
+    assert service.decide("advise", review(labelled(**{"plimsoll.dev/mode": "dry-run"}))).allowed is allowed
+    assert access.asked == [("jane", "set-mode on namespaces.plimsoll.dev shop")]
+
+
+def test_without_a_cluster_nobody_can_say_that_somebody_has_a_right(serve, review):
+    decision = serve(MODES).decide("advise", review(labelled(**{"plimsoll.dev/mode": "dry-run"})))
+    assert not decision.allowed
+    assert "no connection" in decision.unknown[0].message
+
+
 BASE, WEB = "registry.example/base:1", "registry.example/shop/web:1.4.2"
 BY_IMAGE = f"""
 rules:

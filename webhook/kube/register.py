@@ -46,6 +46,8 @@ RESOURCES: Mapping[Kind, str] = MappingProxyType({**OTHERS, **{(row.group, row.k
 
 # A rule on a resource never matches its subresources: each is named.
 _SUBRESOURCES = {("", "pods"): ("ephemeralcontainers", "resize")}
+# Who writes these can change a namespace's labels, too, one of which sets its mode.
+_LABELLING = {("", "namespaces"): ("finalize", "status")}
 _SCALED = frozenset(
     {
         ("", "replicationcontrollers"),
@@ -288,6 +290,7 @@ def _rules(endpoint: str, found: Iterable[tuple[str, str]]) -> list[Object]:
         if endpoint != "mutate":
             names |= {f"{plural}/{sub}" for sub in _SUBRESOURCES.get((group, plural), ())}
             names |= {f"{plural}/scale"} if (group, plural) in _SCALED else set()
+            names |= {f"{plural}/{sub}" for sub in _LABELLING.get((group, plural), ()) if endpoint == "advise"}
         elif group in _UNFIXED or "/" in plural:
             continue
         elif (group, plural) in _FIXED_AT_CREATE:

@@ -31,7 +31,7 @@ _OPERATIONS = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 _ENDPOINTS = frozenset({"validate", "advise", "mutate"})
 SHED = ("connections", "large", "overflow", "requests", "threads")
 """Why the server turns something away (web/worker.py)."""
-FACTS = ("images", "namespace", "neighbours", "owners")
+FACTS = ("access", "images", "namespace", "neighbours", "owners")
 RECORDS = ("dropped", "failed", "written")
 """What becomes of a review that is to be recorded (observe/record.py)."""
 LOOK_UPS = ("absent", "hit", "miss", "stale", "unknown")
