@@ -18,10 +18,6 @@ from webhook.model.pods import Kinds
 from webhook.model.review import Review
 
 
-class Unknown(Exception):
-    """A fact that could not be had in time; the text says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Owner:
     """A controller owner as the cluster has it now; `object` is the whole of it."""
@@ -32,6 +28,18 @@ class Owner:
     uid: str
     created: datetime | None
     object: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Unknown(Exception):
+    """A fact that could not be had in time; the text says why.
+
+    `found` are the owners that were had before one could not be.
+    """
+
+    def __init__(self, text: str, found: Sequence[Owner] = ()) -> None:
+        """Take the reason, and what was had."""
+        super().__init__(text)
+        self.found = tuple(found)
 
 
 class NamespaceReader(Protocol):

@@ -177,7 +177,7 @@ class Service:
         try:
             return tuple(_plain(owner) for owner in self._owners.chain(review.namespace, [reference], timeout))
         except Unknown as error:
-            return Missing(str(error))
+            return Missing(str(error), tuple(map(_plain, error.found)))
 
 
 def _plain(owner: Owner) -> plain.Owner:

@@ -89,12 +89,28 @@ def test_owners_are_gathered_for_objects_that_have_one(serve, review, pod):
 
 
 def test_owners_that_only_a_finding_asks_for_are_gathered_then(serve, review, deployment, pod):
-    stored = deployment(name="ds", kind="DaemonSet")
+    meta = {"uid": "1", "creationTimestamp": "2026-11-19T23:59:59Z"}
+    stored = deployment(name="ds", kind="DaemonSet", metadata=meta)
     owners = Owners((Owner("apps", "DaemonSet", "ds", "1", None, stored),))
-    service = serve((PLAIN % "").replace(", existing: deny", ""), owners=owners)
-    decision = service.decide("validate", review(owned(pod())))
+    service = serve((PLAIN % ", enforceFrom: 2026-11-20").replace(", existing: deny", ""), owners=owners)
+    user = {"username": "system:serviceaccount:kube-system:daemon-set-controller"}
+    decision = service.decide("validate", review(owned(pod()), userInfo=user))
     assert decision.allowed and decision.findings[0].existing
     assert len(owners.asked) == 1
+    assert not service.decide("validate", review(owned(pod()))).allowed
+    assert len(owners.asked) == 1, "who is no controller has nothing looked up for him"
+
+
+def test_owners_that_were_had_count_where_one_above_them_could_not_be(serve, review, deployment, pod):
+    reference = {"apiVersion": "example.com/v1", "kind": "Shop", "name": "shop", "uid": "2", "controller": True}
+    meta = {"uid": "1", "creationTimestamp": "2026-11-19T23:59:59Z", "ownerReferences": [reference]}
+    stored = deployment(name="ds", kind="DaemonSet", metadata=meta)
+    found = (Owner("apps", "DaemonSet", "ds", "1", None, stored),)
+    owners = Owners(Unknown("how to read example.com/Shop isn't known", found))
+    service = serve((PLAIN % ", enforceFrom: 2026-11-20").replace(", existing: deny", ""), owners=owners)
+    user = {"username": "system:serviceaccount:kube-system:daemon-set-controller"}
+    decision = service.decide("validate", review(owned(pod()), userInfo=user))
+    assert decision.allowed and decision.unknown == ()
 
 
 @pytest.mark.parametrize(("left", "most"), [(None, GATHER_SECONDS), (60, GATHER_SECONDS), (0.1, 0.1), (-1, 0)])

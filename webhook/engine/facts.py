@@ -14,16 +14,6 @@ from webhook.model.record import record
 
 
 @record(frozen=True, slots=True)
-class Missing:
-    """A fact that is not there: not asked for (`reason` is empty), or asked for and not had in time."""
-
-    reason: str = ""
-
-
-NOT_ASKED = Missing()
-
-
-@record(frozen=True, slots=True)
 class Owner:
     """A controller of the object, nearest first; `object` is the whole of it where it is known."""
 
@@ -31,6 +21,20 @@ class Owner:
     kind: str
     name: str
     object: Mapping[str, Any]
+
+
+@record(frozen=True, slots=True)
+class Missing:
+    """A fact that is not there: not asked for (`reason` is empty), or asked for and not had in time.
+
+    Of owners, `found` are those that were had, nearest first.
+    """
+
+    reason: str = ""
+    found: tuple[Owner, ...] = ()
+
+
+NOT_ASKED = Missing()
 
 
 @record(frozen=True, slots=True)

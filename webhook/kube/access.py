@@ -43,8 +43,8 @@ class Rights:
                 # A kept connection that was just closed; nothing is written by this, so that it can be asked again.
                 answer = self._client.call("POST", PATH, left, body)
         except ApiError as error:
-            advice = "; Plimsoll needs the verb create on subjectaccessreviews" if error.status == 403 else ""
-            raise Unknown(f"{error}{advice}") from error
+            advice = "Plimsoll needs the verb create on subjectaccessreviews: " if error.status == 403 else ""
+            raise Unknown(f"{advice}{error}") from error
         allowed = mapping(answer.get("status")).get("allowed")
         if not isinstance(allowed, bool):
             raise Unknown(f"POST {PATH}: the answer has no status.allowed")

@@ -135,6 +135,7 @@ def _finding(shown: Shown, weighed: Weighed) -> dict[str, Any]:
         "wanted": violation.wanted,
         "effective": finding.effective,
         "existing": finding.existing,
+        "since": None if finding.since is None else {"owner": finding.since.owner, "day": finding.since.day},
         "exemption": None if weighed.cover is None else _exemption(weighed.cover),
     }
 
@@ -228,7 +229,12 @@ class Page:
                 yield from self._field(name, more[name])
         if weighed.cover is not None:
             yield from self._field("by", _covered(weighed.cover))
-        if finding.existing:
+        if finding.since is not None:
+            said = (
+                f"{finding.since.owner} has this, and has been there since {finding.since.day}, before the rule denied"
+            )
+            yield from self._field("note", f"{said}, so it is only warned of")
+        elif finding.existing:
             yield from self._field("note", "the object had this before, so it is only warned of")
 
     def _head(self, label: str, state: str, why: str = "") -> str:
