@@ -9,16 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from webhook.model.access import Right
 from webhook.model.decision import Decision
 from webhook.model.image import Image
 from webhook.model.neighbours import Found, Ref
 from webhook.model.oci import Content, Inspected, Lookup
 from webhook.model.pods import Kinds
 from webhook.model.review import Review
-
-
-class Unknown(Exception):
-    """A fact that could not be had in time; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,18 @@ class Owner:
     uid: str
     created: datetime | None
     object: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Unknown(Exception):
+    """A fact that could not be had in time; the text says why.
+
+    `found` are the owners that were had before one could not be.
+    """
+
+    def __init__(self, text: str, found: Sequence[Owner] = ()) -> None:
+        """Take the reason, and what was had."""
+        super().__init__(text)
+        self.found = tuple(found)
 
 
 class NamespaceReader(Protocol):
@@ -46,6 +55,16 @@ class OwnerReader(Protocol):
 
     def chain(self, namespace: str, references: Sequence[Mapping[str, Any]], timeout: float) -> tuple[Owner, ...]:
         """Return the controller owner, then its own, and so on. Raises Unknown; an error is never "no owner"."""
+        ...
+
+
+class AccessReader(Protocol):
+    """Asks what somebody may do."""
+
+    def may(self, user: Mapping[str, Any], right: Right, timeout: float) -> bool:
+        """Say whether a user, described as a review's `userInfo` does, has a right. Raises Unknown; an error is
+        never "yes", and never "no".
+        """
         ...
 
 

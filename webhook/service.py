@@ -12,12 +12,24 @@ from webhook.engine.explain import Trace, explain
 from webhook.engine.facts import Facts, Missing, Needs
 from webhook.engine.view import controller
 from webhook.errors import ConfigError
+from webhook.model.access import Right
 from webhook.model.decision import Decision
 from webhook.model.neighbours import Found, Ref
 from webhook.model.oci import Inspected, Lookup
+from webhook.model.pods import mapping
 from webhook.model.review import Review
 from webhook.packs.rule import Ruleset
-from webhook.ports import Clock, ImageReader, NamespaceReader, NeighbourReader, Owner, OwnerReader, Recorder, Unknown
+from webhook.ports import (
+    AccessReader,
+    Clock,
+    ImageReader,
+    NamespaceReader,
+    NeighbourReader,
+    Owner,
+    OwnerReader,
+    Recorder,
+    Unknown,
+)
 
 GATHER_SECONDS = 0.5
 IMAGE_SECONDS = 1.5
@@ -44,6 +56,7 @@ class Service:
         owners: OwnerReader | None = None,
         neighbours: NeighbourReader | None = None,
         images: ImageReader | None = None,
+        access: AccessReader | None = None,
         recorder: Recorder | None = None,
         clock: Clock = utc_now,
     ) -> None:
@@ -53,6 +66,7 @@ class Service:
         self._owners = owners
         self._neighbours = neighbours
         self._images = images
+        self._access = access
         self._recorder = recorder
         self._clock = clock
         self.problems: ConfigError | None = None
@@ -111,7 +125,16 @@ class Service:
             neighbours = self._beside(review.namespace, wanted.neighbours, deadline)
         if wanted.images:
             images = self._inspect(review.namespace, wanted.images, deadline)
-        return Facts(namespace, owners, neighbours, images)
+        access = known.access if wanted.right is None else self._may(review, wanted.right, _budget(deadline))
+        return Facts(namespace, owners, neighbours, images, access)
+
+    def _may(self, review: Review, right: Right, timeout: float) -> bool | plain.Missing:
+        if self._access is None:
+            return Missing(NO_CLUSTER)
+        try:
+            return self._access.may(mapping(review.request.get("userInfo")), right, timeout)
+        except Unknown as error:
+            return Missing(str(error))
 
     def _inspect(
         self, namespace: str, lookups: frozenset[Lookup], deadline: float | None
@@ -154,7 +177,7 @@ class Service:
         try:
             return tuple(_plain(owner) for owner in self._owners.chain(review.namespace, [reference], timeout))
         except Unknown as error:
-            return Missing(str(error))
+            return Missing(str(error), tuple(map(_plain, error.found)))
 
 
 def _plain(owner: Owner) -> plain.Owner:

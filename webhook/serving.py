@@ -260,6 +260,7 @@ def _certified(settings: Settings, client: Client | None) -> None:
 def _readers(client: Client | None, kinds: Kinds, shelf: Shelf, figures: Metrics) -> dict[str, Any]:
     if client is None:
         return {}
+    from webhook.kube.access import Rights
     from webhook.kube.namespaces import Namespaces
     from webhook.kube.neighbours import Neighbours
     from webhook.kube.owners import Owners
@@ -268,6 +269,7 @@ def _readers(client: Client | None, kinds: Kinds, shelf: Shelf, figures: Metrics
         "namespaces": Namespaces(client, shelf=shelf, count=partial(figures.fact, "namespace")),
         "owners": Owners(client, kinds, count=partial(figures.fact, "owners")),
         "neighbours": Neighbours(client, kinds, count=partial(figures.fact, "neighbours")),
+        "access": Rights(client),
     }
 
 

@@ -89,12 +89,28 @@ def test_owners_are_gathered_for_objects_that_have_one(serve, review, pod):
 
 
 def test_owners_that_only_a_finding_asks_for_are_gathered_then(serve, review, deployment, pod):
-    stored = deployment(name="ds", kind="DaemonSet")
+    meta = {"uid": "1", "creationTimestamp": "2026-11-19T23:59:59Z"}
+    stored = deployment(name="ds", kind="DaemonSet", metadata=meta)
     owners = Owners((Owner("apps", "DaemonSet", "ds", "1", None, stored),))
-    service = serve((PLAIN % "").replace(", existing: deny", ""), owners=owners)
-    decision = service.decide("validate", review(owned(pod())))
+    service = serve((PLAIN % ", enforceFrom: 2026-11-20").replace(", existing: deny", ""), owners=owners)
+    user = {"username": "system:serviceaccount:kube-system:daemon-set-controller"}
+    decision = service.decide("validate", review(owned(pod()), userInfo=user))
     assert decision.allowed and decision.findings[0].existing
     assert len(owners.asked) == 1
+    assert not service.decide("validate", review(owned(pod()))).allowed
+    assert len(owners.asked) == 1, "who is no controller has nothing looked up for him"
+
+
+def test_owners_that_were_had_count_where_one_above_them_could_not_be(serve, review, deployment, pod):
+    reference = {"apiVersion": "example.com/v1", "kind": "Shop", "name": "shop", "uid": "2", "controller": True}
+    meta = {"uid": "1", "creationTimestamp": "2026-11-19T23:59:59Z", "ownerReferences": [reference]}
+    stored = deployment(name="ds", kind="DaemonSet", metadata=meta)
+    found = (Owner("apps", "DaemonSet", "ds", "1", None, stored),)
+    owners = Owners(Unknown("how to read example.com/Shop isn't known", found))
+    service = serve((PLAIN % ", enforceFrom: 2026-11-20").replace(", existing: deny", ""), owners=owners)
+    user = {"username": "system:serviceaccount:kube-system:daemon-set-controller"}
+    decision = service.decide("validate", review(owned(pod()), userInfo=user))
+    assert decision.allowed and decision.unknown == ()
 
 
 @pytest.mark.parametrize(("left", "most"), [(None, GATHER_SECONDS), (60, GATHER_SECONDS), (0.1, 0.1), (-1, 0)])
@@ -104,6 +120,40 @@ def test_a_look_up_takes_no_longer_than_the_caller_waits(serve, review, deployme
     serve(BY_LABEL, namespaces=namespaces).decide("validate", review(deployment()), deadline)
     [(_, timeout)] = namespaces.asked
     assert 0 <= timeout <= most
+
+
+MODES = "allowNamespaceMode: [dry-run]\n" + PLAIN % ""
+
+
+class Access:
+    def __init__(self, answer):
+        self.answer, self.asked = answer, []
+
+    def may(self, user, right, timeout):
+        self.asked.append((user["username"], str(right)))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def labelled(**labels):
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}}
+
+
+@pytest.mark.parametrize(("answer", "allowed"), [(True, True), (False, False), (Unknown("timed out"), False)])
+def test_a_right_is_asked_for_where_a_write_hangs_on_it(serve, review, answer, allowed):
+    access = Access(answer)
+    service = serve(MODES, access=access)
+    assert service.decide("advise", review(labelled(team="a"))).allowed
+    assert access.asked == []
+    assert service.decide("advise", review(labelled(**{"plimsoll.dev/mode": "dry-run"}))).allowed is allowed
+    assert access.asked == [("jane", "set-mode on namespaces.plimsoll.dev shop")]
+
+
+def test_without_a_cluster_nobody_can_say_that_somebody_has_a_right(serve, review):
+    decision = serve(MODES).decide("advise", review(labelled(**{"plimsoll.dev/mode": "dry-run"})))
+    assert not decision.allowed
+    assert "no connection" in decision.unknown[0].message
 
 
 BASE, WEB = "registry.example/base:1", "registry.example/shop/web:1.4.2"

@@ -137,8 +137,7 @@ def _body(args: argparse.Namespace, cluster: Cluster | None, sides: Sequence[Sid
     sources.reviews(body, args.reviews)
     sources.audit(body, args.audit_log)
     if args.cluster and cluster is not None:
-        concerned = [kinds for side in sides for kinds in side.ruleset.concerned().values()]
-        sources.live(body, cluster, frozenset().union(*concerned))
+        sources.live(body, cluster, frozenset((group, kind) for side in sides for _, group, kind in side.ruleset.index))
     return body
 
 

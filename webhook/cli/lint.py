@@ -78,11 +78,18 @@ def _of_pack(document: Document, today: date) -> Iterator[Problem]:
     if not spec.get("contact"):
         text = "is missing: whoever is refused does not learn whom to ask; write a team and a page"
         yield document.problem(("spec", "contact"), text)
-    for path, entry in ((("spec",), spec), *_rules(document)):
+    rules = [rule for _, rule in _rules(document)]
+    dated = ((("spec",), spec, rules), *((path, rule, [rule]) for path, rule in _rules(document)))
+    for path, entry, of in dated:
         day = entry.get("enforceFrom")
-        if day and date.fromisoformat(day) <= today:
+        # what was there before the day goes on by it, for as long as it stands
+        if day and date.fromisoformat(day) <= today and not any(map(_grandfathers, of)):
             text = f"{day} has come, so this changes nothing any more; take it away"
             yield document.problem((*path, "enforceFrom"), text)
+
+
+def _grandfathers(rule: Mapping[str, Any]) -> bool:
+    return rule.get("action") == "deny" and rule.get("existing", "allow") == "allow"
 
 
 def _of_values(document: Document, written: str) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from webhook.engine import fixes
+from webhook.engine import fixes, guard
 from webhook.engine.changes import Changes
 from webhook.engine.facts import Facts, Needs
 from webhook.engine.judge import left_out
@@ -38,6 +38,21 @@ def evaluate(
     images are: no object is too large to be judged.
     `seen` are the subjects of this review, where `needs` has read them.
     """
+    decision = _by_rules(ruleset, review, facts, now, endpoint, expired, seen)
+    guarded = guard.decide(ruleset, review, facts, endpoint)
+    return decision if guarded is None else guard.join(decision, guarded)
+
+
+def _by_rules(
+    ruleset: Ruleset,
+    review: Review,
+    facts: Facts,
+    now: datetime,
+    endpoint: str,
+    expired: Callable[[], bool],
+    seen: tuple[Subject, ...] | None,
+) -> Decision:
+    """Return what the rules of the packs say."""
     review = ruleset.workload(review)
     bucket = ruleset.bucket(endpoint, review)
     obj, rules = review.object, _asked(ruleset, bucket, review, seen)
@@ -126,11 +141,12 @@ def let_through(review: Review) -> str:
 
 
 def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
-    """Return the facts that the rules for a review hang on. What they may be is known from compiling."""
+    """Return the facts that the decision on a review hangs on. What the rules may need is known from compiling."""
+    right = guard.right(ruleset, review, endpoint)
     review = ruleset.workload(review)
     bucket, obj = ruleset.bucket(endpoint, review), review.object
     if not bucket.rules or obj is None or let_through(review):
-        return Needs()
+        return Needs(right=right)
     if endpoint == "mutate" and not fixes.may_fix(review):
         return Needs()
     names, sought, images = set(), frozenset[Ref](), frozenset[Lookup]()
@@ -150,4 +166,4 @@ def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
         if namespaced(review) and NAMESPACE in sought:
             names.add("namespace")
         sought -= {NAMESPACE}
-    return Needs(frozenset(names), sought, images, found)
+    return Needs(frozenset(names), sought, images, right, found)

@@ -7,11 +7,12 @@ Nothing is judged here: what left a rule out, what it found and what covers that
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from webhook.checks import cel
+from webhook.engine import guard
 from webhook.engine.changes import Changes
 from webhook.engine.evaluate import let_through
 from webhook.engine.facts import Facts
@@ -20,7 +21,8 @@ from webhook.engine.mode import weigh
 from webhook.engine.sitting import Sitting
 from webhook.engine.view import View, controller
 from webhook.errors import RuleError
-from webhook.model.decision import Action, Fault, Finding
+from webhook.model.access import Right
+from webhook.model.decision import Action, Decision, Fault, Finding
 from webhook.model.pods import Subject, mapping
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption
@@ -105,18 +107,40 @@ class Traced:
 
 
 @dataclass(frozen=True, slots=True)
+class Guarded:
+    """The right that a review hangs on besides the rules, and what comes of it; None: the requester has it."""
+
+    right: Right
+    decision: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
-    """How the rules come to their decision on a review, in the order in which they are asked."""
+    """How the rules come to their decision on a review, in the order in which they are asked.
+
+    `guarded` is the right that its requester needs, None where it needs none.
+    """
 
     review: Review
     rules: tuple[Traced, ...]
+    guarded: Guarded | None = None
 
 
 def explain(ruleset: Ruleset, review: Review, facts: Facts, now: datetime, endpoint: str) -> Trace:
     """Return the trace of a review at `endpoint` (validate, advise; all: both of them).
 
-    `facts` are those that `evaluate` gets, `now` is a time with a zone.
+    `facts` are those that `evaluate` gets, `now` is a time with a zone. What a requester needs a right for is told for
+    `all`, too: the API server asks at both endpoints.
     """
+    trace = _by_rules(ruleset, review, facts, now, endpoint)
+    where = guard.ENDPOINT if endpoint == "all" else endpoint
+    right = guard.right(ruleset, review, where)
+    return (
+        trace if right is None else replace(trace, guarded=Guarded(right, guard.decide(ruleset, review, facts, where)))
+    )
+
+
+def _by_rules(ruleset: Ruleset, review: Review, facts: Facts, now: datetime, endpoint: str) -> Trace:
     review = ruleset.workload(review)
     absent = {id(rule): _absence(ruleset, endpoint, review, rule) for rule in ruleset.rules}
     asked = tuple(rule for rule in ruleset.bucket(endpoint, review).rules if absent[id(rule)] is None)

@@ -42,6 +42,4 @@ def _namespace_cap(rule: Rule, known: Known) -> Action:
     if not rule.pack.namespace_modes or isinstance(known.namespace_labels, str):
         return "deny"
     wanted = known.namespace_labels.get(NAMESPACE_LABEL)
-    if wanted not in rule.pack.namespace_modes:
-        return "deny"
-    return "disabled" if wanted == "disabled" else "audit"
+    return "audit" if wanted == "dry-run" and wanted in rule.pack.namespace_modes else "deny"

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from webhook.engine.facts import NOT_ASKED, Facts
+from webhook.engine import elder
+from webhook.engine.elder import Key
+from webhook.engine.facts import NOT_ASKED, Facts, Owner
 from webhook.engine.judge import left_out, looked_at, violations
 from webhook.engine.mode import effective
 from webhook.engine.view import LATE, View, controller
 from webhook.errors import RuleError
-from webhook.model.decision import Action, Decision, Fault, Finding, Unsure, Violation
+from webhook.model.decision import Action, Decision, Fault, Finding, Since, Unsure, Violation
 from webhook.model.pods import Subject, group_of
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption, active, covering
 from webhook.packs.match import Lacking, Out
 from webhook.packs.rule import Rule, Ruleset
 
-Key = tuple[bool, str | None, str]
 T = TypeVar("T")
 _RULE = attrgetter("about.pack", "about.rule")
 
@@ -108,7 +110,7 @@ class Sitting:
         action = self.action(rule, view, number)
         if action == "disabled":
             return []
-        before: frozenset[Key] | None = None
+        before: Callable[[Key], bool | Since | Lacking | None] | None = None
         result: list[Finding] = []
         for violation in found:
             exempt = self.exemption(rule, view, number, violation)
@@ -119,9 +121,14 @@ class Sitting:
                 self.lacks(rule, number, exempt, view)
                 continue
             elif action == "deny" and rule.existing:
-                before = self.before(rule, view, number) if before is None else before
-                if _key(violation) in before:
-                    finding = replace(finding, effective="warn", existing=True)
+                before = before or self.before(rule, view, number)
+                had = before(_key(violation))
+                if isinstance(had, Lacking):
+                    self.lacks(rule, number, had, view)
+                    continue
+                if had:
+                    since = had if isinstance(had, Since) else None
+                    finding = replace(finding, effective="warn", existing=True, since=since)
             result.append(finding)
         return result
 
@@ -137,31 +144,26 @@ class Sitting:
             return None  # whoever writes the object writes its owner: a made-up one must not turn no into perhaps
         return covered
 
-    def before(self, rule: Rule, view: View, number: int) -> frozenset[Key]:
-        """Return what the old object had, as (container, found), for `existing: allow`.
+    def before(self, rule: Rule, view: View, number: int) -> Callable[[Key], bool | Since | Lacking | None]:
+        """Return what says of a finding whether it was there before, for `existing: allow`.
 
-        What an update's old object had, and what the controller's own object has that made this one: a stored
-        workload older than a rule keeps its ReplicaSets and Pods.
+        For an update that is what the old object had; for what a built-in controller creates, what its workload had
+        before the rule came into force, or what is lacking to tell.
         """
-        review, subject = self.review, view.subjects[number]
-        if review.old_object is not None:
-            return self._had(rule, view, number)
-        owner = controller(subject.object)
-        if owner is None or subject.pointer:
-            return frozenset()
-        if not isinstance(self.facts.owners, tuple):
-            if self.facts.owners is NOT_ASKED:
-                self.wants.add("owners")
-            return frozenset()
-        if not self.facts.owners or self.facts.owners[0].name != owner.get("name"):
-            return frozenset()
-        nearest = self.facts.owners[0]
-        kind = replace(review.kind, group=nearest.group, kind=nearest.kind)
-        asked = replace(review, kind=kind, name=nearest.name, object=nearest.object)
-        facts = replace(self.facts, owners=self.facts.owners[1:])
-        above = View.of(self.ruleset, asked, facts, nearest.object, (rule,))
+        if self.review.old_object is not None:
+            return self._had(rule, view, number).__contains__
+        subject, day = view.subjects[number], rule.enforce_from
+        if day is None or not elder.asked(rule, self.review, subject):
+            return lambda key: False
+        return elder.line(subject, self.facts, day, self.ruleset.kinds, partial(self._above, rule)).before
+
+    def _above(self, rule: Rule, owner: Owner, facts: Facts) -> frozenset[Key]:
+        """Return what the own object of an owner has, nothing where the rule never judged it: nobody was told there."""
+        kind = replace(self.review.kind, group=owner.group, kind=owner.kind)
+        asked = replace(self.review, kind=kind, name=owner.name, object=owner.object)
+        above = View.of(self.ruleset, asked, facts, owner.object, (rule,))
         if not above.subjects or left_out(rule, above, 0) is not None:
-            return frozenset()  # the owner was never judged by this rule, so nobody was told there
+            return frozenset()
         return _keys(rule, above, 0)
 
     def _had(self, rule: Rule, view: View, number: int) -> frozenset[Key]:

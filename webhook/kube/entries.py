@@ -94,8 +94,10 @@ def wanted(
         rules = resource_rules(endpoint, there, resources)
         if not rules:
             continue
-        asked = {id(rule): rule for kind in there for rule in ruleset.index[(endpoint, *kind)]}
-        common = pushed(asked.values(), there, ruleset.kinds) if written else Pushed()
+        asked = {id(rule): rule for kind in there for rule in ruleset.index.get((endpoint, *kind), ())}
+        # whoever sets a namespace's mode is asked for a right whatever the scopes of rules are
+        whole = not written or any(need.labels for need in there.values())
+        common = Pushed() if whole else pushed(asked.values(), there, ruleset.kinds)
         found[_KIND_OF[endpoint]][f"{endpoint}{DOMAIN}"] = _entry(endpoint, rules, common, terms)
     return found
 

@@ -63,10 +63,16 @@ class Owners:
         `namespace` is the object's, `timeout` is in seconds and for all of the chain. An owner that the API server
         does not have, or has under another uid, is made up, and ends the chain: a controller writes its own object
         first. Raises Unknown for an owner that can't be read in time, or is of a kind whose path isn't known: an
-        error is never "no owner".
+        error is never "no owner". It has those who were found below.
         """
-        deadline = self._clock() + timeout
         found: list[Owner] = []
+        try:
+            self._climb(namespace, references, self._clock() + timeout, found)
+        except Unknown as error:
+            raise Unknown(str(error), found) from error
+        return tuple(found)
+
+    def _climb(self, namespace: str, references: object, deadline: float, found: list[Owner]) -> None:
         reference = _controller(references)
         while reference is not None:
             if len(found) == HOPS:
@@ -77,7 +83,6 @@ class Owners:
             found.append(owner)
             metadata = owner.object.get("metadata") or {}
             reference = _controller(metadata.get("ownerReferences") or ())
-        return tuple(found)
 
     def _owner(self, namespace: str, reference: _Reference, timeout: float) -> Owner:
         if (reference.group, reference.kind) == _NODE:

@@ -182,7 +182,9 @@ def _more(operations: int) -> str:
 
 
 def _warned(finding: Finding) -> str:
-    return f"{finding.pack}/{finding.rule}{' (as before)' if finding.existing else ''}: {_sentence(finding)}"
+    since = f", since {finding.since.day}" if finding.since else ""
+    before = f" (as before{since})" if finding.existing else ""
+    return f"{finding.pack}/{finding.rule}{before}: {_sentence(finding)}"
 
 
 # -- audit annotations -----------------------------------------------------------------------------------------
@@ -231,14 +233,20 @@ def _enforced(decision: Decision) -> str:
 
 def _noted(finding: Finding, sentence: str) -> dict[str, Any]:
     violation, about = finding.violation, finding.about
-    item = {
+    item: dict[str, Any] = {
         "message": sentence,
         "policy": about.pack,
         "rule": about.rule,
         "pointer": violation.pointer,
         "validationActions": [finding.effective.capitalize()],
     }
-    return {**item, "container": violation.container} if violation.container else item
+    if violation.container:
+        item["container"] = violation.container
+    if finding.existing:
+        item["existing"] = True
+    if finding.since:
+        item |= {"owner": finding.since.owner, "since": finding.since.day}
+    return item
 
 
 def _noted_fix(fixed: Fixed) -> dict[str, Any]:

@@ -50,11 +50,20 @@ class About:
 
 
 @record(frozen=True, slots=True)
+class Since:
+    """A workload (`Deployment web`) that was there before a rule denied, and the UTC day on which it was made."""
+
+    owner: str
+    day: str
+
+
+@record(frozen=True, slots=True)
 class Finding:
     """One violation of one rule, with what comes of it.
 
     `effective` is the action that counts here and now; `exempt` is the reason of the exemption that covers
-    it, or None; `existing` says that the object had it before, so that it is only warned of.
+    it, or None; `existing` says that the object had it before, so that it is only warned of; `since`, that the
+    workload had it for which a controller made the object.
     """
 
     about: About
@@ -62,6 +71,7 @@ class Finding:
     effective: Action
     exempt: str | None = None
     existing: bool = False
+    since: Since | None = None
 
     @property
     def pack(self) -> str:

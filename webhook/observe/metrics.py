@@ -31,7 +31,7 @@ _OPERATIONS = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 _ENDPOINTS = frozenset({"validate", "advise", "mutate"})
 SHED = ("connections", "large", "overflow", "requests", "threads")
 """Why the server turns something away (web/worker.py)."""
-FACTS = ("images", "namespace", "neighbours", "owners")
+FACTS = ("access", "images", "namespace", "neighbours", "owners")
 FACT_LOOK_UPS = ("hit", "miss", "stale", "unknown")
 """How a look-up of a fact of the cluster ends (kube/cache.py)."""
 EVENTS = ("dropped", "failed", "repeated", "written")

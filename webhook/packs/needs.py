@@ -6,13 +6,14 @@ Facts of the API: kubernetes.io/docs/reference/access-authn-authz/extensible-adm
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from webhook.model.kinds import OTHERS
 from webhook.model.pods import TABLE, Kinds
 from webhook.model.record import record
-from webhook.packs.rule import Rule, Ruleset
+from webhook.packs.rule import NAMESPACE, Rule, Ruleset
 
 Kind = tuple[str, str]
 Object = dict[str, Any]
@@ -24,6 +25,8 @@ RESOURCES: Mapping[Kind, str] = MappingProxyType({**OTHERS, **{(row.group, row.k
 _POD = ("", "Pod")
 # A rule on a resource never matches its subresources: each is named.
 _LATER = ("ephemeralcontainers", "resize")
+# Who writes these of a Namespace can change its labels, too, one of which sets its mode.
+_LABELLING = ("finalize", "status")
 SCALED = frozenset(
     {
         ("", "replicationcontrollers"),
@@ -67,12 +70,14 @@ class Need:
     """The operations on a kind that rules judge.
 
     `scale`: a rule judges its replicas, which `kubectl scale` changes. `later`: a rule looks into pods, into which
-    debug containers and new sizes come after they were made.
+    debug containers and new sizes come after they were made. `labels`: who writes its labels is asked for a right
+    (`engine.guard`), by whatever subresource they are written.
     """
 
     operations: frozenset[str] = BOTH
     scale: bool = True
     later: bool = True
+    labels: bool = False
 
 
 def needs(ruleset: Ruleset) -> Mapping[str, Mapping[Kind, Need]]:
@@ -92,12 +97,15 @@ def needs(ruleset: Ruleset) -> Mapping[str, Mapping[Kind, Need]]:
                 scale=(group, kind) in ruleset.kinds and any(rule.on_replicas for rule in updating),
                 later=any(map(_into_pods, updating)),
             )
+    if ruleset.lenient:
+        held = found["advise"].get(NAMESPACE, Need(scale=False, later=False))
+        found["advise"][NAMESPACE] = replace(held, operations=BOTH, labels=True)
     return found
 
 
 def every(kinds: Iterable[Kind]) -> Mapping[Kind, Need]:
     """Return the need for all that can be judged of some kinds."""
-    return {kind: Need(scale=kind in RESOURCES) for kind in kinds if not forbidden(kind)}
+    return {kind: Need(scale=kind in RESOURCES, labels=kind == NAMESPACE) for kind in kinds if not forbidden(kind)}
 
 
 def forbidden(kind: Kind) -> bool:
@@ -157,6 +165,8 @@ def resource_rules(endpoint: str, wanted: Mapping[Kind, Need], resources: Mappin
 def _subresources(endpoint: str, kind: Kind, plural: str, need: Need) -> Iterable[str]:
     if endpoint == "mutate" or "UPDATE" not in need.operations:
         return
+    if need.labels:
+        yield from (f"{plural}/{name}" for name in _LABELLING)
     if kind == _POD and need.later:
         yield from (f"{plural}/{name}" for name in _LATER)
     # a workload kind that a company named may scale, too; one that does not is never asked about

@@ -197,6 +197,7 @@ def titles(rules: Iterable[Rule]) -> tuple[str, ...]:
 Width = Mapping[str, frozenset[str] | None]
 """Fields of an object, each with the fields below it that are looked at; None: all of them."""
 SCALE = "scale"
+NAMESPACE = ("", "Namespace")
 Key = tuple[str, str, str]
 BUCKETS = 4096
 """Buckets that are kept, by kind, operation and namespace; more namespaces than that begin anew."""
@@ -220,6 +221,11 @@ class Ruleset:
     kinds: Kinds = field(default_factory=lambda: KINDS)
     dry_run: bool = False
     buckets: dict[Any, Bucket] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def lenient(self) -> tuple[Pack, ...]:
+        """The packs that let a namespace ask for a mode by its label, which somebody then has to guard."""
+        return tuple(pack for pack in self.packs if pack.namespace_modes and pack.mode != "disabled")
 
     def bucket(self, endpoint: str, review: Review) -> Bucket:
         """Return the rules that concern a review at an endpoint (`validate`, `advise`, `mutate`, `all`).
@@ -268,7 +274,7 @@ class Ruleset:
         row = self.kinds.get(kind)
         # what a wrapper carries may lie in any namespace, and cluster-scoped kinds lie in none; one is its own
         namespace = review.namespace if kind not in CLUSTER_SCOPED and not (row and row.wraps) else ""
-        return review.name if kind == ("", "Namespace") else namespace
+        return review.name if kind == NAMESPACE else namespace
 
     def workload(self, review: Review) -> Review:
         """Return a review as one of the workload: that of a Scale names the kind that is scaled, not `Scale`.
@@ -288,8 +294,13 @@ class Ruleset:
         return review
 
     def concerned(self) -> Mapping[str, frozenset[tuple[str, str]]]:
-        """Return, by endpoint, the (group, kind) that some rule concerns: what is to be registered."""
+        """Return, by endpoint, the (group, kind) that some rule concerns: what is to be registered.
+
+        Where a pack lets namespaces ask for a mode, Namespaces are among them: who sets it is asked for a right.
+        """
         result: dict[str, set[tuple[str, str]]] = {"validate": set(), "advise": set(), "mutate": set()}
+        if self.lenient:
+            result["advise"].add(NAMESPACE)
         for (endpoint, group, kind), rules in self.index.items():
             if rules and endpoint in result:
                 result[endpoint].add((group, kind))

@@ -19,6 +19,7 @@ API_VERSION = "plimsoll.dev/v1"
 KIND = "RulePack"
 
 MODES = ("enforce", "dry-run", "disabled")
+NAMESPACE_MODES = ("dry-run",)
 ACTIONS = ("deny", "warn", "audit", "disabled")
 EXEMPTED_BY = ("namespaces", "names", "kinds", "containers", "images")
 
@@ -312,7 +313,7 @@ def _spec(checks: Mapping[str, CheckModule], waiting: bool) -> dict[str, Any]:
             "mode": _word("enforce, dry-run (all becomes audit annotations) or disabled.", MODES, default="enforce"),
             "enforceFrom": _day("The UTC day from which deny denies; until then it counts as warn."),
             "allowNamespaceMode": _many(
-                _word("", MODES[1:]), "Modes that namespaces may ask for by label.", uniqueItems=True
+                _word("", NAMESPACE_MODES), "Modes that namespaces may ask for by their label.", uniqueItems=True
             ),
             "values": values,
             "match": _match("The default scope of the rules."),

@@ -41,6 +41,20 @@ def test_advice_exits_with_one_only_when_strict(lint: Callable[..., Any]) -> Non
     assert "pack.yaml:5: spec.contact: is missing" in lint(**change).out
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("action: deny, enforceFrom: 2026-06-01", False),
+        ("action: deny, existing: deny, enforceFrom: 2026-06-01", True),
+        ("action: warn, enforceFrom: 2026-06-01", True),
+    ],
+)
+def test_a_day_that_has_come_stays_where_what_was_there_before_goes_by_it(
+    lint: Callable[..., Any], rule: str, said: bool
+) -> None:
+    assert ("2026-06-01 has come" in lint(old="action: deny", new=rule).out) is said
+
+
 def test_mistakes_exit_with_two(lint: Callable[..., Any]) -> None:
     ran = lint(old="action: deny", new="action: dny")
 

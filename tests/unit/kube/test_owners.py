@@ -167,3 +167,11 @@ def test_the_budget_is_for_the_whole_chain(api: Any) -> None:
     with pytest.raises(Unknown, match="owner Deployment web"):
         Owners(api.client()).chain("shop", [reference("ReplicaSet", "web-5d4", "r")], 0.3)
     assert time.monotonic() - started < 0.5
+
+
+def test_who_was_found_below_one_that_cannot_be_read_is_told(api: Any) -> None:
+    shop = reference("Shop", "web", "s", "example.com/v1")
+    api.answers[RS] = held("r", shop)
+    with pytest.raises(Unknown, match="example.com/Shop isn't known") as raised:
+        Owners(api.client()).chain("shop", [reference("ReplicaSet", "web-5d4", "r")], 5)
+    assert [(owner.kind, owner.uid) for owner in raised.value.found] == [("ReplicaSet", "r")]

@@ -95,7 +95,7 @@ def test_what_may_be_counted_is_there_with_zero_before_it_happens() -> None:
     figures.expect([("acme", "no-latest")])
     assert value(figures, "plimsoll_rule_errors_total", pack="acme", rule="no-latest") == 0
     assert [value(figures, "plimsoll_shed_total", reason=reason) for reason in metrics.SHED] == [0] * 5
-    assert [value(figures, "plimsoll_unknown_total", fact=fact) for fact in metrics.FACTS] == [0] * 4
+    assert [value(figures, "plimsoll_unknown_total", fact=fact) for fact in metrics.FACTS] == [0] * 5
 
 
 def test_the_log_line_names_the_object_and_the_rules_and_nothing_else(

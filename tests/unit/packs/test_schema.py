@@ -203,7 +203,11 @@ def test_each_value_of_each_word_is_accepted() -> None:
         (in_spec("mode: on"), "p.yaml:6: spec.mode: 'on' is not allowed; allowed: enforce, dry-run, disabled"),
         (
             in_spec("allowNamespaceMode: [enforce]"),
-            "p.yaml:6: spec.allowNamespaceMode[0]: 'enforce' is not allowed; allowed: dry-run, disabled",
+            "p.yaml:6: spec.allowNamespaceMode[0]: 'enforce' is not allowed; allowed: dry-run",
+        ),
+        (
+            in_spec("allowNamespaceMode: [disabled]"),
+            "p.yaml:6: spec.allowNamespaceMode[0]: 'disabled' is not allowed; allowed: dry-run",
         ),
         (
             in_spec("allowNamespaceMode: [dry-run, dry-run]"),

@@ -353,7 +353,7 @@ def _chain(one: Heard, known: Mapping[Name, Heard]) -> list[Heard]:
 def _follows(one: Heard, above: Heard) -> bool:
     """Say whether all that changes about an object changes about its controller.
 
-    Of what a controller has, its objects are only warned (`existing: allow`), so that it can go on.
+    Of what a controller has had since before a rule denied, its objects are only warned, so that it can go on.
     """
     if one.category != above.category and (one.category, above.category) != ("warned", "denied"):
         return False

@@ -151,9 +151,17 @@ def _facts(said: Mapping[str, Any]) -> dict[str, str]:
     return {
         "today": f"{today}: {said['weaker']}" if today else "",
         "fix": "corrects it" if said["fix"] else "",
-        "existing": "what an old object had is only warned of" if said["existing"] == "allow" else "is denied too",
+        "existing": _existing(said),
         "defined": f"{said['source']}:{said['line']}",
     }
+
+
+def _existing(said: Mapping[str, Any]) -> str:
+    if said["existing"] != "allow":
+        return "is denied too"
+    day = said["enforceFrom"]
+    more = f", and so is what its controller makes again of a workload older than {day}" if day else ""
+    return f"what an old object had is only warned of{more}"
 
 
 def _field(markdown: Markdown, name: str, text: str) -> Iterator[str]:

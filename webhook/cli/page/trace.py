@@ -14,10 +14,13 @@ from webhook.cli.page import words
 from webhook.cli.page.markdown import Markdown
 from webhook.cli.report.text import count, plain
 from webhook.cli.report.words import details, title
-from webhook.engine.explain import Cover, Heard, Trace, Traced, Value, Weighed
+from webhook.engine import guard
+from webhook.engine.explain import Cover, Guarded, Heard, Trace, Traced, Value, Weighed
+from webhook.engine.mode import NAMESPACE_LABEL
 from webhook.model.decision import Decision, Fault, Finding, Fixed
 from webhook.packs.rule import Rule
 
+GUARD = f"{guard.PACK}/{guard.RULE}"
 CUT = 200
 """Characters of a value that are shown."""
 STATES = ("found", "failed", "unknown", "exempt", "kept", "disabled", "out")
@@ -64,9 +67,28 @@ def described(shown: Shown) -> dict[str, Any]:
         "operation": review.operation,
         "user": review.user,
         "endpoint": shown.endpoint,
+        "right": _right(shown.trace.guarded),
         "rules": [_rule(shown, traced) for traced in shown.trace.rules]
         + [{"rule": label, "state": "disabled", "why": "its action is disabled"} for label in shown.disabled],
     }
+
+
+def _right(guarded: Guarded | None) -> dict[str, Any] | None:
+    if guarded is None:
+        return None
+    state, why, effective = _held(guarded)
+    return {"rule": GUARD, "right": str(guarded.right), "state": state, "why": why, "effective": effective}
+
+
+def _held(guarded: Guarded) -> tuple[str, str, str]:
+    """Return what came of a right that a requester needs, why, and what it counts as."""
+    decision = guarded.decision
+    if decision is None:
+        return "kept", "the requester has it", "allow"
+    for fault in decision.unknown:
+        return "unknown", fault.message, fault.effective
+    finding = decision.findings[0]
+    return "found", f"{finding.violation.reason}: {finding.violation.found}", finding.effective
 
 
 def _rule(shown: Shown, traced: Traced) -> dict[str, Any]:
@@ -113,6 +135,7 @@ def _finding(shown: Shown, weighed: Weighed) -> dict[str, Any]:
         "wanted": violation.wanted,
         "effective": finding.effective,
         "existing": finding.existing,
+        "since": None if finding.since is None else {"owner": finding.since.owner, "day": finding.since.day},
         "exemption": None if weighed.cover is None else _exemption(weighed.cover),
     }
 
@@ -139,6 +162,7 @@ class Page:
         review = shown.trace.review
         by = f"{review.operation} by {review.user or 'nobody'}"
         yield self.markdown.paint("1", plain(f"{shown.manifest.source}: {review.title}: {by}"))
+        yield from self._right(shown)
         states: Counter[str] = Counter(disabled=len(shown.disabled))
         for traced in shown.trace.rules:
             states[state(traced)] += 1
@@ -147,6 +171,19 @@ class Page:
             yield self._head(label, "disabled", "its action is disabled")
         counts = ", ".join(f"{states[name]} {name}" for name in STATES if states[name])
         yield f"{count(sum(states.values()), 'rule')}: {counts or 'none'}"
+
+    def _right(self, shown: Shown) -> Iterator[str]:
+        guarded = shown.trace.guarded
+        if guarded is None:
+            return
+        state, why, effective = _held(guarded)
+        yield self._head(GUARD, state)
+        yield from self._field("needs", f"the right {guarded.right}, of whoever sets the label {NAMESPACE_LABEL}")
+        yield from self._field(effective, why)
+        if guarded.decision is not None:
+            abouts = [one.about for one in guarded.decision.findings]
+            abouts += [one.about for one in guarded.decision.unknown]
+            yield from self._field("do", abouts[0].remediation)
 
     def _rule(self, shown: Shown, traced: Traced) -> Iterator[str]:
         rule, here = traced.rule, state(traced)
@@ -192,7 +229,12 @@ class Page:
                 yield from self._field(name, more[name])
         if weighed.cover is not None:
             yield from self._field("by", _covered(weighed.cover))
-        if finding.existing:
+        if finding.since is not None:
+            said = (
+                f"{finding.since.owner} has this, and has been there since {finding.since.day}, before the rule denied"
+            )
+            yield from self._field("note", f"{said}, so it is only warned of")
+        elif finding.existing:
             yield from self._field("note", "the object had this before, so it is only warned of")
 
     def _head(self, label: str, state: str, why: str = "") -> str:

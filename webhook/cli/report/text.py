@@ -136,6 +136,8 @@ def field(name: str, text: str) -> Iterator[str]:
 
 def weaker(finding: Finding) -> str:
     """Return why another action counts than the rule says."""
+    if finding.since is not None:
+        return f"{finding.since.owner} had this before the rule denied, since {finding.since.day}: it is only warned of"
     if finding.existing:
         return "the object had this before, so it is only warned of"
     if finding.about.pack_mode == "dry-run":

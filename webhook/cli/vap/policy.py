@@ -148,8 +148,9 @@ def _enforced(work: _Work) -> tuple[list[str], str, list[str]]:
         raise Unspoken("it judges scaling too, whose object is a Scale and not the workload")
     if action == "deny" and rule.existing and not wishes.existing_denied:
         raise Unspoken(
-            "`existing: allow` lets through what a stored workload had before, and the pods that its controller makes "
-            "of it, which a policy cannot look up; write `existing: deny`, or export with --existing deny"
+            "`existing: allow` lets through what a stored workload had before, and with `enforceFrom` what its "
+            "controller makes of it, which a policy cannot look up; write `existing: deny`, or export with --existing "
+            "deny"
         )
     notes = []
     if rule.enforce_from is not None and wishes.now.date() < rule.enforce_from and action == "warn":
@@ -306,11 +307,11 @@ def _bindings(work: _Work, place: Place, actions: list[str] | None) -> Iterator[
     """
     name, allowed = work.name(place), work.rule.pack.namespace_modes
     where = [{"key": key, "operator": "In", "values": [value]} for key, value in work.wishes.namespaces.items()]
-    reports = actions == ["Audit"]  # nothing that a namespace may ask for is weaker, but silence
-    modes = sorted(allowed - ({"dry-run"} if reports else frozenset()))
-    clause = {"key": NAMESPACE_LABEL, "operator": "NotIn", "values": modes}
-    yield _binding(name, name, work.rule, actions, [*where, clause] if modes else where)
-    if actions is not None and "dry-run" in modes:
+    reports = actions == ["Audit"]  # nothing that a namespace may ask for is weaker
+    asked = bool(allowed) and not reports
+    clause = {"key": NAMESPACE_LABEL, "operator": "NotIn", "values": ["dry-run"]}
+    yield _binding(name, name, work.rule, actions, [*where, clause] if asked else where)
+    if actions is not None and asked:
         asking = {"key": NAMESPACE_LABEL, "operator": "In", "values": ["dry-run"]}
         yield _binding(f"{name}.dry-run", name, work.rule, ["Audit"], [*where, asking])
 
