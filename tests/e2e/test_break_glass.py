@@ -29,7 +29,8 @@ BLOCKS = [
     for text in re.findall(r"^```\n(.*?)^```$", (DOCS / "break-glass.md").read_text(), re.MULTILINE | re.DOTALL)
 ]
 STEPS = {
-    "delete": ("kubectl delete",),
+    "delete": ("kubectl delete validatingwebhook",),
+    "unbind": ("kubectl delete validatingadmissionpolicybinding",),
     "show": ("plimsoll uninstall --dry-run",),
     "uninstall": ("plimsoll uninstall --yes",),
     "registered": ("kubectl get validating",),
@@ -243,6 +244,24 @@ def test_all_takes_the_server_and_its_rights_and_packs_only_on_demand(admin: Kub
     finally:
         crds.install(admin, "plimsoll")
         admin.apply({**packs.STRICT, "metadata": {"name": "acme"}}).must()
+
+
+def test_exported_policies_go_by_a_command_of_their_own(admin: Kubectl, tmp_path: Path) -> None:
+    (tmp_path / "pack.yaml").write_text(yaml.safe_dump(packs.STRICT))
+    exported = plimsoll.run("export", "vap", "--existing", "deny", "--policies", str(tmp_path / "pack.yaml"))
+    admin("apply", "-f", "-", stdin=exported.stdout.decode()).must()
+    run(admin, tmp_path, "delete")
+    bad = workloads.pod("bad", workloads.pod_spec(workloads.container(image="nginx")))
+    shop = admin.within("shop")
+    said = eventually(lambda: _policy(shop.create(bad, options=DRY).err), what="the policy to refuse")
+    assert "denied request" in said
+    run(admin, tmp_path, "unbind")
+    eventually(lambda: shop.create(bad, options=DRY).code == 0, what="the cluster to be free")
+    admin("delete", "validatingadmissionpolicy", "--all").must()
+
+
+def _policy(said: str) -> str:
+    return said if "ValidatingAdmissionPolicy" in said else ""
 
 
 def test_the_page_shows_how_to_see_that_plimsoll_is_the_cause(admin: Kubectl, tmp_path: Path) -> None:

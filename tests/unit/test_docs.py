@@ -556,7 +556,7 @@ def test_the_manifests_for_a_cluster_keep_the_duties_of_a_webhook() -> None:
 
 
 def test_everything_that_the_emergency_exit_must_find_has_its_label() -> None:
-    exits = [text for page in PAGES for _, text in blocks(page, "") if "kubectl delete" in text]
+    exits = [text for page in PAGES for _, text in blocks(page, "") if "kubectl delete validatingweb" in text]
     assert exits
     assert all("-l app.kubernetes.io/name=plimsoll" in text for text in exits)
     pages = [document for place, text in YAML if "docs/cluster.md" in place for document in documents(text)]
