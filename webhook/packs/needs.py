@@ -165,7 +165,7 @@ def resource_rules(endpoint: str, wanted: Mapping[Kind, Need], resources: Mappin
 def _subresources(endpoint: str, kind: Kind, plural: str, need: Need) -> Iterable[str]:
     if endpoint == "mutate" or "UPDATE" not in need.operations:
         return
-    if need.labels:
+    if need.labels and endpoint == "advise":
         yield from (f"{plural}/{name}" for name in _LABELLING)
     if kind == _POD and need.later:
         yield from (f"{plural}/{name}" for name in _LATER)
