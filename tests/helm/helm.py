@@ -62,7 +62,11 @@ def module(name: str) -> Path:
 
 def version(name: str) -> str:
     """Return the version of a Helm, as its go.mod names it, e.g. `v4.3.1`."""
-    package = f"helm.sh/helm/{module(name).name}"
+    return required(name, f"helm.sh/helm/{module(name).name}")
+
+
+def required(name: str, package: str) -> str:
+    """Return the version at which the go.mod of a Helm requires a module."""
     found = re.search(rf"^\t{re.escape(package)} (v\S+)( // indirect)?$", (module(name) / "go.mod").read_text(), re.M)
     if found is None:
         raise SystemExit(f"{module(name) / 'go.mod'}: no line that requires {package}")
@@ -70,9 +74,18 @@ def version(name: str) -> str:
 
 
 def ldflags(name: str) -> list[str]:
-    """Return the linker's flags: no debug tables, and what `helm version` says."""
-    package = f"helm.sh/helm/{module(name).name}/internal/version"
-    return ["-s", "-w", f"-X {package}.version={version(name)}"]
+    """Return the linker's flags: no debug tables, what `helm version` says, and the Kubernetes that charts meet.
+
+    As Helm's own Makefile sets them. A chart's kubeVersion is compared with that of the libraries, which Helm 4 sees
+    by itself.
+    """
+    package = f"helm.sh/helm/{module(name).name}"
+    values = {f"{package}/internal/version.version": version(name)}
+    if name == "helm3":
+        minor = required(name, "k8s.io/client-go").split(".")[1]
+        values |= {f"{package}/pkg/{place}.k8sVersionMajor": "1" for place in ("chartutil", "lint/rules")}
+        values |= {f"{package}/pkg/{place}.k8sVersionMinor": minor for place in ("chartutil", "lint/rules")}
+    return ["-s", "-w", *(f"-X {key}={value}" for key, value in values.items())]
 
 
 def compile_program(name: str) -> None:
