@@ -1,7 +1,7 @@
 """Writes what of the chart comes from code or from its own values: README.md, the kinds and conditions under files/.
 
-`python docs/generate.py` calls it. `python docs/chart.py HELM` writes charts/plain/plimsoll.yaml with that Helm: the chart's
-manifests for those who have none (`make manifests`). Tests compare both with what is there.
+`python docs/generate.py` calls it. `python docs/chart.py HELM` writes charts/plain/plimsoll.yaml with that Helm: the
+chart's manifests for those who have none (`make manifests`). Tests compare both with what is there.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def readme(template: str, values: str) -> str:
 
 
 def rows(text: str) -> Iterator[Row]:
-    """Yield (path, default as JSON, meaning) of each value in a values.yaml: the comment right above it says what it means.
+    """Yield (path, default as JSON, meaning) of each value in a values.yaml.
 
-    A value right below another shares its comment. A mapping is one value where it has a comment itself, else its keys
-    are. Raises ValueError for a value without a meaning.
+    What it means is the comment right above it; a value right below another shares its comment. A mapping is one value
+    where it has a comment itself, else its keys are. Raises ValueError for a value without a meaning.
     """
     values = yaml.safe_load(text)
     path: list[str] = []

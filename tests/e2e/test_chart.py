@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import chart
 import crds
@@ -84,7 +83,6 @@ def others(cluster: ControlPlane) -> Iterator[None]:
 def plain(kubectl: Kubectl) -> Iterator[list[Object]]:
     """The plain manifests, for the test's own namespace in place of `plimsoll`; they are taken away."""
     text = PLAIN.read_text().replace("namespace: plimsoll", f"namespace: {kubectl.namespace}")
-    text = text.replace("  - plimsoll\n", f"  - {kubectl.namespace}\n")
     objects = [each for each in yaml.safe_load_all(text) if each["kind"] != "Namespace"]
     assert len(objects) > 12
     yield objects

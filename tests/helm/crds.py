@@ -1,7 +1,7 @@
 """Get the CRDs that options of the chart make objects of, from the Go modules of their projects, into the cache.
 
-`python tests/helm/crds.py` prints the directory on stdout. `crds/go.mod` names the versions, `crds/go.sum` their digests,
-which Go verifies. Nothing is built.
+`python tests/helm/crds.py` prints the directory on stdout. `crds/go.mod` names the versions, `crds/go.sum` their
+digests, which Go verifies. Nothing is built.
 """
 
 from __future__ import annotations
