@@ -114,14 +114,16 @@ def fill_in(kubectl: Kubectl) -> None:
                 del hook["rules"]  # they are the chart's
         kubectl.patch(f"{kind}/{NAME}", {"webhooks": hooks}, "strategic", server(kubectl)).must()
     for secret in (f"{NAME}-tls", f"{NAME}-tls-ca"):
-        update(kubectl, f"secret/{secret}", data={"tls.crt": BUNDLE})
-    update(kubectl, f"lease/{NAME}", spec={"holderIdentity": "one"})
+        update(kubectl, f"/api/v1/namespaces/{kubectl.namespace}/secrets/{secret}", data={"tls.crt": BUNDLE})
+    lease = f"/apis/coordination.k8s.io/v1/namespaces/{kubectl.namespace}/leases/{NAME}"
+    update(kubectl, lease, spec={"holderIdentity": "one"})
 
 
-def update(kubectl: Kubectl, what: str, **fields: Object) -> None:
-    """Replace an object by itself with these fields, as the server."""
-    held = kubectl.get(what)
-    kubectl("replace", "-f", "-", *server(kubectl), stdin=json.dumps({**held, **fields})).must()
+def update(kubectl: Kubectl, path: str, **fields: Object) -> None:
+    """Put these fields into an object, as the server; by its path, or kubectl would note them as applied."""
+    user = server(kubectl)[:2]
+    held = json.loads(kubectl("get", "--raw", path, *user).must().out)
+    kubectl("replace", "--raw", path, "-f", "-", *user, stdin=json.dumps({**held, **fields})).must()
 
 
 def filled(kubectl: Kubectl) -> bool:
