@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import product
@@ -179,6 +181,17 @@ def test_the_emergency_exit_finds_every_configuration_however_the_release_is_cal
     options = ("--set", "labels.app\\.kubernetes\\.io/name=other", "--set", "nameOverride=other")
     for document in [*rendered(values), *rendered(values, *options)]:
         assert document["metadata"]["labels"]["app.kubernetes.io/name"] == "plimsoll"
+
+
+def test_the_crd_is_the_one_of_the_code_and_stays_when_the_release_goes(one: One, rendered: Rendered) -> None:
+    crd = one("CustomResourceDefinition")
+    written = yaml.safe_load((CHART / "files" / "crd-rulepack.yaml").read_text())
+    assert crd["spec"] == written["spec"]
+    assert crd["metadata"]["name"] == written["metadata"]["name"] == "rulepacks.plimsoll.dev"
+    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    goes = one("CustomResourceDefinition", "defaults", "--set", "crds.keep=false")
+    assert "helm.sh/resource-policy" not in goes["metadata"].get("annotations", {})
+    assert not [each for each in rendered("all-off") if each["kind"] == "CustomResourceDefinition"]
 
 
 # -- the pod ------------------------------------------------------------------------------------------------------
@@ -369,6 +382,21 @@ def test_where_addresses_are_named_connections_are_held_to_them(one: One) -> Non
     assert {port["port"] for rule in spec["egress"] if "to" not in rule for port in rule["ports"]} == {53, 4318}
 
 
+def test_monitoring_is_there_for_who_asks(one: One, rendered: Rendered) -> None:
+    kinds = {"ServiceMonitor", "PrometheusRule"}
+    assert not kinds & {each["kind"] for each in rendered()}
+    monitor, service = one("ServiceMonitor", "all-on"), one("Service", "all-on")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    alerts = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+    assert one("PrometheusRule", "all-on")["spec"]["groups"] == alerts
+    board = one("ConfigMap", "all-on", name="plimsoll-dashboard")
+    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(board["data"]["plimsoll.json"]) == json.loads((CHART / "files" / "dashboard.json").read_text())
+
+
 # -- values that are refused --------------------------------------------------------------------------------------
 
 
@@ -397,3 +425,13 @@ def test_where_addresses_are_named_connections_are_held_to_them(one: One) -> Non
 )
 def test_a_value_that_cannot_be_meant_is_refused_with_words(helm: Helm, option: str, words: str) -> None:
     assert words in helm.refused("--set", option)
+
+
+def test_what_is_packaged_is_the_chart_and_not_what_its_page_is_made_of(helm: Helm, tmp_path: Path) -> None:
+    done = helm("package", CHART, "--destination", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (archive,) = tmp_path.glob("plimsoll-*.tgz")
+    with tarfile.open(archive) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+    assert {"Chart.yaml", "README.md", "values.yaml", "values.schema.json", "files/crd-rulepack.yaml"} <= names
+    assert "README.tmpl.md" not in names

@@ -164,12 +164,15 @@ def watched(kubectl: Kubectl) -> Iterator[list[Object]]:
 
 def test_an_upgrade_by_helm_leaves_what_the_server_filled_in_at_every_moment(helm: Helm) -> None:
     kubectl = helm.kubectl
-    helm("install", NAME, CHART).must()
+    said = helm("install", NAME, CHART).must().out
+    assert "this is a dry run" in said and "--set dryRun=false" in said
+    assert "kubectl delete validatingwebhookconfiguration,mutatingwebhookconfiguration" in said
     fill_in(kubectl)
     assert filled(kubectl)
     with watched(kubectl) as states:
         helm("upgrade", NAME, CHART).must()
-        helm("upgrade", NAME, CHART, "--set", "dryRun=false,webhooks.timeoutSeconds=2,replicas=4").must()
+        said = helm("upgrade", NAME, CHART, "--set", "dryRun=false,webhooks.timeoutSeconds=2,replicas=4").must().out
+    assert "the API server refuses workloads" in " ".join(said.split())
     assert filled(kubectl)
     assert states
     assert all(whole(hook) for state in states for hook in state["webhooks"])
@@ -231,6 +234,43 @@ def test_a_second_helm_takes_over_what_the_first_installed(kubectl: Kubectl) -> 
     gone(kubectl)
 
 
+def test_whoever_answers_for_packs_is_asked_about_packs_alone(helm: Helm, new_namespace: Callable[[], Kubectl]) -> None:
+    kubectl = helm.kubectl
+    helm("install", NAME, CHART).must()
+    kubectl("wait", "--for=condition=Established", "crd/rulepacks.plimsoll.dev").must()
+    found = kubectl.get(f"validatingwebhookconfiguration/{NAME}")["webhooks"]
+    (packs,) = [hook for hook in found if hook["name"] == "packs.plimsoll.dev"]
+    # nobody answers there, so that a refusal says who would have been asked
+    strict = {**packs, "failurePolicy": "Fail", "clientConfig": {"url": "https://127.0.0.1:9/packs"}}
+    name = f"{kubectl.namespace}-packs"
+    configuration: Object = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [strict],
+    }
+    labelled: Object = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "packs", "labels": {"plimsoll.dev/rule-packs": "true"}},
+    }
+    plain: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other"}}
+    other: Object = {**labelled, "metadata": {"name": "other", "labels": {"plimsoll.dev/rule-packs": "false"}}}
+    pack: Object = {"apiVersion": "plimsoll.dev/v1", "kind": "RulePack", "metadata": {"name": "acme"}, "spec": {}}
+    dry = ("--dry-run=server",)
+    kubectl.create(configuration).must()
+    try:
+        eventually(lambda: kubectl.create(labelled, options=dry).code == 1, what="the webhook to be asked")
+        assert "packs.plimsoll.dev" in kubectl.create(labelled).refused()
+        assert "packs.plimsoll.dev" in kubectl.create(pack).refused()
+        kubectl.create(plain).must()
+        kubectl.apply(other).must()
+        new_namespace().create(labelled).must()
+    finally:
+        kubectl("delete", "validatingwebhookconfiguration", name).must()
+        eventually(lambda: kubectl.create(pack, options=dry).code == 0, what="the webhook to be forgotten")
+
+
 def test_the_emergency_exit_takes_the_configurations(helm: Helm) -> None:
     helm("install", NAME, CHART).must()
     helm.kubectl("delete", CONFIGURATIONS, "-l", "app.kubernetes.io/name=plimsoll").must()
@@ -275,6 +315,8 @@ def test_an_api_server_finds_nothing_wrong_with_it(
 ) -> None:
     text = chart.get("helm4").text(values).replace("namespace: plimsoll", f"namespace: {kubectl.namespace}")
     objects = [each for each in yaml.safe_load_all(text) if each]
+    # Kubernetes' own Pod Security Admission warns of pod templates
+    kubectl("label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/warn=restricted").must()
     done = kubectl.apply(*objects, options=("--dry-run=server", "--validate=strict")).must()
     assert done.warnings == []
     assert len(done.out.splitlines()) == len(objects)
