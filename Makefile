@@ -8,8 +8,8 @@ RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 SITE := $(VENV)/.site
 
-.PHONY: install run check test deps unit server registry package e2e bench lint types layers lock golden generated \
-  fields tutorial docs clean
+.PHONY: install run check test deps unit server registry package chart e2e bench lint types layers lock golden generated \
+  manifests fields tutorial docs clean
 
 install: $(RUNTIME)
 
@@ -19,7 +19,7 @@ run: $(RUNTIME)
 
 check: $(TOOLS) lint types layers unit
 
-test: check tutorial docs deps server registry package e2e
+test: check tutorial docs deps server registry package chart e2e
 
 lint: $(TOOLS)
 	$(BIN)/ruff check .
@@ -46,14 +46,21 @@ registry: $(TOOLS)
 package: $(TOOLS)
 	$(BIN)/pytest -q tests/package
 
+# the Helm chart, rendered by Helm 3 and 4
+chart: $(TOOLS)
+	$(BIN)/python tests/helm/helm.py
+	$(BIN)/pytest -q tests/chart
+
 e2e: $(TOOLS) deps
 	$(BIN)/pytest -q tests/e2e
 
-# the control plane of the end-to-end tests, built once from Go modules, and an image registry, Debian's package
-# unpacked; both are cached outside of the tree
+# the control plane of the end-to-end tests and Helm 3 and 4, built once from Go modules, and an image registry, Debian's
+# package unpacked; all are cached outside of the tree
 deps: $(TOOLS)
 	$(BIN)/python tests/registry/install.py
 	$(BIN)/python tests/controlplane/build.py
+	$(BIN)/python tests/helm/helm.py
+	$(BIN)/python tests/helm/crds.py
 
 # what a review costs: `make bench BENCH="--quick --only core,denied"` takes a minute (bench/README.md)
 bench: $(TOOLS)
@@ -63,9 +70,13 @@ bench: $(TOOLS)
 golden: $(TOOLS) deps
 	$(BIN)/pytest -q --golden tests/unit/cli/test_golden.py tests/e2e/test_apply.py
 
-# the pages of docs/checks and the schemas for editors, from the code itself
+# the pages of docs/checks, the schemas for editors and parts of the chart, from the code itself
 generated: $(TOOLS)
 	$(BIN)/python docs/generate.py
+
+# the chart's manifests for those who have no Helm
+manifests: generated
+	$(BIN)/python docs/chart.py "$$($(BIN)/python tests/helm/helm.py | sed -n 's/^helm4\t//p')"
 
 # which fields the kinds of Kubernetes have, for `plimsoll lint`, from the module of the tests' control plane
 fields: $(TOOLS)

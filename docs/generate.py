@@ -1,4 +1,5 @@
-"""Writes docs/checks/, a page for each check and the index of all, and docs/schemas/, what editors know of the formats.
+"""Writes docs/checks/, a page for each check and the index of all, docs/schemas/, what editors know of the formats, and
+what of the chart is generated (docs/chart.py).
 
     python docs/generate.py
 
@@ -8,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -107,6 +109,9 @@ def main() -> int:
         (HERE / name).write_text(text, encoding="utf-8")
     for name, text in schemas().items():
         (SCHEMAS / name).write_text(text, encoding="utf-8")
+    chart = runpy.run_path(str(Path(__file__).parent / "chart.py"))
+    for name, text in chart["files"]().items():
+        (chart["CHART"] / name).write_text(text, encoding="utf-8")
     return 0
 
 

@@ -79,7 +79,7 @@ class Settings:
     """What the server is told; times are seconds."""
 
     policies: tuple[str, ...] = _setting(
-        (), _text, "pack file, directory or glob; default: the shipped packs", many=True
+        (), _text, "pack file, directory, glob or shipped:NAME; default: the shipped packs", many=True
     )
     bind: tuple[str, ...] = _setting(
         ("0.0.0.0", "::"),  # noqa: S104 - API servers come from other hosts

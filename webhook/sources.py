@@ -12,6 +12,8 @@ from webhook.model.record import record
 from webhook.packs.parse import SIZE
 
 STDIN = "-"
+SHIPPED = "shipped:"
+"""What begins the name of a pack that comes with Plimsoll, where a path is wanted: `shipped:cost`."""
 _ENDINGS = (".yaml", ".yml")
 _TESTS = (".test.yaml", ".test.yml")
 
@@ -28,7 +30,8 @@ def read(paths: Sequence[str], *, limit: int = SIZE) -> list[Source]:
     """Return the texts at `paths`, in their order, each file once.
 
     A directory stands for its own *.yaml and *.yml files, sorted, without *.test.yaml and hidden ones (a
-    mounted ConfigMap keeps second copies in hidden directories); a glob for what it matches, without tests.
+    mounted ConfigMap keeps second copies in hidden directories); a glob for what it matches, without tests;
+    `shipped:NAME` for the pack of that name that comes with Plimsoll.
     `limit` is in bytes. Raises ConfigError with everything that is missing, unreadable, too large, not UTF-8.
     """
     problems: list[Problem] = []
@@ -73,6 +76,9 @@ def _expanded(given: str, problems: list[Problem]) -> Iterator[str]:
     if given == STDIN:
         yield given
         return
+    if given.startswith(SHIPPED):
+        yield from _named(given, problems)
+        return
     try:
         path = Path(given)
         if not glob.has_magic(given) or path.exists():
@@ -87,6 +93,15 @@ def _expanded(given: str, problems: list[Problem]) -> Iterator[str]:
         problems.append(Problem(given, 0, "", "no file matches; wanted a file, a directory, a glob, or - for stdin"))
     for match in matches:
         yield from _files(match, problems)
+
+
+def _named(given: str, problems: list[Problem]) -> Iterator[str]:
+    packs = {path.stem: path for path in shipped()}
+    found = packs.get(given.removeprefix(SHIPPED))
+    if found is None:
+        problems.append(Problem(given, 0, "", f"Plimsoll comes with no such pack; there are: {', '.join(packs)}"))
+    else:
+        yield str(found)
 
 
 def _files(path: Path, problems: list[Problem]) -> Iterator[str]:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "controlplane")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "controlplane"), str(HERE.parent / "helm")]
 
 import build  # noqa: E402
 from lab import controlplane, packs, plimsoll, webhooks  # noqa: E402

@@ -1,4 +1,4 @@
-"""What stands beside an object in the cluster, read with the rights that docs/cluster.md gives and no others."""
+"""What stands beside an object in the cluster, read with the rights that the chart gives and no others."""
 
 from __future__ import annotations
 
@@ -51,10 +51,8 @@ Under = Callable[..., Kubectl]
 
 @pytest.fixture(scope="module")
 def reader(cluster: ControlPlane) -> str:
-    """The kubeconfig of a user with the ClusterRole of the documentation."""
-    text = (ROOT / "docs" / "cluster.md").read_text()
-    written = [block.partition("```")[0] for block in text.split("```yaml")[1:]]
-    documents = [document for block in written for document in yaml.safe_load_all(block)]
+    """The kubeconfig of a user with the ClusterRole of the plain manifests."""
+    documents = list(yaml.safe_load_all((ROOT / "charts" / "plain" / "plimsoll.yaml").read_text()))
     [role] = [document for document in documents if document["kind"] == "ClusterRole"]
     cluster.admin.apply({**role, "metadata": {"name": USER}}).must()
     cluster.admin("create", "clusterrolebinding", USER, f"--clusterrole={USER}", f"--user={USER}").must()

@@ -66,6 +66,16 @@ def test_a_file_that_is_named_twice_is_read_once(here: Path) -> None:
     assert names("packs/b.yaml", "packs", "./packs/b.yaml") == ["packs/b.yaml", "packs/a.yml"]
 
 
+def test_a_shipped_pack_is_read_by_its_name() -> None:
+    (one,) = [path for path in shipped() if path.name == "cost.yaml"]
+    assert read(["shipped:cost", str(one)]) == [Source(str(one), one.read_text())]
+
+
+def test_of_a_name_that_no_shipped_pack_has_all_names_are_told() -> None:
+    (said,) = mistakes("shipped:costs")
+    assert said.startswith("shipped:costs: Plimsoll comes with no such pack; there are: best-practices, cluster-use, ")
+
+
 def test_a_dash_is_standard_input(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\ufeffa: ü".encode())))
     assert read(["-", "packs/b.yaml", "-"]) == [Source("stdin", "a: ü"), Source("packs/b.yaml", "name: b.yaml\n")]
