@@ -1,6 +1,6 @@
 """The page for the worst day: every command on it is run, in a cluster whose webhooks call a server that is gone.
 
-The webhooks are those of docs/cluster.md, `Fail` and all; their Service does not exist.
+The webhooks are those of the plain manifests, `Fail` and filled in; nobody answers at their Service.
 """
 
 from __future__ import annotations
@@ -82,14 +82,13 @@ def admin(plane: ControlPlane, tmp_path: Path) -> Iterator[Kubectl]:
 
 
 def documents() -> list[Object]:
-    """Return the objects on the page that says how to install."""
-    found = re.findall(r"^```yaml\n(.*?)^```$", (DOCS / "cluster.md").read_text(), re.MULTILINE | re.DOTALL)
-    return [document for text in found for document in yaml.safe_load_all(text)]
+    """Return the plain manifests, as the page that says how to install has them."""
+    return list(yaml.safe_load_all((DOCS.parent / "charts" / "plain" / "plimsoll.yaml").read_text()))
 
 
 def installed() -> list[Object]:
     """Return the server as the page has it, but without Pods: there is no node for them here."""
-    ours = [one for one in documents() if one["metadata"].get("labels") == {"app.kubernetes.io/name": "plimsoll"}]
+    ours = [one for one in documents() if one["kind"] not in ("CustomResourceDefinition", "Namespace")]
     for one in ours:
         if one["kind"] == "Deployment":
             one["spec"]["replicas"] = 0
@@ -97,10 +96,14 @@ def installed() -> list[Object]:
 
 
 def webhooks(plane: ControlPlane) -> list[Object]:
-    """Return the webhook configurations of the page, with an authority in them; nobody answers at their Service."""
+    """Return the webhook configurations, enforcing and filled in as the server does it; nobody answers there."""
     found = [one for one in documents() if "webhooks" in one]
     for hook in (hook for one in found for hook in one["webhooks"]):
         hook["clientConfig"]["caBundle"] = base64.b64encode(plane.ca.bundle.read_bytes()).decode()
+        if hook["name"] == "validate.plimsoll.dev":
+            hook["failurePolicy"] = "Fail"
+        if hook["name"] != "packs.plimsoll.dev":
+            hook["rules"] = RULES
     return found
 
 

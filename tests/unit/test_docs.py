@@ -25,7 +25,6 @@ from webhook.cli.objects import read
 from webhook.cli.report import json as report
 from webhook.engine.evaluate import evaluate
 from webhook.engine.facts import Facts
-from webhook.kube.access import PATH
 from webhook.kube.register import RESOURCES, configurations
 from webhook.main import commands, main
 from webhook.model import answer
@@ -476,6 +475,17 @@ def beside(module: Module) -> set[Ref]:
         for subject in subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", "x"):
             found |= {ref for ask in (check.seeks, check.fix_seeks) if ask for ref in ask(subject)}
     return found
+
+
+def listed(configured: list[dict[str, Any]]) -> set[tuple[str, str, str, str, str]]:
+    """Return (webhook, group, version, resource, operation) of all rules of webhook configurations."""
+    return {
+        (hook["name"], *one)
+        for document in configured
+        for hook in document["webhooks"]
+        for rule in hook["rules"]
+        for one in product(rule["apiGroups"], rule["apiVersions"], rule["resources"], rule["operations"])
+    }
 
 
 def kubernetes_has(group: str) -> bool:
