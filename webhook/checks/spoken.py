@@ -7,21 +7,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from webhook.model.glob import Globs, regex
+from webhook.model.pods import TABLE
 
+NAMESPACE = "request.?namespace.orValue('')"
+"""The namespace of an object, as a request has it; empty for those without."""
+_DAEMONS = sorted(f"{row.group}/{row.kind}" for row in TABLE if set(row.paths) == set(row.daemons))
 _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A check in CEL, over the words of rules (`pod`, `containers`), in functions that Kubernetes has.
+    """A check in CEL, over the words of rules (`pod`, `containers`, `object`, `request`), in Kubernetes' functions.
 
     `variables` are (name, text) in order, `expression` is true where the standard is kept, `found` gives a text that
-    says what was found where it is not.
+    says what was found where it is not. `pods`: it is said of pods, and of kinds that have none by `others`, which
+    does without `pod` and `containers`; where that is None it says nothing of them.
     """
 
     expression: str
     found: str
     variables: tuple[tuple[str, str], ...] = ()
+    pods: bool = True
+    others: Spoken | None = None
+
+
+def lacking(variables: tuple[tuple[str, str], ...], **more: Any) -> Spoken:
+    """Return a check whose last variable, `bad`, lists what does not keep it, as texts."""
+    return Spoken("variables.bad.size() == 0", "variables.bad.join('; ')", variables, **more)
 
 
 class Unspoken(ValueError):
@@ -52,6 +64,16 @@ def _character(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
     return character if character.isprintable() else f"\\U{ord(character):08x}"
+
+
+def of_kind(group: str, kind: str) -> str:
+    """Return what says in CEL whether the object is of a kind."""
+    return f"(request.kind.group == {literal(group)} && request.kind.kind == {literal(kind)})"
+
+
+def daemon() -> str:
+    """Return what says in CEL whether the pods of the object run on every node."""
+    return f"(request.kind.group + '/' + request.kind.kind) in {literal(_DAEMONS)}"
 
 
 def globbed(subject: str, globs: Globs) -> str:

@@ -54,6 +54,12 @@ class _Body:
     wanted: str
     variables: tuple[tuple[str, str], ...]
     typed: bool = True
+    pods: bool = True
+    others: _Body | None = None
+
+    def of(self, place: Place) -> _Body:
+        """Return what it says of a place: of kinds without pods, something else."""
+        return self.others if self.others is not None and place.path is None else self
 
 
 def export(ruleset: Ruleset, documents: Sequence[Document], wishes: Wishes) -> Iterator[Exported]:
@@ -97,13 +103,13 @@ def _rule(work: _Work) -> Exported:
     lacking: list[str] = []
     notes: list[str] = []
     try:
-        found, out = places(rule, work.ruleset.kinds)
         body = _body(rule, work.entry)
+        found, out = places(rule, work.ruleset.kinds, body.pods, body.others is not None)
         mends = rule.mutation is not None and work.action in ("deny", "warn")
         try:
             actions, failure, notes = _enforced(work)
             for place in found:
-                made += [_validating(work, body, place, failure), *_bindings(work, place, actions)]
+                made += [_validating(work, body.of(place), place, failure), *_bindings(work, place, actions)]
             lacking = [f"{', '.join(kinds)}: {why}" for why, kinds in out.items()]
         except Unspoken as error:
             lacking = [f"its verdict: {error}" if mends else str(error)]
@@ -163,17 +169,22 @@ def _body(rule: Rule, entry: Mapping[str, Any]) -> _Body:
     variables = tuple((one["name"], one["expression"]) for one in entry.get("variables") or ())
     if rule.expression is not None:
         wanted = rule.expression.message or "the expression is not true"
-        return _Body(
-            entry["expression"], entry.get("messageExpression", ""), wanted, variables, rule.expression.holds.typed
-        )
+        said, typed = entry.get("messageExpression", ""), rule.expression.holds.typed
+        return _Body(entry["expression"], said, wanted, variables, typed, pods="pod" in rule.reads)
     if rule.mutation is not None:
         wanted = rule.mutation.message or f"the patch of this rule applies: {rule.mutation.wanted}"
         return _Body(f"!{grouped(entry['when'])}", "", wanted, variables)
     module = CHECKS[rule.check_name]
     if isinstance(module.CEL, str):
         raise Unspoken(module.CEL)
-    spoken: Spoken = module.CEL({**module.DEFAULTS, **entry.get("params", {})})
-    return _Body(spoken.expression, spoken.found, f"see check {module.ID}", spoken.variables)
+    if rule.narrows and rule.on_workload:
+        raise Unspoken("its check judges the workload and not its containers, of which the scope leaves some out")
+    return _said(module.CEL({**module.DEFAULTS, **entry.get("params", {})}), f"see check {module.ID}")
+
+
+def _said(spoken: Spoken, wanted: str) -> _Body:
+    others = _said(spoken.others, wanted) if spoken.others else None
+    return _Body(spoken.expression, spoken.found, wanted, spoken.variables, pods=spoken.pods, others=others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +211,10 @@ def _written(work: _Work, body: _Body, place: Place, scope: Matched) -> _Written
         expression = f"({words['containers']}.size() == 0 && !{images}) || {grouped(expression)}"
     if there := place.there():
         # no condition of the match: where one of those fails, the rule fails, whatever the object is
-        expression = f"!({there}) || {grouped(expression)}"
+        else_ = f"({translated(body.others.expression, words)})" if body.others else "true"
+        expression = f"{there} ? {grouped(expression)} : {else_}"
+        more = body.others.variables if body.others else ()
+        variables += [{"name": one, "expression": translated(text, words)} for one, text in more]
     texts = [expression, found, *(one["expression"] for one in variables)]
     used = ["pod"] if work.rule.mutation is not None else []
     used += [word for word in _used(own, words, texts) if word not in used]
