@@ -20,6 +20,7 @@ from lab.process import eventually
 from lab.rest import ADMIN, Reply, Rest, User, failures
 
 from webhook.checks import CHECKS
+from webhook.checks.spoken import Mend, Unspoken
 from webhook.cli import suite
 from webhook.cli.judge import admission
 from webhook.engine.evaluate import evaluate
@@ -702,6 +703,61 @@ def test_a_mutating_policy_makes_of_an_object_what_the_fix_makes_of_it(
         patch = list(evaluate(carried, review, Facts(), NOW, "mutate").patch)
         assert bool(patch) is mends
         assert template(mended.body) == template(apply(plain.body, patch))
+
+
+def fixing() -> Iterator[str]:
+    """The checks whose fix has a form in CEL."""
+    for name, module in sorted(CHECKS.items()):
+        try:
+            spoken = module.CEL(module.DEFAULTS | MORE.get(name, {})) if callable(module.CEL) else None
+        except Unspoken:
+            continue
+        if spoken is not None and isinstance(spoken.fix, Mend):
+            yield name
+
+
+@pytest.mark.parametrize("check", list(fixing()))
+def test_a_fix_in_cel_makes_of_all_cases_of_a_check_what_its_fix_makes_of_them(
+    check: str, rest: Rest, space: Kubectl, install: Install, custom_kinds: None
+) -> None:
+    document, seen = spoken(check)
+    rules = document["spec"]["rules"]
+    given = [{"metadata": {}, **one} for one in seen if "kind" not in one]
+    asked = [of(one) for one in given for of in (clone_set, as_deployment)]
+    asked += [one for one in seen if "kind" in one and served(one)]
+    changed = 0
+    for number, rule in enumerate(rules):
+        # each by itself, since two rules that write one field have no policy
+        spec = {"mode": "enforce", "rules": [{**rule, "action": "warn", "fix": True}]}
+        one = {**document, "metadata": {"name": f"fix-{check}-{number}"}, "spec": spec}
+        carried = install(one).ruleset
+        changed += sum(alike(rest, space.namespace, carried, ask) for ask in asked)
+        forget(rest, f"fix-{check}-{number}")
+    assert changed > 3
+
+
+def alike(rest: Rest, namespace: str, carried: Ruleset, asked: Object) -> bool:
+    """Hold what the policies make of a creation to what the fixes make of it; say whether they change it at all."""
+    plain = post(rest, "default", asked)
+    if plain.status != 201:
+        return False
+    review = parse(admission(plain.body, namespace, "CREATE"))
+    patch = list(evaluate(carried, review, Facts(), NOW, "mutate").patch)
+    wanted = template(apply(plain.body, patch))
+
+    def mended() -> bool:
+        answer = post(rest, namespace, asked)
+        return answer.status == 201 and template(answer.body) == wanted
+
+    eventually(mended, 60, f"what the fix makes of {json.dumps(asked)}")
+    return bool(patch)
+
+
+def forget(rest: Rest, pack: str) -> None:
+    """Delete the policies of a pack."""
+    for resource in RESOURCES.values():
+        path = f"/apis/admissionregistration.k8s.io/v1/{resource}"
+        rest.send("DELETE", f"{path}?labelSelector=plimsoll.dev%2Fpack%3D{pack}")
 
 
 def relabelled(obj: Object) -> Object:

@@ -27,25 +27,25 @@ def matches(selector: str, labels: str) -> str:
     return f"(type({selector}) == map && {same} && {selector}.?matchExpressions.orValue([]).all(e, {met}))"
 
 
-def selects(rule: str, labels: str) -> str:
+def selects(rule: str, labels: str, namespace: str = NAMESPACE) -> str:
     """Return what says in CEL whether a rule counts the other pods of its workload, as `affinity.selects` does."""
     one, revision = literal(sorted(OF_ONE_POD)), literal(sorted(OF_ONE_REVISION))
     same = f"!{rule}.term.?matchLabelKeys.orValue([]).exists(k, k in {one})"
     other = f"(k in {labels} || k in {revision}) && !(k in {one})"
     mismatched = f"!{rule}.term.?mismatchLabelKeys.orValue([]).exists(k, {other})"
     selector = matches(f"{rule}.term.?labelSelector.orValue(null)", labels)
-    return f"{selector} && {same} && {mismatched} && (!{rule}.anti || {_own_namespace(f'{rule}.term')})"
+    return f"{selector} && {same} && {mismatched} && (!{rule}.anti || {_own_namespace(f'{rule}.term', namespace)})"
 
 
-def _own_namespace(term: str) -> str:
+def _own_namespace(term: str, namespace: str) -> str:
     named, selector = f"{term}.?namespaces.orValue([])", f"{term}.?namespaceSelector.orValue(null)"
     name = literal(NAMESPACE_NAME)
     by_others = (
         f"{term}.?namespaceSelector.?matchExpressions.orValue([]).exists(e, e.key != {name})"
         f" || {term}.?namespaceSelector.?matchLabels.orValue({{}}).exists(k, k != {name})"
     )
-    own = matches(selector, f"{{{name}: dyn({NAMESPACE})}}")
+    own = matches(selector, f"{{{name}: dyn({namespace})}}")
     return (
-        f"(({named}.size() == 0 && {selector} == null) || {NAMESPACE} == '' || {NAMESPACE} in {named}"
+        f"(({named}.size() == 0 && {selector} == null) || {namespace} == '' || {namespace} in {named}"
         f" || {by_others} || {own})"
     )

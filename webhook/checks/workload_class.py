@@ -67,7 +67,7 @@ from typing import Any
 
 from webhook.checks import spoken_affinity
 from webhook.checks.check import Check, ParamError
-from webhook.checks.spoken import Spoken, Unspoken, daemon, lacking, literal
+from webhook.checks.spoken import Mend, Put, Spoken, Unspoken, daemon, lacking, literal
 from webhook.model import pointer as pointers
 from webhook.model.affinity import ADDED, Rule, rules, selects
 from webhook.model.decision import Violation
@@ -158,8 +158,17 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
     )
     alone = f"r.term.?matchLabelKeys.orValue([]).all(k, k == {key})"
     topology = f"r.term.?topologyKey.orValue('') == {literal(params['topology'])}"
-    away = f"variables.rules.exists(r, {topology} && {spoken_affinity.selects('r', 'variables.own')}"
-    away += f" && ({named}) && {alone})"
+    away, anyway = (
+        f"variables.rules.exists(r, {topology} && {spoken_affinity.selects('r', 'variables.own', *namespace)}"
+        f" && ({named}) && {alone})"
+        for namespace in ((), (literal(_ELSEWHERE),))
+    )
+    term = (
+        f"{{'weight': {params['weight']}, 'podAffinityTerm': {{'topologyKey': {literal(params['topology'])},"
+        f" 'labelSelector': {{'matchLabels': {{{key}: {name}}}}}, 'namespaceSelector': {{}}}}}}"
+    )
+    at = ("spec", "affinity", "podAntiAffinity", _PREFERRED, "-")
+    meant = f"{name} in {literal(params['classes'])} && !{anyway}"
     missing = literal([f"no label {label}"] if params["required"] else [])
     bad = (
         f"{daemon()} ? [] : {name} == null ? {missing}"
@@ -173,7 +182,8 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
             ("own", f"{{{key}: {name}}}"),
             ("rules", spoken_affinity.RULES),
             ("bad", bad),
-        )
+        ),
+        fix=Mend((Put(at, term, meant),)),
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from webhook.checks import CHECKS
-from webhook.checks.spoken import Spoken, Unspoken, literal
+from webhook.checks.spoken import Mend, Spoken, Unspoken, literal
 from webhook.cli.vap import mutation
 from webhook.cli.vap.places import Place, places
 from webhook.cli.vap.scope import Matched, matched
@@ -56,6 +56,7 @@ class _Body:
     typed: bool = True
     pods: bool = True
     others: _Body | None = None
+    fix: Mend | str = ""
 
     def of(self, place: Place) -> _Body:
         """Return what it says of a place: of kinds without pods, something else."""
@@ -65,10 +66,24 @@ class _Body:
 def export(ruleset: Ruleset, documents: Sequence[Document], wishes: Wishes) -> Iterator[Exported]:
     """Yield what comes of each rule, in the order of packs and rules; `documents` are the packs as written."""
     specs = {document.value["metadata"]["name"]: document.value["spec"] for document in documents}
+    given = []
     for rule in ruleset.rules:
         spec = specs[rule.pack.name]
-        entry = next(one for one in spec["rules"] if one["name"] == rule.about.rule)
-        yield _rule(_Work(ruleset, rule, spec, entry, wishes))
+        given.append((rule, spec, next(one for one in spec["rules"] if one["name"] == rule.about.rule)))
+    writing = {rule.label: _paths(rule, entry) for rule, _, entry in given}
+    for rule, spec, entry in given:
+        yield _rule(_Work(ruleset, rule, spec, entry, wishes, writing))
+
+
+def _paths(rule: Rule, entry: Mapping[str, Any]) -> mutation.Paths:
+    """Return the fields that a rule's policy might write."""
+    if rule.mutation is not None:
+        return tuple(write.tokens for write in rule.mutation.writes)
+    try:
+        fix = _body(rule, entry).fix if rule.fix else ""
+    except Unspoken:
+        return ()
+    return fix.paths if isinstance(fix, Mend) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,7 @@ class _Work:
     spec: Mapping[str, Any]
     entry: Mapping[str, Any]
     wishes: Wishes
+    writing: Mapping[str, mutation.Paths]
 
     def name(self, place: Place) -> str:
         """Return the name of the policy for a place."""
@@ -105,7 +121,7 @@ def _rule(work: _Work) -> Exported:
     try:
         body = _body(rule, work.entry)
         found, out = places(rule, work.ruleset.kinds, body.pods, body.others is not None)
-        mends = rule.mutation is not None and work.action in ("deny", "warn")
+        mends = rule.fix and work.action in ("deny", "warn")
         try:
             actions, failure, notes = _enforced(work)
             for place in found:
@@ -128,18 +144,25 @@ def _rule(work: _Work) -> Exported:
 def _mended(work: _Work, body: _Body, found: Sequence[Place]) -> tuple[list[dict[str, Any]], str]:
     """Return the policies that make the patch of a rule, or the reason why there are none."""
     rule, made, untaken = work.rule, [], []
-    assert rule.mutation is not None  # asked of rules with a patch alone
+    what = "patch" if rule.mutation is not None else "fix"
     try:
-        mutation.check(rule, work.ruleset.rules)
-        for place in found:
-            taking = mutation.taken(place, rule.mutation)
+        if rule.mutation is not None:
+            mutation.check(rule.mutation)
+        elif isinstance(body.fix, str):
+            raise Unspoken(body.fix)
+        if rule.narrows and rule.check is not None:
+            raise Unspoken("its scope leaves containers out, which a policy's patch would have to count")
+        paths = work.writing[rule.label]
+        mutation.apart(rule.label, paths, work.writing)
+        for place in found if body.pods else ():
+            taking = mutation.taken(place, paths)
             untaken += sorted(place.kinds - (taking.kinds if taking else frozenset()))
             if taking is not None:
                 made += [_mutating(work, body, taking), *_bindings(work, taking, None)]
     except Unspoken as error:
-        return [], f"its patch: {error}"
+        return [], f"its {what}: {error}"
     names = ", ".join(f"{group}/{kind}" for group, kind in untaken)
-    return made, f"its patch in {names}: the kind's own webhook does not take the field" if untaken else ""
+    return made, f"its {what} in {names}: the kind's own webhook does not take the field" if untaken else ""
 
 
 def _enforced(work: _Work) -> tuple[list[str], str, list[str]]:
@@ -160,8 +183,6 @@ def _enforced(work: _Work) -> tuple[list[str], str, list[str]]:
     notes = []
     if rule.enforce_from is not None and wishes.now.date() < rule.enforce_from and action == "warn":
         notes.append(f"it warns until {rule.enforce_from} and is to deny then: export again on that day")
-    if rule.fix and rule.mutation is None:
-        notes.append("its fix is not exported: what Plimsoll would mend, the policy refuses or reports")
     return _ACTIONS[action], "Fail" if error in _ACTIONS else "Ignore", notes
 
 
@@ -184,7 +205,15 @@ def _body(rule: Rule, entry: Mapping[str, Any]) -> _Body:
 
 def _said(spoken: Spoken, wanted: str) -> _Body:
     others = _said(spoken.others, wanted) if spoken.others else None
-    return _Body(spoken.expression, spoken.found, wanted, spoken.variables, pods=spoken.pods, others=others)
+    return _Body(
+        spoken.expression,
+        spoken.found,
+        wanted,
+        spoken.variables,
+        pods=spoken.pods,
+        others=others,
+        fix=spoken.fix,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +245,7 @@ def _written(work: _Work, body: _Body, place: Place, scope: Matched) -> _Written
         more = body.others.variables if body.others else ()
         variables += [{"name": one, "expression": translated(text, words)} for one, text in more]
     texts = [expression, found, *(one["expression"] for one in variables)]
-    used = ["pod"] if work.rule.mutation is not None else []
+    used = ["pod"] if work.rule.fix else []
     used += [word for word in _used(own, words, texts) if word not in used]
     return _Written(
         [{"name": ours[word], "expression": own[word]} for word in used] + variables, expression, found, words
@@ -233,11 +262,17 @@ def _validating(work: _Work, body: _Body, place: Place, failure: str) -> dict[st
 
 
 def _mutating(work: _Work, body: _Body, place: Place) -> dict[str, Any]:
-    assert work.rule.mutation is not None  # asked of rules with a patch alone
+    fix = body.fix
+    if isinstance(fix, Mend):
+        body = replace(body, variables=(*body.variables, *fix.variables))
     scope = work.matched(place)
     scope = replace(scope, conditions=(*scope.conditions, *mutation.conditions(place)))
     written = _written(work, body, place, scope)
-    operations = mutation.patch(work.rule.mutation, place, written.words["pod"])
+    if work.rule.mutation is not None:
+        operations = mutation.patch(work.rule.mutation, place, written.words["pod"])
+    else:
+        assert isinstance(fix, Mend)  # the caller has said why there is none
+        operations = mutation.mend(fix, place, written.words["pod"], written.words)
     expression = f"{grouped(written.expression)} ? [] : {operations}"
     spec = {
         # as our own webhook for fixes: what cannot be mended is not refused
@@ -247,7 +282,7 @@ def _mutating(work: _Work, body: _Body, place: Place) -> dict[str, Any]:
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
     }
     spec["matchConstraints"]["resourceRules"] = place.resource_rules(work.rule.operations, subresources=False)
-    needed = max(_MUTATING_SINCE, since([written.expression, *_texts(spec)]))
+    needed = max(_MUTATING_SINCE, since([operations, written.expression, *_texts(spec)]))
     return _document("MutatingAdmissionPolicy", work, place, scope, spec, needed)
 
 
