@@ -272,7 +272,8 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
             ("rows", f"variables.pools.map(p, {row})"),
             ("home", "variables.rows.filter(r, r.pool.ours && (!r.pool.interruptible || variables.stops))"),
             ("bad", bad),
-        )
+        ),
+        fix="which pool is meant it weighs by all of them, and no policy is written for that",
     )
 
 

@@ -135,7 +135,8 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
     )
     judged = f"{spoken_image.valid('u.image')} && !{spoken_image.pinned('u.image')}"
     bad = f"variables.uses.filter(u, {judged} && ({meant}) && !({excepted})).map(u, u.name + ': ' + u.image)"
-    return lacking((("uses", spoken_image.USES), ("bad", bad)))
+    reason = "it asks registries for digests, and a policy cannot"
+    return lacking((("uses", spoken_image.USES), ("bad", bad)), fix=reason)
 
 
 def _unpinned(standard: Standard, pod: Pod) -> Iterator[Unpinned]:

@@ -258,7 +258,8 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
     jobs = "object.spec.?replicatedJobs.orValue([])"
     parts.append(_spoken_of(*_JOB_SET, f"{jobs}.exists(j, {each}.size() > 0) ? ['deadline of a Job'] : []"))
     bad = " + ".join(parts)
-    return lacking((("bad", f"type(object.?spec.orValue(null)) != map ? [] : {bad}"),), pods=False)
+    reason = "it writes beside the pods, on an update only what that changes itself, and no policy is written for that"
+    return lacking((("bad", f"type(object.?spec.orValue(null)) != map ? [] : {bad}"),), pods=False, fix=reason)
 
 
 def _spoken_of(group: str, kind: str, text: str, where: str = "true") -> str:

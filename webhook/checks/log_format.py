@@ -210,7 +210,8 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
             ("named", f"containers.map(c, {{'name': c.?name.orValue(''), 'own': {own}}})"),
             ("rows", f"variables.named.map(c, {{'name': c.name, 'own': c.own{', ' if fields else ''}{fields}}})"),
             ("bad", f"{bad}.map(r, 'container ' + r.name + ' declares ' + string(({said}).join(', ')))"),
-        )
+        ),
+        fix="which annotation it writes hangs on all containers together, and no policy is written for that",
     )
 
 

@@ -208,7 +208,10 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
         f" : (request.kind.group + '/' + request.kind.kind) in {literal(row)} ? {_listed(workload)} : [])"
     )
     without = Spoken("variables.missing.size() == 0", "variables.missing.join('; ')", (("missing", others),))
-    return lacking((("bad", _listed(of_pods)),), others=without)
+    reason = (
+        "it writes beside the pods too, on an update only what that changes itself, and no policy is written for that"
+    )
+    return lacking((("bad", _listed(of_pods)),), others=without, fix=reason)
 
 
 def _listed(parts: list[str]) -> str:

@@ -66,7 +66,7 @@ class Spoken:
     variables: tuple[tuple[str, str], ...] = ()
     pods: bool = True
     others: Spoken | None = None
-    fix: Mend | str = "its check has no form of it in CEL"
+    fix: Mend | str = "no policy is written for it"
 
 
 def lacking(variables: tuple[tuple[str, str], ...], **more: Any) -> Spoken:
