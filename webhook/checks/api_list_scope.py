@@ -88,6 +88,7 @@ from functools import partial
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
+from webhook.checks.spoken import NAMESPACE, Spoken, globbed, literal, of_kind
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.pods import Pod, Subject, listing, mapping
@@ -130,7 +131,6 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ("rbac.authorization.k8s.io/ClusterRole", "rbac.authorization.k8s.io/Role")
 READS: tuple[str, ...] = ("object",)
-CEL = "it lets rules through by the names of roles and the verbs of several lists at once, and has no form in CEL yet"
 
 _RBAC = "rbac.authorization.k8s.io"
 # where the ServiceAccount admission of Kubernetes mounts the token
@@ -173,6 +173,65 @@ def build(params: Mapping[str, Any]) -> Check:
     )
     tokens = Tokens(params["tokens"] == "declared", compile_globs(params["accounts"]), params["declaration"])
     return Check(subject=partial(_judge, lists, None if params["tokens"] == "ignore" else tokens))
+
+
+def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
+    """Return the check in CEL: of pods their tokens, of roles their rules."""
+    roles = _spoken_roles(params)
+    if params["tokens"] == "ignore":
+        return Spoken("true", "''", others=roles)
+    everyone, accounts = params["tokens"] == "declared", compile_globs(params["accounts"])
+    account = "variables.account"
+    token = f"dyn(pod.metadata.?annotations[?{literal(params['declaration'])}].orValue(null))"
+    declared = f"[{token}].exists(t, type(t) == string && t.trim() != '')" if params["declaration"] else "false"
+    none = (
+        f"{of_kind('', 'Pod')} && object.metadata.?uid.orValue('') != ''"
+        f" && !containers.exists(c, c.?volumeMounts.orValue([]).exists(m, m.?mountPath.orValue('') == '{_MOUNT}'))"
+    )
+    let = [
+        "dyn(pod.spec.?automountServiceAccountToken.orValue(true)) == false",
+        *(() if everyone else (f"{account} != 'default'",)),
+        globbed(account, accounts),
+        globbed(f"({NAMESPACE} + '/' + {account})", accounts),
+        declared,
+        none,
+    ]
+    named = "[pod.spec.?serviceAccountName.orValue(''), pod.spec.?serviceAccount.orValue(''), 'default']"
+    return Spoken(
+        " || ".join(f"({text})" for text in let),
+        f"'the token of service account ' + {account} + ' is mounted'",
+        (("account", f"{named}.filter(a, a != '')[0]"),),
+        others=roles,
+    )
+
+
+def _spoken_roles(params: Mapping[str, Any]) -> Spoken:
+    meant = {
+        kind: [{"group": group, "plural": plural} for group, plural in sorted(_resources(params[key]))]
+        for kind, key in (("ClusterRole", "resources"), ("Role", "namespaced"))
+    }
+    judged = (
+        f"(request.kind.kind in ['ClusterRole', 'Role'] && request.kind.group == '{_RBAC}')"
+        f" && !({globbed('object.metadata.name', compile_globs(params['platform']))})"
+        " && dyn(object.?aggregationRule.orValue({})) in [null, {}]"
+    )
+    covered = (
+        "r.?resources.orValue([]).exists(t, variables.meant.exists(m, (t == '*' || t == m.plural)"
+        " && ('*' in r.?apiGroups.orValue([]) || m.group in r.?apiGroups.orValue([]))))"
+    )
+    verbs = f"r.?verbs.orValue([]).exists(v, v == '*' || v in {literal(params['verbs'])})"
+    named = "r.?resourceNames.orValue([])"
+    # the API server writes `rules: null` of a role without any
+    written = "(object.?rules.orValue(null) == null ? [] : object.rules)"
+    bad = f"{written}.filter(r, {verbs} && {covered} && ({named}.size() == 0 || '' in {named}))"
+    return Spoken(
+        f"!({judged}) || variables.listing.size() == 0",
+        "variables.listing.map(r, r.verbs.join(', ') + ' on ' + r.resources.join(', ')).join('; ')",
+        (
+            ("meant", f"{literal(meant)}[request.kind.kind]"),
+            ("listing", bad),
+        ),
+    )
 
 
 def _resources(texts: list[str]) -> frozenset[_Resource]:

@@ -228,6 +228,7 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
         "variables.bad.size() == 0",
         f"variables.bad.map(u, u.name + ': ' + ({shown})).join('; ')",
         (("uses", spoken_image.USES), ("bad", f"variables.uses.filter(u, {' || '.join(wrong)})")),
+        fix="it writes a reference anew by what it means, for which CEL has no function",
     )
 
 

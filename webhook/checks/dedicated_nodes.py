@@ -80,6 +80,7 @@ from functools import partial
 from typing import Any
 
 from webhook.checks.check import Check
+from webhook.checks.spoken import NAMESPACE, Spoken, daemon, globbed, lacking, literal
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
@@ -141,7 +142,6 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
-CEL = "it weighs selectors, affinities and tolerations against pools, and has no form in CEL yet"
 
 
 @record(frozen=True, slots=True)
@@ -207,25 +207,100 @@ class Place:
 Places = tuple[Place, ...]
 
 
+def _pool(entry: Mapping[str, Any]) -> Pool:
+    taint, spot = entry["taint"], entry.get("interruptible", False)
+    return Pool(
+        entry["name"],
+        taint["key"],
+        taint.get("value", ""),
+        taint.get("effect", "NoSchedule"),
+        entry["labels"],
+        compile_globs(entry.get("namespaces", ["*"] if spot else [])),
+        entry.get("required", not spot),
+        spot,
+    )
+
+
 def build(params: Mapping[str, Any]) -> Check:
     """Return the check."""
-    pools = []
-    for entry in params["pools"]:
-        taint, spot = entry["taint"], entry.get("interruptible", False)
-        pools.append(
-            Pool(
-                entry["name"],
-                taint["key"],
-                taint.get("value", ""),
-                taint.get("effect", "NoSchedule"),
-                entry["labels"],
-                compile_globs(entry.get("namespaces", ["*"] if spot else [])),
-                entry.get("required", not spot),
-                spot,
-            )
-        )
-    standard = Standard(tuple(pools), params["interruptibleLabel"], compile_globs(params["everywhere"]))
+    pools = tuple(map(_pool, params["pools"]))
+    standard = Standard(pools, params["interruptibleLabel"], compile_globs(params["everywhere"]))
     return Check(subject=partial(_judge, standard), fix_subject=partial(_fix, standard))
+
+
+def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
+    """Return the check in CEL, on the words of `_judge` below: `places` are those of the pod, `pools` each with `ours`.
+
+    `rows` are the pools with what the pod is to each: whether it tolerates its taint, reaches it, and stays in it.
+    """
+    pools = []
+    for number, pool in enumerate(map(_pool, params["pools"])):
+        known = {"number": number, "name": pool.name, "key": pool.key, "value": pool.value, "effect": pool.effect}
+        more = {"labels": dict(pool.labels), "required": pool.required, "interruptible": pool.interruptible}
+        pools.append(literal({**known, **more})[:-1] + f", 'ours': {globbed(NAMESPACE, pool.namespaces)}}}")
+    tolerated = "pod.spec.?tolerations.orValue([]).exists(t, " + " && ".join(
+        (
+            "t.?effect.orValue('') in ['', p.effect]",
+            "t.?key.orValue('') in ['', p.key]",
+            "(t.?operator.orValue('') == 'Exists' || (t.?operator.orValue('') in ['', 'Equal']"
+            " && t.?key.orValue('') == p.key && t.?value.orValue('') == p.value)))",
+        )
+    )
+    row = f"{{'pool': p, 'tolerated': {tolerated}, 'reached': variables.places.exists(q, {_SPOKEN_REACHES})"
+    row += f", 'alone': {_spoken_inside('[p]')}}}"
+    half = "(r.tolerated ? r.pool.required && r.reached && !r.alone : r.alone)"
+    settled = f"{_spoken_inside('variables.home.map(r, r.pool)')} && variables.home.exists(r, r.tolerated && r.reached)"
+    elsewhere = _spoken_inside("variables.pools.filter(o, o.number != r.pool.number)")
+    stranger = "!r.pool.ours || (r.pool.interruptible && !variables.stops)"
+    strangers = f"variables.rows.filter(r, r.tolerated && r.reached && ({stranger}) && !{elsewhere})"
+    lost = f"variables.home.filter(r, {half} || r.pool.required)"
+    placed = "object.?status.?conditions.orValue([]).exists(c, c.?type.orValue('') == 'PodScheduled')"
+    named = f"pod.spec.?nodeName.orValue('') != '' && !{placed}"
+    everywhere = globbed(NAMESPACE, compile_globs(params["everywhere"]))
+    bad = (
+        f"variables.pools.size() == 0 || {everywhere} ? []"
+        f" : ({named} ? ['nodeName: ' + pod.spec.nodeName] : [])"
+        f" + {strangers}.map(r, 'tolerates the taint of the pool ' + r.pool.name)"
+        f" + ({settled} ? [] : {lost}.map(r, 'not in the pool ' + r.pool.name + ' alone'))"
+    )
+    label = f"pod.metadata.?labels[?{literal(params['interruptibleLabel'])}].orValue('') == 'true'"
+    return lacking(
+        (
+            ("pools", f"[{', '.join(pools)}]"),
+            ("stops", f"{daemon()} || {label}"),
+            ("places", _SPOKEN_PLACES),
+            ("rows", f"variables.pools.map(p, {row})"),
+            ("home", "variables.rows.filter(r, r.pool.ours && (!r.pool.interruptible || variables.stops))"),
+            ("bad", bad),
+        ),
+        fix="which pool is meant it weighs by all of them, and no policy is written for that",
+    )
+
+
+_SPOKEN_REQUIRED = "pod.spec.?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution"
+_SPOKEN_TERMS = f"{_SPOKEN_REQUIRED}.?nodeSelectorTerms.orValue([])"
+_SPOKEN_SELECTOR = "pod.spec.?nodeSelector.orValue({})"
+_SPOKEN_PLACES = (
+    f"{_SPOKEN_TERMS}.size() == 0 ? [{{'selector': {_SPOKEN_SELECTOR}, 'clauses': []}}]"
+    f" : {_SPOKEN_TERMS}.map(t, {{'selector': {_SPOKEN_SELECTOR}, 'clauses': t.?matchExpressions.orValue([])}})"
+)
+# whether a value may stand at a label `k` of the nodes of a place `q`
+_SPOKEN_LET = (
+    "q.clauses.all(e, e.key != k || (e.operator == 'In' ? {value} in e.?values.orValue([]) : {more}"
+    "e.operator != 'DoesNotExist'))"
+)
+_SPOKEN_REACHES = "p.labels.all(k, (!(k in q.selector) || q.selector[k] == p.labels[k]) && {})".format(
+    _SPOKEN_LET.format(value="p.labels[k]", more="e.operator == 'NotIn' ? !(p.labels[k] in e.?values.orValue([])) : ")
+)
+
+
+def _spoken_inside(pools: str) -> str:
+    """Return in CEL whether all places of the pod are in these pools, as `Place.inside` says of each."""
+    asked = "q.clauses.filter(e, e.key == k && e.operator == 'In')"
+    values = f"(k in q.selector ? [q.selector[k]] : {asked}.size() > 0 ? {asked}[0].?values.orValue([]) : [])"
+    among = f"{values}.filter(v, {_SPOKEN_LET.format(value='v', more='')})"
+    inside = f"[{among}].all(vs, vs.size() > 0 && vs.all(v, {pools}.exists(o, o.labels[?k].orValue('') == v)))"
+    return f"variables.places.all(q, {pools}.exists(i, i.labels.all(k, {inside})))"
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:

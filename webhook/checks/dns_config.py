@@ -75,7 +75,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
-from webhook.checks.spoken import Spoken, globbed, literal
+from webhook.checks.spoken import Each, Mend, Put, Spoken, globbed, literal
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.patch import Draft
@@ -134,6 +134,7 @@ DEFAULTS: dict[str, Any] = {
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
 
+_OPTIONS = ("spec", "dnsConfig", "options")
 _KUBELET = 5  # ndots for pods with the cluster's DNS (pkg/kubelet/network/dns, defaultDNSOptions)
 _MOST = 15  # RES_MAXNDOTS: glibc takes more for 15
 _FIRST, _WITH_HOST_NET = "ClusterFirst", "ClusterFirstWithHostNet"
@@ -207,14 +208,16 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
     lacking = " + ".join(f"({kept} ? [] : [{literal(text)}])" for kept, text in wishes) or "[]"
     dots = "(variables.ndots.matches('^[0-9]{1,9}$') ? int(variables.ndots) : 99)"
     resolver = f"variables.through && {ndots} < {_KUBELET} ? ['no option ndots'] : []"
+    slow = (
+        f"(variables.windows ? [] : variables.options.size() == 0 ? ({resolver})"
+        f" : {dots} == 99 || ({dots} > {_MOST} ? {_MOST} : {dots}) > {ndots} ? ['ndots ' + variables.ndots] : [])"
+    )
     bad = (
         f"(variables.lost ? ['hostNetwork: true with the resolver of the node']"
         f" : !(variables.policy in {literal(params['policies'])}) ? ['dnsPolicy ' + variables.policy] : [])"
         f" + pod.spec.?dnsConfig.?nameservers.orValue([]).filter(s, !({among})).map(s, 'nameserver ' + s)"
         f" + {domains}.filter(s, !({globbed('s', compile_globs(params['allowedSearches']))})).map(s, 'search ' + s)"
-        f" + (variables.windows ? [] : variables.options.size() == 0 ? ({resolver})"
-        f" : {dots} == 99 || ({dots} > {_MOST} ? {_MOST} : {dots}) > {ndots} ? ['ndots ' + variables.ndots] : [])"
-        f" + (variables.windows || !variables.through ? [] : {lacking})"
+        f" + variables.slow + (variables.windows || !variables.through ? [] : {lacking})"
     )
     return Spoken(
         "variables.bad.size() == 0",
@@ -231,8 +234,40 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
             ),
             ("options", option.format("'ndots'")),
             ("ndots", "variables.options[variables.options.size() - 1].?value.orValue('')"),
+            ("slow", slow),
             ("bad", bad),
         ),
+        fix=_spoken_fix(params, domains),
+    )
+
+
+def _spoken_fix(params: Mapping[str, Any], domains: str) -> Mend:
+    """Return the fix in CEL: values are set by the number of their option, since CEL can copy no option."""
+    mends, there = "variables.through && !variables.windows", "variables.written.exists(o, o.?name.orValue('') == {})"
+    wishes = [("'ndots'", str(params["ndots"]), "variables.slow.size() > 0")]
+    wishes += [(literal(entry["name"]), entry.get("value"), mends) for entry in params["options"]]
+    each, more = [], []
+    for name, value, when in wishes:
+        option = f"{{'name': {name}}}" if value is None else f"{{'name': {name}, 'value': {literal(value)}}}"
+        more.append(Put((*_OPTIONS, "-"), option, f"{when} && !{there.format(name)}"))
+        if value is not None:
+            at = f"at + '/{'/'.join(_OPTIONS)}/' + string(i) + '/value'"
+            each.append(
+                f"({when} ? variables.written.transformList(i, o, o.?name.orValue('') == {name},"
+                f" JSONPatch{{op: 'add', path: {at}, value: {literal(value)}}}) : [])"
+            )
+    searches = (
+        Put(("spec", "dnsConfig", "searches", "-"), literal(one), f"{mends} && !({literal(one)} in {domains})")
+        for one in params["searches"]
+    )
+    return Mend(
+        (
+            Put(("spec", "dnsPolicy"), literal(_WITH_HOST_NET), "variables.lost"),
+            Each(" + ".join(each), ((*_OPTIONS, "*", "value"),)),
+            *more,
+            *searches,
+        ),
+        (("written", "pod.spec.?dnsConfig.?options.orValue([])"),),
     )
 
 

@@ -72,13 +72,13 @@ from typing import Any
 
 from webhook.checks import spoken_image
 from webhook.checks.check import Check, ParamError
-from webhook.checks.spoken import Spoken, globbed, literal
+from webhook.checks.spoken import Each, Mend, Spoken, globbed, literal
 from webhook.model import image as images
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.image import Image
 from webhook.model.patch import Draft
-from webhook.model.pods import Pod, listing, mapping
+from webhook.model.pods import LISTS, Pod, listing, mapping
 from webhook.model.record import record
 
 ID = "image-pull"
@@ -173,10 +173,7 @@ def build(params: Mapping[str, Any]) -> Check:
 
 def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
     """Return the check in CEL: `pulls` are the images with the policy that counts, `bad` what does not keep it."""
-    tag, pinned = spoken_image.tag("u.image"), spoken_image.pinned("u.image")
-    written = f"u.policy in {literal([None, '', *_POLICIES])}"
-    filled = f"(u.policy in {literal([None, ''])} ? ({tag} == 'latest' ? 'Always' : 'IfNotPresent') : u.policy)"
-    moves = f"!{pinned} && ({globbed(tag, compile_globs(params['moving']))})"
+    written, filled, moves = _spoken_pull(params, "u.image", "u.policy")
     pull = f"{{'name': u.name, 'policy': {filled}, 'wanted': {moves} ? 'Always' : 'IfNotPresent'}}"
     passing = [name for name, let in (("Never", params["allowNever"]), ("Always", not params["onlyMoving"])) if let]
     listed = globbed("s.name", compile_globs(params["pullSecrets"]))
@@ -188,10 +185,40 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
         "variables.bad.join('; ')",
         (
             ("uses", spoken_image.USES),
-            ("pulls", f"variables.uses.filter(u, {written} && {spoken_image.valid('u.image')}).map(u, {pull})"),
+            ("pulls", f"variables.uses.filter(u, {written}).map(u, {pull})"),
             ("bad", f"variables.pulls.filter(u, {refused}).map(u, u.name + ': ' + u.policy) + {secrets}"),
         ),
+        fix=_spoken_fix(params, passing),
     )
+
+
+def _spoken_pull(params: Mapping[str, Any], image: str, policy: str) -> tuple[str, str, str]:
+    """Return in CEL whether an image is pulled at all, by which policy, and whether it moves."""
+    tag, pinned = spoken_image.tag(image), spoken_image.pinned(image)
+    written = f"{policy} in {literal([None, '', *_POLICIES])} && {spoken_image.valid(image)}"
+    filled = f"({policy} in {literal([None, ''])} ? ({tag} == 'latest' ? 'Always' : 'IfNotPresent') : {policy})"
+    return written, filled, f"!{pinned} && ({globbed(tag, compile_globs(params['moving']))})"
+
+
+def _spoken_fix(params: Mapping[str, Any], passing: list[str]) -> Mend:
+    """Return the fix in CEL: `places` are the images with where their policies stand, by the number in their list."""
+    places, paths = [], []
+    for key in (*LISTS, "volumes"):
+        below, image, field, kept = "", "image", "imagePullPolicy", "true"
+        if key == "volumes":
+            below, image, field, kept = "image.?", "reference", "pullPolicy", "type(e.?image.orValue(null)) == map"
+        path = "/".join((*(["image"] if below else []), field))
+        found = (
+            f"{{'at': '/spec/{key}/' + string(i) + '/{path}', 'image': e.?{below}{image}.orValue(''),"
+            f" 'policy': e.?{below}{field}.orValue('')}}"
+        )
+        places.append(f"pod.spec.?{key}.orValue([]).transformList(i, e, {kept}, {found})")
+        paths.append(("spec", key, "*", *path.split("/")))
+    written, filled, moves = _spoken_pull(params, "u.image", "u.policy")
+    wanted = f"({moves} ? 'Always' : 'IfNotPresent')"
+    asked = f"variables.places.filter(u, {written} && {filled} != {wanted} && !({filled} in {literal(passing)}))"
+    patch = f"{asked}.map(u, JSONPatch{{op: 'add', path: at + u.at, value: {wanted}}})"
+    return Mend((Each(patch, tuple(paths)),), (("places", " + ".join(places)),))
 
 
 def _what(key: str) -> str:

@@ -94,6 +94,7 @@ from functools import partial
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
+from webhook.checks.spoken import Spoken, Unspoken, globbed, lacking, literal, of_kind
 from webhook.model import cron
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
@@ -171,7 +172,6 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("object",)
-CEL = "it reckons how often a schedule comes, and has no form in CEL yet"
 
 _BROADCAST = ("apps.kruise.io", "BroadcastJob")
 _JOB_SET = ("jobset.x-k8s.io", "JobSet")
@@ -229,6 +229,89 @@ def build(params: Mapping[str, Any]) -> Check:
         minutes=params["minMinutes"],
     )
     return Check(subject=partial(_judge, standard), fix_subject=partial(_fix, standard))
+
+
+def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
+    """Return the check in CEL, without the schedule: Raises Unspoken for that."""
+    judge = params["judge"]
+    if "schedule" in judge:
+        raise Unspoken(
+            "how close the runs of a schedule come is a search over the minutes and days of a year, which CEL, without "
+            "loops that carry a value, has no form for that anyone would read; without `schedule` in `judge` the rest "
+            "is exported"
+        )
+    parts = []
+    for (group, kind), (paths, _) in _CRONJOBS.items():
+        own = _spoken_cron_job(params)
+        own += [_spoken_deadline("CronJob", ("spec", *path), "broadcastJobTemplate" in path, params) for path in paths]
+        parts += [_spoken_of(group, kind, text) for text in own if text]
+    removed = globbed("k", compile_globs(params["removedBy"]))
+    kept = f"!['annotations', 'labels'].exists(p, object.metadata[?p].orValue({{}}).exists(k, {removed}))"
+    for group, kind in sorted(_WITH_TTL) if "ttl" in judge else ():
+        policy, there = _spoken_policy("object.spec", (group, kind) == _BROADCAST)
+        ttl = _spoken_value(policy, "ttlSecondsAfterFinished")
+        text = _spoken_over(ttl, params["maxTtlSeconds"], "ttlSecondsAfterFinished", f"{ttl} == null || ")
+        parts.append(_spoken_of(group, kind, text, f"{kept} && {there}"))
+    for group, kind in (("batch", "Job"), _BROADCAST):
+        parts.append(_spoken_of(group, kind, _spoken_deadline("Job", ("spec",), (group, kind) == _BROADCAST, params)))
+    each = _spoken_deadline("Job", (), False, params, "j.?template.?spec")
+    jobs = "object.spec.?replicatedJobs.orValue([])"
+    parts.append(_spoken_of(*_JOB_SET, f"{jobs}.exists(j, {each}.size() > 0) ? ['deadline of a Job'] : []"))
+    bad = " + ".join(parts)
+    reason = "it writes beside the pods, on an update only what that changes itself, and no policy is written for that"
+    return lacking((("bad", f"type(object.?spec.orValue(null)) != map ? [] : {bad}"),), pods=False, fix=reason)
+
+
+def _spoken_of(group: str, kind: str, text: str, where: str = "true") -> str:
+    return f"({of_kind(group, kind)} && {where} ? ({text}) : [])"
+
+
+def _spoken_value(optional: str, key: str) -> str:
+    return f"dyn({optional}.?{key}.orValue(null))"
+
+
+def _spoken_over(value: str, most: int, key: str, missing: str = "") -> str:
+    """Return in CEL a list: with a text where a whole number is above `most`, or what `missing` says is true."""
+    return f"({missing}type({value}) == int && {value} > {most} ? ['{key} ' + string({value})] : [])"
+
+
+def _spoken_policy(job: str, broadcast: bool) -> tuple[str, str]:
+    """Return in CEL what says when a Job ends, and whether it ends at all, as `_policy` does."""
+    if not broadcast:
+        return job, "true"
+    policy = f"{job}.?completionPolicy"
+    ends = f"type(dyn({policy}.orValue({{}}))) == map && dyn({policy}.?type.orValue('')) != 'Never'"
+    return policy, f"(dyn({policy}.orValue(null)) == null || {ends})"
+
+
+def _spoken_cron_job(params: Mapping[str, Any]) -> list[str]:
+    found = []
+    if "history" in params["judge"]:
+        limits = (("successfulJobsHistoryLimit", "maxSuccessfulJobs"), ("failedJobsHistoryLimit", "maxFailedJobs"))
+        for key, most in limits:
+            found.append(_spoken_over(_spoken_value("object.spec", key), params[most], key))
+    refused = [one for one in POLICIES if one not in params["concurrencyPolicies"]]
+    if "concurrency" in params["judge"] and refused:
+        written = _spoken_value("object.spec", "concurrencyPolicy")
+        policy = f"({written} in ['', null] ? 'Allow' : {written})"
+        found.append(f"({policy} in {literal(refused)} ? ['concurrencyPolicy ' + {policy}] : [])")
+    return found
+
+
+def _spoken_deadline(
+    kind: str, path: tuple[str, ...], broadcast: bool, params: Mapping[str, Any], job: str = ""
+) -> str:
+    """Return in CEL a list of what is wrong with the deadline of the Job at a path; empty where it is not judged."""
+    most = params["maxDeadlineSeconds"].get(kind)
+    if "deadline" not in params["judge"] or most is None:
+        return "[]"
+    job = job or "object" + "".join(f".?{key}" for key in path)
+    policy, there = _spoken_policy(job, broadcast)
+    key = "activeDeadlineSeconds"
+    own, of_pod = _spoken_value(policy, key), _spoken_value(f"{job}.?template.?spec", key)
+    seconds = f"({own} == null ? {of_pod} : {own})"
+    text = _spoken_over(seconds, most, key, f"{seconds} == null || ")
+    return f"(type(dyn({job}.orValue(null))) == map && {there} ? {text} : [])"
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:

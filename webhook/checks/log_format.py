@@ -82,6 +82,7 @@ from typing import Any
 import re2
 
 from webhook.checks.check import Check, ParamError
+from webhook.checks.spoken import Spoken, Unspoken, globbed, lacking, literal
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
@@ -133,7 +134,6 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
-CEL = "it reads the annotations of several collectors, and has no form in CEL yet"
 
 DENIED = "log format that is not approved"
 MISSING = "no log format declared"
@@ -183,6 +183,59 @@ def build(params: Mapping[str, Any]) -> Check:
     default = (given["collector"], given["format"]) if given else None
     standard = Standard(formats, params["require"], default, params["promtailAnnotation"])
     return Check(pod=partial(_pod, standard), fix=partial(_fix, standard))
+
+
+def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
+    """Return the check in CEL: `rows` are the containers, each with what it declares by each collector.
+
+    Raises Unspoken for Datadog's annotation.
+    """
+    formats = {name: compile_globs(globs) for name, globs in params["formats"].items()}
+    if "datadog" in formats:
+        raise Unspoken("Datadog's annotation is JSON inside of a text, which CEL has no function to read")
+    declared = {"filebeat": _SPOKEN_FILEBEAT, "fluent-bit": _spoken_first(f"['_stdout', '_stderr'].map(s, {_STREAM})")}
+    for name, key in (("plimsoll", _ANNOTATION), ("promtail", params["promtailAnnotation"])):
+        declared[name] = _spoken_first(f"[[{literal(key)} + '-' + c.name, {literal(key)}]]")
+    fields = ", ".join(f"{literal(name)}: {declared[name]}" for name in sorted(formats))
+    named = "pod.spec.?{}.orValue([]).exists(o, o.?name.orValue('') == c.?name.orValue(''))"
+    own = f"!{named.format('initContainers')} && !{named.format('ephemeralContainers')}"
+    wrong = [f"r[{literal(name)}].exists(d, !({globbed('d.format', formats[name])}))" for name in sorted(formats)]
+    if params["require"]:
+        wrong.append(" && ".join(["r.own", *(f"r[{literal(name)}].size() == 0" for name in sorted(formats))]))
+    said = " + ".join(f"r[{literal(name)}].map(d, d.key + ': ' + d.format)" for name in sorted(formats)) or "[]"
+    bad = f"variables.rows.filter(r, {' || '.join(wrong) or 'false'})"
+    return lacking(
+        (
+            ("annotations", "pod.metadata.?annotations.orValue({})"),
+            ("named", f"containers.map(c, {{'name': c.?name.orValue(''), 'own': {own}}})"),
+            ("rows", f"variables.named.map(c, {{'name': c.name, 'own': c.own{', ' if fields else ''}{fields}}})"),
+            ("bad", f"{bad}.map(r, 'container ' + r.name + ' declares ' + string(({said}).join(', ')))"),
+        ),
+        fix="which annotation it writes hangs on all containers together, and no policy is written for that",
+    )
+
+
+def _spoken_first(keys: str) -> str:
+    """Return in CEL what the first of each list of annotations says that is there, as maps of `key` and `format`."""
+    there = f"{keys}.map(l, l.filter(k, k in variables.annotations)).filter(l, l.size() > 0)"
+    return f"{there}.map(l, {{'key': l[0], 'format': string(variables.annotations[l[0]])}})"
+
+
+def _spoken_hints(prefix: str, hint: str) -> str:
+    rest = f"k.substring({prefix}.size()).matches('^([0-9]+\\\\.)?{hint}')"
+    return f"variables.annotations.filter(k, k.startsWith({prefix}) && {rest})"
+
+
+def _spoken_filebeat() -> str:
+    modules, others = _spoken_hints("p", "module$"), _spoken_hints("p", "json\\\\.")
+    of_modules = f"{modules}.map(k, {{'key': k, 'format': string(variables.annotations[k])}})"
+    told = f"({modules}.size() > 0 ? {of_modules} : {others}.map(k, {{'key': k, 'format': 'json'}}))"
+    own, whole = (f"[{one}].map(p, {told})[0]" for one in (f"'{_ELASTIC}.' + c.name + '/'", f"'{_ELASTIC}/'"))
+    return f"({own}.size() > 0 ? {own} : {whole})"
+
+
+_STREAM = f"['{_PARSER}' + s + '-' + c.name, '{_PARSER}-' + c.name, '{_PARSER}' + s, '{_PARSER}']"
+_SPOKEN_FILEBEAT = _spoken_filebeat()
 
 
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:

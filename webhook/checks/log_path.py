@@ -154,7 +154,7 @@ DEFAULTS: dict[str, Any] = {
 KINDS: tuple[str, ...] = ()
 # claim templates count too, but Kubernetes lets nobody change them apart from the pod that mounts them
 READS: tuple[str, ...] = ("pod",)
-CEL = "it resolves paths and the volumes mounted over them, which CEL cannot"
+CEL = "it expands variables that name variables, and resolves `..` in paths, and CEL has no loop that carries a value"
 
 ANNOTATION = "plimsoll.dev/logs"
 MISSING = "no volume at the log directory"

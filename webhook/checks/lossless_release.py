@@ -175,7 +175,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("object",)
-CEL = "it looks for what stands beside a workload, and a policy sees one object"
+CEL = "with one replica or none written it looks for the autoscaler beside the workload, and a policy sees one object"
 
 # what the API server fills in: k8s.io/api core/v1, PodSpec.terminationGracePeriodSeconds
 _GRACE = 30

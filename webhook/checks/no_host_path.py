@@ -87,7 +87,7 @@ from functools import partial
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
-from webhook.checks.spoken import Spoken, Unspoken
+from webhook.checks.spoken import Spoken, Unspoken, of_kind
 from webhook.model.decision import Violation
 from webhook.model.path import Segments, inside, segments, text
 from webhook.model.pods import Pod, Subject, Volume, listing, mapping
@@ -160,6 +160,10 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
         "variables.bad.size() == 0",
         "variables.bad.map(v, v.?name.orValue('') + ': hostPath ' + v.hostPath.?path.orValue('')).join('; ')",
         (("bad", "pod.spec.?volumes.orValue([]).filter(v, has(v.hostPath))"),),
+        others=Spoken(
+            f"!{of_kind('', 'PersistentVolume')} || ['hostPath', 'local'].all(s, !(s in object.spec))",
+            "'PersistentVolume with ' + ['hostPath', 'local'].filter(s, s in object.spec).join(', ')",
+        ),
     )
 
 

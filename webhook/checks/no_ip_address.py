@@ -144,7 +144,7 @@ DEFAULTS: dict[str, Any] = {
 KINDS: tuple[str, ...] = ("ConfigMap", "Endpoints", "EndpointSlice", "Service")
 # for the other kinds, which have no pods, the whole object is compared in their place
 READS: tuple[str, ...] = ("pod",)
-CEL = "it finds addresses inside of commands and texts, which CEL cannot take apart"
+CEL = "it goes by what stands around each address in a text, and CEL's findAll gives what it finds without its place"
 
 REASON = "address instead of a name"
 WANTED = "a name, of a Service or in DNS"

@@ -171,7 +171,7 @@ KINDS: tuple[str, ...] = ("PersistentVolume", "PersistentVolumeClaim")
 # not `object`: a label or a number that changes would repeat what is said of volumes, which did not. The claim
 # templates of a StatefulSet never change, and a PersistentVolume or its claim is compared whole
 READS: tuple[str, ...] = ("pod",)
-CEL = "it looks for what stands beside a workload, and a policy sees one object"
+CEL = "it looks for the claims and the autoscaler that stand beside a workload, and a policy sees one object"
 
 UNSIZED = "emptyDir without a size limit"
 TOO_LARGE = "emptyDir in memory above the memory limit"

@@ -118,7 +118,7 @@ PARAMS: dict[str, Any] = {
 DEFAULTS: dict[str, Any] = {"maxFirstWeight": 20, "strategies": ["canary", "blueGreen"]}
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("object", "replicas")
-CEL = "it looks for what stands beside a workload, and a policy sees one object"
+CEL = "it looks for the Rollout that refers to a Deployment, and a policy sees one object"
 
 ROLLOUTS = Ref("argoproj.io/v1alpha1", "Rollout")
 AT_ONCE = "everybody gets a release at once"

@@ -130,7 +130,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
-CEL = "of pods with limits of their own it compares the sum of their containers, and CEL does not add up quantities"
+CEL = "where a pod has limits it adds up its containers' quantities, for which CEL's sum() takes numbers alone"
 
 _NATIVE = ("cpu", "memory", "ephemeral-storage")
 _EXTENDED = re2.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")

@@ -89,6 +89,7 @@ from typing import Any, Literal
 import re2
 
 from webhook.checks.check import Check, ParamError
+from webhook.checks.spoken import Spoken, lacking, literal, of_kind
 from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.glob import remembered
@@ -142,7 +143,6 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ("Namespace",)
 READS: tuple[str, ...] = ("object",)
-CEL = "it judges a workload and its pod template at once, and a policy of ours sees one of them"
 
 # validation of qualified names and label values: k8s.io/apimachinery pkg/util/validation
 _NAME = re2.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -196,6 +196,42 @@ def build(params: Mapping[str, Any]) -> Check:
         fix_subject=partial(_fix, all_asked),
         fix_seeks=_seeks if any(entry.inherited for entry in all_asked) else None,
     )
+
+
+def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
+    """Return the check in CEL: of pods what is asked of workload and template, else that of workload or namespace."""
+    of_pods = _spoken(params, "workload", "object.metadata") + _spoken(params, "template", "pod.metadata")
+    namespace, workload = (_spoken(params, place, "object.metadata") for place in ("namespace", "workload"))
+    row = sorted(f"{row.group}/{row.kind}" for row in WORKLOADS.values() if not row.wraps)
+    others = (
+        f"({of_kind('', 'Namespace')} ? {_listed(namespace)}"
+        f" : (request.kind.group + '/' + request.kind.kind) in {literal(row)} ? {_listed(workload)} : [])"
+    )
+    without = Spoken("variables.missing.size() == 0", "variables.missing.join('; ')", (("missing", others),))
+    reason = (
+        "it writes beside the pods too, on an update only what that changes itself, and no policy is written for that"
+    )
+    return lacking((("bad", _listed(of_pods)),), others=without, fix=reason)
+
+
+def _listed(parts: list[str]) -> str:
+    return " + ".join(parts) or "[]"
+
+
+def _spoken(params: Mapping[str, Any], place: str, metadata: str) -> list[str]:
+    """Return in CEL, for each entry that is asked for at a place, a list: empty, or with what was found there."""
+    found = []
+    for field in _FIELDS:
+        for entry in params[field]:
+            if place not in entry.get("places", ["workload"]):
+                continue
+            name, what = entry["name"], field.removesuffix("s")
+            value = f"dyn({metadata}.?{field}[?{literal(name)}].orValue(''))"
+            fits = f" && v.matches({literal('^(?:' + entry['pattern'] + ')$')})" if "pattern" in entry else ""
+            said = f"type(v) == string && v.trim() == '' ? {literal(f'no {what} {name}')}"
+            said += f" : {literal(name + ': ')} + string(v)"
+            found.append(f"[{value}].filter(v, !(type(v) == string && v.trim() != ''{fits})).map(v, {said})")
+    return found
 
 
 def _seeks(subject: Subject) -> tuple[Ref, ...]:

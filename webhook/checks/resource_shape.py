@@ -174,7 +174,7 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ("HorizontalPodAutoscaler",)
 READS: tuple[str, ...] = ("pod", "object", "replicas")
-CEL = "it divides quantities and adds them up, which Kubernetes' CEL cannot"
+CEL = "it judges scaling too, and adds up the quantities of a list, for which CEL's sum() takes numbers alone"
 
 _GIB = Fraction(2**30)
 _Problem = tuple[tuple[str | int, ...], str]

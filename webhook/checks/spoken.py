@@ -7,21 +7,71 @@ from dataclasses import dataclass
 from typing import Any
 
 from webhook.model.glob import Globs, regex
+from webhook.model.pods import TABLE
 
+NAMESPACE = "request.?namespace.orValue('')"
+"""The namespace of an object, as a request has it; empty for those without."""
+_DAEMONS = sorted(f"{row.group}/{row.kind}" for row in TABLE if set(row.paths) == set(row.daemons))
 _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 @dataclass(frozen=True, slots=True)
+class Put:
+    """One write of a fix: where `when` is true, the field at `path` below the pod gets `value`; both are CEL.
+
+    A path that ends in `-` adds to a list. CEL can copy no element of one, so that lists are not written whole.
+    """
+
+    path: tuple[str, ...]
+    value: str
+    when: str
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Writes of a fix into the elements of lists: `text` is CEL and gives a list of `JSONPatch`.
+
+    `at` is there the pointer of the pod. `paths` are what it writes, with `*` for the elements.
+    """
+
+    text: str
+    paths: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """A fix in CEL, asked where the standard is not kept; it has the variables of the check, and then its own."""
+
+    writes: tuple[Put | Each, ...]
+    variables: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def paths(self) -> tuple[tuple[str, ...], ...]:
+        """The fields that it writes, by their keys from the pod on."""
+        return tuple(path for one in self.writes for path in (one.paths if isinstance(one, Each) else (one.path,)))
+
+
+@dataclass(frozen=True, slots=True)
 class Spoken:
-    """A check in CEL, over the words of rules (`pod`, `containers`), in functions that Kubernetes has.
+    """A check in CEL, over the words of rules (`pod`, `containers`, `object`, `request`), in Kubernetes' functions.
 
     `variables` are (name, text) in order, `expression` is true where the standard is kept, `found` gives a text that
-    says what was found where it is not.
+    says what was found where it is not. `pods`: it is said of pods, and of kinds that have none by `others`, which
+    does without `pod` and `containers`; where that is None it says nothing of them. `fix` is its fix, or a sentence
+    that says why CEL cannot carry that.
     """
 
     expression: str
     found: str
     variables: tuple[tuple[str, str], ...] = ()
+    pods: bool = True
+    others: Spoken | None = None
+    fix: Mend | str = "no policy is written for it"
+
+
+def lacking(variables: tuple[tuple[str, str], ...], **more: Any) -> Spoken:
+    """Return a check whose last variable, `bad`, lists what does not keep it, as texts."""
+    return Spoken("variables.bad.size() == 0", "variables.bad.join('; ')", variables, **more)
 
 
 class Unspoken(ValueError):
@@ -52,6 +102,16 @@ def _character(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
     return character if character.isprintable() else f"\\U{ord(character):08x}"
+
+
+def of_kind(group: str, kind: str) -> str:
+    """Return what says in CEL whether the object is of a kind."""
+    return f"(request.kind.group == {literal(group)} && request.kind.kind == {literal(kind)})"
+
+
+def daemon() -> str:
+    """Return what says in CEL whether the pods of the object run on every node."""
+    return f"(request.kind.group + '/' + request.kind.kind) in {literal(_DAEMONS)}"
 
 
 def globbed(subject: str, globs: Globs) -> str:

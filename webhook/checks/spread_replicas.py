@@ -132,7 +132,7 @@ HOSTNAME = "kubernetes.io/hostname"
 DEFAULTS: dict[str, Any] = {"replicas": 2, "missing": 1, "topologies": [HOSTNAME], "strength": "soft"}
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("object",)
-CEL = "it asks which pods a label selector selects, and looks beside the workload, which a policy cannot"
+CEL = "an autoscaler beside the workload may say how many replicas there are, and a policy sees one object"
 
 # each lies within the next: pods in different zones are on different nodes
 _NESTED = (HOSTNAME, "topology.kubernetes.io/zone", "topology.kubernetes.io/region")

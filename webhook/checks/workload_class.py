@@ -65,9 +65,11 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from webhook.checks import spoken_affinity
 from webhook.checks.check import Check, ParamError
+from webhook.checks.spoken import Mend, Put, Spoken, Unspoken, daemon, lacking, literal
 from webhook.model import pointer as pointers
-from webhook.model.affinity import Rule, rules, selects
+from webhook.model.affinity import ADDED, Rule, rules, selects
 from webhook.model.decision import Violation
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod, Subject, listing, mapping
@@ -106,8 +108,6 @@ DEFAULTS: dict[str, Any] = {
 }
 KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
-CEL = "it asks which pods a label selector selects, for which CEL has no function"
-
 _ELSEWHERE = "-"  # no namespace has this name: a term that names namespaces may mean others
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
@@ -143,6 +143,48 @@ def build(params: Mapping[str, Any]) -> Check:
         params["weight"],
     )
     return Check(subject=partial(_judge, standard), fix=partial(_fix, standard))
+
+
+def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
+    """Return the check in CEL: `rules` are the pod's, `own` the label of its class."""
+    label = params["label"]
+    if label in ADDED:
+        raise Unspoken(f"{label} is a label that controllers write, which no template shows")
+    name, key = "variables.name", literal(label)
+    named = (
+        f"{key} in r.term.?labelSelector.?matchLabels.orValue({{}})"
+        f" || r.term.?labelSelector.?matchExpressions.orValue([]).exists(e, e.key == {key})"
+        f" || {key} in r.term.?matchLabelKeys.orValue([])"
+    )
+    alone = f"r.term.?matchLabelKeys.orValue([]).all(k, k == {key})"
+    topology = f"r.term.?topologyKey.orValue('') == {literal(params['topology'])}"
+    away, anyway = (
+        f"variables.rules.exists(r, {topology} && {spoken_affinity.selects('r', 'variables.own', *namespace)}"
+        f" && ({named}) && {alone})"
+        for namespace in ((), (literal(_ELSEWHERE),))
+    )
+    term = (
+        f"{{'weight': {params['weight']}, 'podAffinityTerm': {{'topologyKey': {literal(params['topology'])},"
+        f" 'labelSelector': {{'matchLabels': {{{key}: {name}}}}}, 'namespaceSelector': {{}}}}}}"
+    )
+    at = ("spec", "affinity", "podAntiAffinity", _PREFERRED, "-")
+    meant = f"{name} in {literal(params['classes'])} && !{anyway}"
+    missing = literal([f"no label {label}"] if params["required"] else [])
+    bad = (
+        f"{daemon()} ? [] : {name} == null ? {missing}"
+        f" : {name} in {literal(params['classes'])}"
+        f" ? ({away} ? [] : ['class ' + {name} + ' without an anti-affinity to it'])"
+        f" : {name} in {literal(params['others'])} ? [] : [{literal(label + ': ')} + string({name})]"
+    )
+    return lacking(
+        (
+            ("name", f"dyn(pod.metadata.?labels[?{key}].orValue(null))"),
+            ("own", f"{{{key}: {name}}}"),
+            ("rules", spoken_affinity.RULES),
+            ("bad", bad),
+        ),
+        fix=Mend((Put(at, term, meant),)),
+    )
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:

@@ -167,7 +167,14 @@ def test_every_parameter_has_a_schema_a_description_a_default_and_stands_on_the_
 
 
 def test_the_checks_on_disk_are_the_checks_that_are_registered_and_sorted() -> None:
-    modules = {path.stem for path in ROOM.glob("*.py")} - {"__init__", "check", "cel", "spoken", "spoken_image"}
+    modules = {path.stem for path in ROOM.glob("*.py")} - {
+        "__init__",
+        "check",
+        "cel",
+        "spoken",
+        "spoken_affinity",
+        "spoken_image",
+    }
     assert {name.replace("-", "_") for name in CHECKS} == modules
     assert {path.name.removesuffix(".cases.yaml") for path in ROOM.glob("*.cases.yaml")} == set(CHECKS)
     assert list(CHECKS) == sorted(CHECKS)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
-from webhook.checks.spoken import Unspoken, literal
+from webhook.checks.spoken import Each, Mend, Put, Unspoken, literal
 from webhook.cli.vap.places import Place
+from webhook.cli.vap.text import translated
 from webhook.model import pointer as pointers
 from webhook.model.review import MIRROR
-from webhook.packs.rule import Mutation, Rule, Write
+from webhook.packs.rule import Mutation, Write
 
 _OWNED = "object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false))"
 # the API takes no change of these templates, as the engine's `fixes` has it
 _IMMUTABLE = frozenset({("", "Pod"), ("batch", "Job")})
 
 
-def check(rule: Rule, rules: Iterable[Rule]) -> None:
-    """Raise Unspoken where a policy cannot make the patch of a rule as Plimsoll does, among all `rules`."""
-    mutation = rule.mutation
-    assert mutation is not None  # asked of rules with a patch alone
+Paths = tuple[tuple[str, ...], ...]
+"""Fields of a pod, by their keys."""
+
+
+def check(mutation: Mutation) -> None:
+    """Raise Unspoken where a policy cannot make the patch of a rule as Plimsoll does."""
     for write in mutation.writes:
         if write.program is not None:
             raise Unspoken("a `valueExpression` may give any type, and the API server wants to know it before")
@@ -28,18 +31,18 @@ def check(rule: Rule, rules: Iterable[Rule]) -> None:
     parents = [write.tokens[:2] for write in mutation.writes]
     if len(set(parents)) < len(parents):
         raise Unspoken("two of its operations write below one field, and each sees the object as it came")
-    for other in rules:
-        if other is not rule and other.mutation is not None and _meet(mutation, other.mutation):
-            raise Unspoken(f"{other.label} writes the same field, and which of two policies comes first is open")
 
 
-def _meet(one: Mutation, other: Mutation) -> bool:
-    return any(mine.tokens[:2] == theirs.tokens[:2] for mine in one.writes for theirs in other.writes)
+def apart(label: str, paths: Paths, others: Mapping[str, Paths]) -> None:
+    """Raise Unspoken where a fix writes what that of another rule writes: policies have no order among them."""
+    for other, theirs in others.items():
+        if other != label and {path[:2] for path in paths} & {path[:2] for path in theirs}:
+            raise Unspoken(f"{other} writes the same field, and which of two policies comes first is open")
 
 
-def taken(place: Place, mutation: Mutation) -> Place | None:
-    """Return the kinds of a place whose own webhook takes what the patch writes; None where there are none."""
-    return place.only(lambda row: all(row.takes(write.tokens) for write in mutation.writes))
+def taken(place: Place, paths: Paths) -> Place | None:
+    """Return the kinds of a place whose own webhook takes these fields of a pod; None where there are none."""
+    return place.only(lambda row: all(row.takes(path) for path in paths))
 
 
 def conditions(place: Place) -> list[dict[str, str]]:
@@ -61,6 +64,33 @@ def conditions(place: Place) -> list[dict[str, str]]:
 def patch(mutation: Mutation, place: Place, pod: str) -> str:
     """Return the operations as a list in CEL; `pod` is the word for the pod."""
     return " + ".join(_operations(write, place, pod) for write in mutation.writes)
+
+
+def mend(fix: Mend, place: Place, pod: str, words: Mapping[str, str]) -> str:
+    """Return the operations of a check's fix as a list in CEL: missing parents of all fields first, then the fields."""
+    puts = [one for one in fix.writes if isinstance(one, Put)]
+    above: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for put in puts:
+        for depth in range(1, len(put.path)):
+            empty = "[]" if put.path[depth:] == ("-",) else "{}"
+            above.setdefault((put.path[:depth], empty), []).append(f"({put.when})")
+    texts = [
+        f"({_missing(path, place, pod)} && ({translated(' || '.join(whens), words)})"
+        f" ? [JSONPatch{{op: 'add', path: {_path((place.path or ()) + path)}, value: {empty}}}] : [])"
+        for (path, empty), whens in sorted(above.items(), key=lambda entry: len(entry[0][0]))
+    ]
+    for one in fix.writes:
+        if isinstance(one, Each):
+            texts.append(translated(one.text, {**words, "at": _path(place.path or ())}))
+        else:
+            at, value = _path((place.path or ()) + one.path), translated(one.value, words)
+            texts.append(f"({translated(one.when, words)} ? [JSONPatch{{op: 'add', path: {at}, value: {value}}}] : [])")
+    return " + ".join(texts)
+
+
+def _missing(path: tuple[str, ...], place: Place, pod: str) -> str:
+    at = "".join(f"[?{literal(key)}]" for key in path[1:])
+    return f"{pod}.{path[0]}{at}.orValue(null) == null" if at else place.has_not(path[0])
 
 
 def _operations(write: Write, place: Place, pod: str) -> str:

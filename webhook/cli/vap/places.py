@@ -145,22 +145,24 @@ def own(group: str) -> bool:
     return group in ("", "apps", "batch", "autoscaling", "policy") or group.endswith(".k8s.io")
 
 
-def places(rule: Rule, kinds: Kinds) -> tuple[list[Place], dict[str, list[str]]]:
-    """Return the places that a rule judges, and by reason the kinds that no policy can judge as it does."""
+def places(rule: Rule, kinds: Kinds, pods: bool, others: bool) -> tuple[list[Place], dict[str, list[str]]]:
+    """Return the places that a rule judges, and by reason the kinds that no policy can judge as it does.
+
+    `pods`: it is said of pods; `others`: of kinds without pods there is something else to say.
+    """
     found: dict[tuple[tuple[str, ...] | None, bool], list[tuple[str, str, str]]] = {}
     out: dict[str, list[str]] = {}
-    pods = "pod" in rule.reads
     for group, kind in sorted(rule.kinds):
         row = kinds.get((group, kind))
         why = _why_not(row, pods)
-        if row is None and pods and rule.check is not None:
+        if row is None and pods and rule.check is not None and not others:
             why = "its check has a form in CEL for pods alone"
         resource = row.resource if row else OTHERS.get((group, kind), "")
         if not why and not resource:
             why = "its resource is not known; name the kind by --workload"
         if why:
             out.setdefault(why, []).append(f"{group}/{kind}".lstrip("/"))
-        elif row is not None or not pods:  # where there are no pods, a rule on pods has nothing to say
+        elif row is not None or not pods or others:  # where there are no pods, a rule on pods has nothing to say
             path = row.paths[0] if row is not None and pods else None
             found.setdefault((path, own(group)), []).append((group, kind, resource))
     named = [Place(_name(key, rows), tuple(rows), *key, kinds) for key, rows in found.items()]

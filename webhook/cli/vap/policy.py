@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from webhook.checks import CHECKS
-from webhook.checks.spoken import Spoken, Unspoken, literal
+from webhook.checks.spoken import Mend, Spoken, Unspoken, literal
 from webhook.cli.vap import mutation
 from webhook.cli.vap.places import Place, places
 from webhook.cli.vap.scope import Matched, matched
@@ -54,15 +54,36 @@ class _Body:
     wanted: str
     variables: tuple[tuple[str, str], ...]
     typed: bool = True
+    pods: bool = True
+    others: _Body | None = None
+    fix: Mend | str = ""
+
+    def of(self, place: Place) -> _Body:
+        """Return what it says of a place: of kinds without pods, something else."""
+        return self.others if self.others is not None and place.path is None else self
 
 
 def export(ruleset: Ruleset, documents: Sequence[Document], wishes: Wishes) -> Iterator[Exported]:
     """Yield what comes of each rule, in the order of packs and rules; `documents` are the packs as written."""
     specs = {document.value["metadata"]["name"]: document.value["spec"] for document in documents}
+    given = []
     for rule in ruleset.rules:
         spec = specs[rule.pack.name]
-        entry = next(one for one in spec["rules"] if one["name"] == rule.about.rule)
-        yield _rule(_Work(ruleset, rule, spec, entry, wishes))
+        given.append((rule, spec, next(one for one in spec["rules"] if one["name"] == rule.about.rule)))
+    writing = {rule.label: _paths(rule, entry) for rule, _, entry in given}
+    for rule, spec, entry in given:
+        yield _rule(_Work(ruleset, rule, spec, entry, wishes, writing))
+
+
+def _paths(rule: Rule, entry: Mapping[str, Any]) -> mutation.Paths:
+    """Return the fields that a rule's policy might write."""
+    if rule.mutation is not None:
+        return tuple(write.tokens for write in rule.mutation.writes)
+    try:
+        fix = _body(rule, entry).fix if rule.fix else ""
+    except Unspoken:
+        return ()
+    return fix.paths if isinstance(fix, Mend) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +95,7 @@ class _Work:
     spec: Mapping[str, Any]
     entry: Mapping[str, Any]
     wishes: Wishes
+    writing: Mapping[str, mutation.Paths]
 
     def name(self, place: Place) -> str:
         """Return the name of the policy for a place."""
@@ -97,13 +119,13 @@ def _rule(work: _Work) -> Exported:
     lacking: list[str] = []
     notes: list[str] = []
     try:
-        found, out = places(rule, work.ruleset.kinds)
         body = _body(rule, work.entry)
-        mends = rule.mutation is not None and work.action in ("deny", "warn")
+        found, out = places(rule, work.ruleset.kinds, body.pods, body.others is not None)
+        mends = rule.fix and work.action in ("deny", "warn")
         try:
             actions, failure, notes = _enforced(work)
             for place in found:
-                made += [_validating(work, body, place, failure), *_bindings(work, place, actions)]
+                made += [_validating(work, body.of(place), place, failure), *_bindings(work, place, actions)]
             lacking = [f"{', '.join(kinds)}: {why}" for why, kinds in out.items()]
         except Unspoken as error:
             lacking = [f"its verdict: {error}" if mends else str(error)]
@@ -122,18 +144,25 @@ def _rule(work: _Work) -> Exported:
 def _mended(work: _Work, body: _Body, found: Sequence[Place]) -> tuple[list[dict[str, Any]], str]:
     """Return the policies that make the patch of a rule, or the reason why there are none."""
     rule, made, untaken = work.rule, [], []
-    assert rule.mutation is not None  # asked of rules with a patch alone
+    what = "patch" if rule.mutation is not None else "fix"
     try:
-        mutation.check(rule, work.ruleset.rules)
-        for place in found:
-            taking = mutation.taken(place, rule.mutation)
+        if rule.mutation is not None:
+            mutation.check(rule.mutation)
+        elif isinstance(body.fix, str):
+            raise Unspoken(body.fix)
+        if rule.narrows and rule.check is not None:
+            raise Unspoken("its scope leaves containers out, which a policy's patch would have to count")
+        paths = work.writing[rule.label]
+        mutation.apart(rule.label, paths, work.writing)
+        for place in found if body.pods else ():
+            taking = mutation.taken(place, paths)
             untaken += sorted(place.kinds - (taking.kinds if taking else frozenset()))
             if taking is not None:
                 made += [_mutating(work, body, taking), *_bindings(work, taking, None)]
     except Unspoken as error:
-        return [], f"its patch: {error}"
+        return [], f"its {what}: {error}"
     names = ", ".join(f"{group}/{kind}" for group, kind in untaken)
-    return made, f"its patch in {names}: the kind's own webhook does not take the field" if untaken else ""
+    return made, f"its {what} in {names}: the kind's own webhook does not take the field" if untaken else ""
 
 
 def _enforced(work: _Work) -> tuple[list[str], str, list[str]]:
@@ -155,8 +184,6 @@ def _enforced(work: _Work) -> tuple[list[str], str, list[str]]:
     notes = []
     if rule.enforce_from is not None and wishes.now.date() < rule.enforce_from and action == "warn":
         notes.append(f"it warns until {rule.enforce_from} and is to deny then: export again on that day")
-    if rule.fix and rule.mutation is None:
-        notes.append("its fix is not exported: what Plimsoll would mend, the policy refuses or reports")
     return _ACTIONS[action], "Fail" if error in _ACTIONS else "Ignore", notes
 
 
@@ -164,17 +191,30 @@ def _body(rule: Rule, entry: Mapping[str, Any]) -> _Body:
     variables = tuple((one["name"], one["expression"]) for one in entry.get("variables") or ())
     if rule.expression is not None:
         wanted = rule.expression.message or "the expression is not true"
-        return _Body(
-            entry["expression"], entry.get("messageExpression", ""), wanted, variables, rule.expression.holds.typed
-        )
+        said, typed = entry.get("messageExpression", ""), rule.expression.holds.typed
+        return _Body(entry["expression"], said, wanted, variables, typed, pods="pod" in rule.reads)
     if rule.mutation is not None:
         wanted = rule.mutation.message or f"the patch of this rule applies: {rule.mutation.wanted}"
         return _Body(f"!{grouped(entry['when'])}", "", wanted, variables)
     module = CHECKS[rule.check_name]
     if isinstance(module.CEL, str):
         raise Unspoken(module.CEL)
-    spoken: Spoken = module.CEL({**module.DEFAULTS, **entry.get("params", {})})
-    return _Body(spoken.expression, spoken.found, f"see check {module.ID}", spoken.variables)
+    if rule.narrows and rule.on_workload:
+        raise Unspoken("its check judges the workload and not its containers, of which the scope leaves some out")
+    return _said(module.CEL({**module.DEFAULTS, **entry.get("params", {})}), f"see check {module.ID}")
+
+
+def _said(spoken: Spoken, wanted: str) -> _Body:
+    others = _said(spoken.others, wanted) if spoken.others else None
+    return _Body(
+        spoken.expression,
+        spoken.found,
+        wanted,
+        spoken.variables,
+        pods=spoken.pods,
+        others=others,
+        fix=spoken.fix,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +241,12 @@ def _written(work: _Work, body: _Body, place: Place, scope: Matched) -> _Written
         expression = f"({words['containers']}.size() == 0 && !{images}) || {grouped(expression)}"
     if there := place.there():
         # no condition of the match: where one of those fails, the rule fails, whatever the object is
-        expression = f"!({there}) || {grouped(expression)}"
+        else_ = f"({translated(body.others.expression, words)})" if body.others else "true"
+        expression = f"{there} ? {grouped(expression)} : {else_}"
+        more = body.others.variables if body.others else ()
+        variables += [{"name": one, "expression": translated(text, words)} for one, text in more]
     texts = [expression, found, *(one["expression"] for one in variables)]
-    used = ["pod"] if work.rule.mutation is not None else []
+    used = ["pod"] if work.rule.fix else []
     used += [word for word in _used(own, words, texts) if word not in used]
     return _Written(
         [{"name": ours[word], "expression": own[word]} for word in used] + variables, expression, found, words
@@ -220,11 +263,17 @@ def _validating(work: _Work, body: _Body, place: Place, failure: str) -> dict[st
 
 
 def _mutating(work: _Work, body: _Body, place: Place) -> dict[str, Any]:
-    assert work.rule.mutation is not None  # asked of rules with a patch alone
+    fix = body.fix
+    if isinstance(fix, Mend):
+        body = replace(body, variables=(*body.variables, *fix.variables))
     scope = work.matched(place)
     scope = replace(scope, conditions=(*scope.conditions, *mutation.conditions(place)))
     written = _written(work, body, place, scope)
-    operations = mutation.patch(work.rule.mutation, place, written.words["pod"])
+    if work.rule.mutation is not None:
+        operations = mutation.patch(work.rule.mutation, place, written.words["pod"])
+    else:
+        assert isinstance(fix, Mend)  # the caller has said why there is none
+        operations = mutation.mend(fix, place, written.words["pod"], written.words)
     expression = f"{grouped(written.expression)} ? [] : {operations}"
     spec = {
         # as our own webhook for fixes: what cannot be mended is not refused
@@ -234,7 +283,7 @@ def _mutating(work: _Work, body: _Body, place: Place) -> dict[str, Any]:
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
     }
     spec["matchConstraints"]["resourceRules"] = place.resource_rules(work.rule.operations, subresources=False)
-    needed = max(_MUTATING_SINCE, since([written.expression, *_texts(spec)]))
+    needed = max(_MUTATING_SINCE, since([operations, written.expression, *_texts(spec)]))
     return _document("MutatingAdmissionPolicy", work, place, scope, spec, needed)
 
 

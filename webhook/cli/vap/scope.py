@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from webhook.checks.spoken import Unspoken, globbed, literal
+from webhook.checks.spoken import NAMESPACE, Unspoken, globbed, literal
 from webhook.cli.vap import places
 from webhook.cli.vap.places import Place
 from webhook.cli.vap.text import decided, translated
@@ -19,7 +19,6 @@ from webhook.packs.match import Scope
 from webhook.packs.rule import Rule
 
 Condition = dict[str, str]
-NAMESPACE = "request.?namespace.orValue('')"
 NAME_LABEL = "kubernetes.io/metadata.name"
 _USER = "request.userInfo.?username.orValue('')"
 _GROUPS = "request.userInfo.?groups.orValue([])"
