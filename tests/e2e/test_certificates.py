@@ -286,6 +286,8 @@ def test_a_missing_secret_is_said_at_once_and_filled_when_it_is_made(home: Home,
     eventually(lambda: command in replica.page("/readyz")[1], TEN, "the command that makes it")
     assert replica.page("/readyz")[0] == 503
     assert replica.page("/healthz")[0] == 200
+    with pytest.raises(OSError):
+        served(replica, home)
     home.kubectl(*command.split()[1:]).must()
     eventually(replica.ready, TEN, "ready")
     with guarded(home):
@@ -317,6 +319,19 @@ def test_three_replicas_that_start_at_once_have_one_authority(home: Home) -> Non
         eventually(lambda: home.asks() == 201, TEN, "a review by all three")
     assert len(issue.split(home.secret(AUTHORITY)["ca-bundle.crt"])) == 1
     assert len({served(replica, home) for replica in home.replicas}) == 1
+
+
+def test_who_does_not_hold_the_lease_writes_nothing_and_serves_what_the_holder_wrote(home: Home) -> None:
+    spec = {"holderIdentity": "another", "leaseDurationSeconds": 3600, "renewTime": "2026-01-01T00:00:00.000000Z"}
+    home.kubectl.patch("lease/plimsoll", {"spec": spec}).must()
+    replica = home.launch()
+    eventually(lambda: "the replica that holds the Lease does it" in replica.page("/readyz")[1], TEN)
+    assert not home.secret(LEAF)
+    ca = issue.authority(datetime.now(UTC))
+    leaf = pair(home, ca)
+    hold(home, ca, leaf)
+    eventually(replica.ready, TEN, "ready")
+    assert home.secret(LEAF)["tls.crt"] == leaf.certificate
 
 
 def served(replica: Replica, home: Home) -> bytes:
