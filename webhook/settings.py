@@ -21,6 +21,7 @@ PREFIX = "PLIMSOLL_"
 
 # Beside a Service called `plimsoll`, the kubelet sets PLIMSOLL_PORT=tcp://10.0.0.7:443 in every pod
 # (kubernetes.io/docs/concepts/services-networking/service/#environment-variables). That is no word to us.
+_KUBELETS = (f"{PREFIX}SERVICE_HOST", f"{PREFIX}SERVICE_PORT")
 _LINKS = ("tcp://", "udp://", "sctp://")
 
 
@@ -289,7 +290,7 @@ def _unknown(environ: Mapping[str, str]) -> list[Problem]:
     known = {option.variable for option in options()}
     problems = []
     for name in environ:
-        if not name.startswith(PREFIX) or name in known:
+        if not name.startswith(PREFIX) or name in known or name.startswith(_KUBELETS):
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
         if near:

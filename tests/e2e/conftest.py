@@ -68,6 +68,12 @@ def cluster(
 
 
 @pytest.fixture(scope="session")
+def logs(pytestconfig: pytest.Config) -> list[Process]:
+    """The processes whose logs are shown with a failure; a test may add its own."""
+    return pytestconfig.stash[LOGS]
+
+
+@pytest.fixture(scope="session")
 def new_namespace(cluster: ControlPlane) -> Callable[[], Kubectl]:
     """Make a namespace with its service account and return the administrator's kubectl in it."""
     numbers = itertools.count(1)

@@ -20,6 +20,7 @@ from lab.controlplane import ControlPlane
 from lab.kubectl import Kubectl, Object
 from lab.plimsoll import ROOT
 from lab.process import eventually
+from lab.webhooks import WATCHED
 
 DOCS = ROOT / "docs"
 DRY = ("--dry-run=server",)
@@ -27,6 +28,10 @@ CONFIGURATIONS = "validatingwebhookconfigurations,mutatingwebhookconfigurations"
 BLOCKS = [
     [line for line in text.splitlines() if line]
     for text in re.findall(r"^```\n(.*?)^```$", (DOCS / "break-glass.md").read_text(), re.MULTILINE | re.DOTALL)
+]
+RULES: list[Object] = [
+    {"apiGroups": [group], "apiVersions": [version], "operations": ["CREATE", "UPDATE"], "resources": names}
+    for (group, version), names in WATCHED.items()
 ]
 STEPS = {
     "delete": ("kubectl delete validatingwebhook",),

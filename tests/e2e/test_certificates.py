@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -29,6 +30,7 @@ TEN = 10.0
 GRACE = 3
 POD = workloads.pod("web", workloads.pod_spec(workloads.container()))
 DAY = timedelta(days=1)
+GARBAGE = {"tls.crt": b"x", "tls.key": b"y", "ca.crt": b"z", "ca.key": b"", "ca-bundle.crt": b"w"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +85,19 @@ class Home:
         body = self.rest.send("GET", self.path(name)).body
         return {key: base64.b64decode(value) for key, value in (body.get("data") or {}).items()}
 
-    def fill(self, name: str, **values: bytes | None) -> None:
-        """Have a Secret hold just this; names have _ for a dot."""
-        data = {key.replace("_", ".").replace("bundle.", "bundle."): text for key, text in values.items()}
-        encoded = {key: base64.b64encode(text).decode() for key, text in data.items() if text is not None}
-        everything = [{"op": "add", "path": "/data", "value": encoded}]
-        self.kubectl.patch(f"secret/{name}", everything, kind="json").must()
+    def write(self, name: str, values: dict[str, bytes]) -> None:
+        """Have a Secret hold just this."""
+        data = {key: base64.b64encode(text).decode() for key, text in values.items()}
+        self.kubectl.patch(f"secret/{name}", [{"op": "add", "path": "/data", "value": data}], kind="json").must()
 
     def launch(self, *options: str) -> Replica:
-        """Start a replica, which need not become ready."""
+        """Start a replica, and wait until it says something; it need not become ready."""
+        found = self.begin(*options)
+        found.process.wait_until(found.answers, plimsoll.READY_WITHIN)
+        return found
+
+    def begin(self, *options: str) -> Replica:
+        """Start a replica."""
         number = len(self.replicas)
         home = self.directory / f"replica-{number}"
         home.mkdir()
@@ -107,7 +113,6 @@ class Home:
         self.logs.append(process)
         found = Replica(process, port, health)
         self.replicas.append(found)
-        process.wait_until(found.answers, plimsoll.READY_WITHIN)
         return found
 
     def asks(self) -> int:
@@ -136,7 +141,7 @@ def placed(document: Object, namespace: str) -> Object:
 
 @pytest.fixture
 def home(
-    cluster: ControlPlane, new_namespace: Callable[[], Kubectl], tmp_path: Path, pytestconfig: pytest.Config
+    cluster: ControlPlane, new_namespace: Callable[[], Kubectl], tmp_path: Path, logs: list[Process]
 ) -> Iterator[Home]:
     """A namespace with empty Secrets, and a service account with the role of the page."""
     kubectl = new_namespace()
@@ -149,9 +154,8 @@ def home(
         {"name": "lab", "context": {"cluster": "lab", "user": "plimsoll", "namespace": kubectl.namespace}}
     ]
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(content))
-    stash = next(value for key, value in pytestconfig.stash._storage.items() if isinstance(value, list) and value)
     with Rest(cluster) as rest:
-        found = Home(cluster, kubectl, tmp_path, rest, stash)
+        found = Home(cluster, kubectl, tmp_path, rest, logs)
         yield found
         for replica in found.replicas:
             replica.process.stop()
@@ -236,13 +240,8 @@ def pair(home: Home, ca: KeyPair, now: datetime | None = None, days: int = 90) -
 
 def hold(home: Home, ca: KeyPair, leaf: KeyPair, bundle: bytes | None = None) -> None:
     """Have the Secrets hold an authority and a certificate."""
-    write(home, AUTHORITY, {"ca.crt": ca.certificate, "ca.key": ca.key, "ca-bundle.crt": bundle or ca.certificate})
-    write(home, LEAF, {"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": ca.certificate})
-
-
-def write(home: Home, name: str, values: dict[str, bytes]) -> None:
-    encoded = {key: base64.b64encode(text).decode() for key, text in values.items()}
-    home.kubectl.patch(f"secret/{name}", [{"op": "add", "path": "/data", "value": encoded}], kind="json").must()
+    home.write(AUTHORITY, {"ca.crt": ca.certificate, "ca.key": ca.key, "ca-bundle.crt": bundle or ca.certificate})
+    home.write(LEAF, {"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": ca.certificate})
 
 
 STATES = ("empty", "expired", "not yet valid", "wrong name", "other key", "other authority", "garbage", "empty bundle")
@@ -261,11 +260,11 @@ def spoil(home: Home, state: str, ca: KeyPair) -> None:
         "garbage": KeyPair(b"\x00\xff\n", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
     }.get(state, good)
     if state == "empty":
-        write(home, LEAF, {"tls.crt": b"", "tls.key": b""})
+        home.write(LEAF, {"tls.crt": b"", "tls.key": b""})
         return
     hold(home, ca, leaf)
     if state == "empty bundle":
-        write(home, AUTHORITY, {"ca.crt": ca.certificate, "ca.key": ca.key, "ca-bundle.crt": b""})
+        home.write(AUTHORITY, {"ca.crt": ca.certificate, "ca.key": ca.key, "ca-bundle.crt": b""})
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -287,6 +286,8 @@ def test_a_missing_secret_is_said_at_once_and_filled_when_it_is_made(home: Home,
     eventually(lambda: command in replica.page("/readyz")[1], TEN, "the command that makes it")
     assert replica.page("/readyz")[0] == 503
     assert replica.page("/healthz")[0] == 200
+    with pytest.raises(OSError):
+        served(replica, home)
     home.kubectl(*command.split()[1:]).must()
     eventually(replica.ready, TEN, "ready")
     with guarded(home):
@@ -310,24 +311,31 @@ def test_without_the_right_and_without_an_api_server_it_is_plainly_not_ready(hom
 
 
 def test_three_replicas_that_start_at_once_have_one_authority(home: Home) -> None:
-    threads = [threading.Thread(target=home.launch) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-        eventually(lambda: len(home.replicas) == threads.index(thread) + 1)  # noqa: B023 - called in this round
-    for thread in threads:
-        thread.join()
+    for _ in range(3):
+        home.begin()
     for replica in home.replicas:
-        eventually(replica.ready, TEN, "ready")
+        replica.process.wait_until(replica.ready, plimsoll.READY_WITHIN)
     with guarded(home):
         eventually(lambda: home.asks() == 201, TEN, "a review by all three")
     assert len(issue.split(home.secret(AUTHORITY)["ca-bundle.crt"])) == 1
     assert len({served(replica, home) for replica in home.replicas}) == 1
 
 
+def test_who_does_not_hold_the_lease_writes_nothing_and_serves_what_the_holder_wrote(home: Home) -> None:
+    spec = {"holderIdentity": "another", "leaseDurationSeconds": 3600, "renewTime": "2026-01-01T00:00:00.000000Z"}
+    home.kubectl.patch("lease/plimsoll", {"spec": spec}).must()
+    replica = home.launch()
+    eventually(lambda: "the replica that holds the Lease does it" in replica.page("/readyz")[1], TEN)
+    assert not home.secret(LEAF)
+    ca = issue.authority(datetime.now(UTC))
+    leaf = pair(home, ca)
+    hold(home, ca, leaf)
+    eventually(replica.ready, TEN, "ready")
+    assert home.secret(LEAF)["tls.crt"] == leaf.certificate
+
+
 def served(replica: Replica, home: Home) -> bytes:
     """Return the certificate that a replica shows."""
-    import ssl
-
     return ssl.get_server_certificate(("127.0.0.1", replica.port), timeout=5).encode()
 
 
@@ -377,14 +385,14 @@ def test_a_certificate_near_its_end_is_renewed_under_load(three: Home) -> None:
     assert three.secret(AUTHORITY)["ca.crt"] == ca.certificate
 
 
-@pytest.mark.parametrize("values", [{}, {"tls.crt": b"x", "tls.key": b"y", "ca.crt": b"z", "ca.key": b"", "ca-bundle.crt": b"w"}])  # fmt: skip
-@pytest.mark.parametrize("several", [(LEAF,), (AUTHORITY,), (LEAF, AUTHORITY)])
+@pytest.mark.parametrize("values", [{}, GARBAGE], ids=["emptied", "garbled"])
+@pytest.mark.parametrize("several", [(LEAF,), (AUTHORITY,), (LEAF, AUTHORITY)], ids=["leaf", "authority", "both"])
 def test_secrets_that_are_emptied_or_garbled_under_load_fail_no_call(
     three: Home, several: tuple[str, ...], values: dict[str, bytes]
 ) -> None:
     with load(three):
         for name in several:
-            write(three, name, values)
+            three.write(name, values)
         eventually(lambda: issue.split(three.secret(LEAF).get("tls.crt", b"")), TEN, "a certificate again")
         eventually(lambda: issue.split(three.secret(AUTHORITY).get("ca.crt", b"")), TEN, "an authority again")
         eventually(lambda: settled(three), 60, "the end of a change")
@@ -416,13 +424,16 @@ def test_an_issuer_whose_clock_is_ten_minutes_off_is_served_and_verified(home: H
     assert home.secret(LEAF)["tls.crt"] == leaf.certificate, "it is served as it was issued"
 
 
-def test_a_bundle_that_somebody_broke_is_a_metric_and_nobody_becomes_unready(home: Home) -> None:
+def test_what_is_kept_is_told_in_figures(home: Home) -> None:
     replica = home.launch()
     eventually(replica.ready, TEN, "ready")
-    metrics = lambda: replica.page("/metrics")[1]  # noqa: E731
-    eventually(lambda: "plimsoll_certificate_check_failed 0" in metrics(), TEN, "a check")
-    eventually(lambda: 'plimsoll_authority_expiry_seconds{secret="plimsoll-tls-ca"} 3' in metrics(), TEN, "days left")
-    assert 'plimsoll_certificate_renewals_total{result="done",step="leaf"} 1' in metrics()
+    left = 'plimsoll_authority_expiry_seconds{secret="plimsoll-tls-ca"} 3.15'  # ten years
+    eventually(lambda: left in replica.page("/metrics")[1], TEN, "time left")
+    told = replica.page("/metrics")[1]
+    assert "plimsoll_certificate_check_failed 0" in told
+    assert 'plimsoll_certificate_renewals_total{result="done",step="leaf"} 1' in told
+    assert 'plimsoll_certificate_renewals_total{result="failed",step="leaf"} 0' in told
+    assert "plimsoll_certificate_expiry_seconds 77" in told, "90 days"
 
 
 def no_key_in(home: Home) -> bool:

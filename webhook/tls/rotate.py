@@ -81,11 +81,16 @@ class Step:
     reason: str
 
 
-def faults(held: Held, terms: Terms, now: datetime) -> tuple[Fault, ...]:
-    """Say what keeps the certificate that is held from being served; nothing where it can be."""
-    leaf = held.leaf
-    found = issue.state(leaf.certificate, leaf.key, now, terms.names, held.bundle)
-    return found if found and _faulty(leaf, held.issuer, terms, now) else ()
+def serves(held: Held, sight: Sight, terms: Terms, now: datetime) -> bool:
+    """Say whether the certificate that is held is to be served now, in place of what is.
+
+    Nothing good is given up for a certificate whose authority callers have not heard of, whoever wrote that.
+    """
+    before = sight.served and _signer(sight.served, (held.bundle, sight.trusted), terms, now)
+    if not before:
+        return _signer(held.leaf, (held.bundle, held.issuer), terms, now) is not None
+    after = _signer(held.leaf, (held.bundle, sight.trusted), terms, now)
+    return after is not None and (after == before or _heard(after, sight, terms))
 
 
 def whole(held: Held, sight: Sight, terms: Terms, now: datetime) -> bool:
@@ -163,17 +168,25 @@ def _with(
 
 def _issuers(held: Held, sight: Sight, terms: Terms, now: datetime) -> tuple[bytes, ...]:
     """Return the authorities that callers need for what is served now, or held to be served."""
-    known = b"\n".join((held.bundle, held.issuer, sight.trusted))
-    # a bundle that is garbage must not hide those that are not
-    sources = (known, held.bundle, held.issuer, sight.trusted)
-    found = []
-    for pair in (held.leaf, *((sight.served,) if sight.served else ())):
-        fitting = (source for source in sources if not _faulty(pair, source, terms, now))
-        source = next(fitting, None)
-        issuer = None if source is None else issue.issuer(pair.certificate, source)
-        if issuer:
-            found.append(issuer)
-    return tuple(found)
+    known = (held.bundle, sight.trusted)
+    served = sight.served and _signer(sight.served, known, terms, now)
+    # what stands beside a certificate counts where there is nothing better: it is as good as whoever wrote it
+    leaf = _signer(held.leaf, known if served else (*known, held.issuer), terms, now)
+    return tuple(each for each in (leaf, served) if each)
+
+
+def _signer(pair: KeyPair, bundles: Iterable[bytes], terms: Terms, now: datetime) -> bytes | None:
+    """Return the authority by which a pair can be served, from the first of several bundles that has one."""
+    # one by one: a bundle that is garbage must not hide those that are not
+    return next((issue.issuer(pair.certificate, each) for each in bundles if not _faulty(pair, each, terms, now)), None)
+
+
+def _heard(authority: bytes, sight: Sight, terms: Terms) -> bool:
+    """Say whether callers know of an authority, as far as a replica can tell that doesn't write."""
+    if terms.tells:
+        return authority in issue.split(sight.told or b"") or sight.bundle_age >= terms.grace
+    # shorter than the writer's own time, which was longer ago for others than for one that has just started
+    return sight.bundle_age >= terms.grace * TOLD
 
 
 def _known(held: Held, sight: Sight, terms: Terms) -> bool:

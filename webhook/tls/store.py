@@ -34,9 +34,8 @@ def join(pair: KeyPair) -> bytes:
 
 def part(data: bytes) -> KeyPair | None:
     """Return the pair of what `join` made, None for an empty file."""
-    begin, found, rest = data.partition(b"-----BEGIN CERTIFICATE")
-    body, end, key = rest.rpartition(b"-----END CERTIFICATE-----\n")
-    return KeyPair(found + body + end, key) if not begin and end and key else None
+    certificate, end, key = data.rpartition(b"-----END CERTIFICATE-----\n")
+    return KeyPair(certificate + end, key) if end and key else None
 
 
 def write(certificate: Path, key: Path, pair: KeyPair) -> None:

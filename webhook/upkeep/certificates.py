@@ -139,13 +139,11 @@ class Certificates:
     def _serve(self, held: Held) -> None:
         """Put onto the shelf what is good of what is held; what was good before stays otherwise."""
         shelf, now = self._post.shelf, self._now()
-        if not rotate.faults(held, self._terms, now):
-            data = store.join(held.leaf)
-            if shelf.get(store.PAIR) != data:
-                # the bundle first, where nobody else knows it yet: who is served has to be known
-                shelf.put(store.PAIR, data)
-                self._check = self._clock() + SETTLED
-                LOG.info("the certificate of %s is served", self._leaf.place)
+        data = store.join(held.leaf)
+        if shelf.get(store.PAIR) != data and rotate.serves(held, self._sight(held), self._terms, now):
+            shelf.put(store.PAIR, data)
+            self._check = self._clock() + SETTLED
+            LOG.info("the certificate of %s is served", self._leaf.place)
         whole = rotate.whole(held, self._sight(held), self._terms, now)
         if whole and shelf.get(store.BUNDLE) != held.bundle:
             shelf.put(store.BUNDLE, held.bundle)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from webhook.errors import ConfigError
-from webhook.tls import issue
-from webhook.tls.reload import EVERY, Certificate
+from webhook.tls import issue, store
+from webhook.tls.reload import EVERY, Certificate, Lacking
 
 
 class Clock:
@@ -129,3 +129,21 @@ def test_a_key_that_others_own_the_certificate_of_is_refused_at_start(
     files[1].write_bytes(pairs[1].key)
     with pytest.raises(ConfigError):
         Certificate(*files)
+
+
+def test_a_pair_that_may_lack_is_served_from_one_file_as_soon_as_it_is_there(
+    tmp_path: Path, pairs: tuple[issue.KeyPair, issue.KeyPair]
+) -> None:
+    clock, path = Clock(), tmp_path / "certificate"
+    path.write_bytes(b"")
+    certificate = Certificate(path, path, may_lack=True, clock=clock)
+    assert certificate.expires == 0
+    with pytest.raises(Lacking):
+        certificate.context()
+    path.write_bytes(store.join(pairs[0]))
+    clock.time += EVERY
+    first = certificate.context()
+    assert certificate.expires == issue.window(pairs[0].certificate)[2].timestamp()
+    path.write_bytes(b"")
+    clock.time += EVERY
+    assert certificate.context() is first

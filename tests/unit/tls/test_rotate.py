@@ -65,7 +65,7 @@ def serves(held: Held, bundle: bytes, now: datetime = NOW) -> bool:
 
 def test_what_is_well_is_left_alone(well: Held) -> None:
     assert rotate.plan(well, Sight(), TERMS, NOW) is None
-    assert rotate.faults(well, TERMS, NOW) == ()
+    assert rotate.serves(well, Sight(), TERMS, NOW)
 
 
 def test_empty_secrets_get_an_authority_and_a_certificate() -> None:
@@ -92,7 +92,7 @@ def spoilt(well: Held) -> dict[str, Held]:
 @pytest.mark.parametrize("state", ["missing", "empty", "expired", "early", "name", "key", "authority", "garbage"])
 def test_a_bad_certificate_is_made_anew_at_once_and_the_authority_stays(well: Held, state: str) -> None:
     bad = spoilt(well)[state]
-    assert rotate.faults(bad, TERMS, NOW)
+    assert not rotate.serves(bad, Sight(), TERMS, NOW)
     taken, held = run(bad)
     assert taken == ["leaf"]
     assert (held.authority, held.bundle) == (well.authority, well.bundle)
@@ -102,7 +102,7 @@ def test_a_bad_certificate_is_made_anew_at_once_and_the_authority_stays(well: He
 @pytest.mark.parametrize("bundle", [b"", b"garbage", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_a_bad_bundle_is_put_together_again_and_the_certificate_goes_on(well: Held, bundle: bytes) -> None:
     bad = with_(well, bundle=bundle)
-    assert rotate.faults(bad, TERMS, NOW) == (), "its authority stands beside it"
+    assert rotate.serves(bad, Sight(), TERMS, NOW), "its authority stands beside it"
     taken, held = run(bad)
     assert taken == ["bundle"]
     assert held == well
@@ -235,7 +235,49 @@ def test_a_bundle_keeps_no_authority_that_is_over_and_not_more_than_some(well: H
 def test_clocks_may_differ_by_ten_minutes(minutes: int) -> None:
     issued = settled(NOW + timedelta(minutes=minutes))
     assert rotate.plan(issued, Sight(), TERMS, NOW) is None
-    assert rotate.faults(issued, TERMS, NOW) == ()
+    assert rotate.serves(issued, Sight(), TERMS, NOW)
+
+
+def test_a_foreign_certificate_that_is_written_while_a_good_one_is_served_is_not_served(well: Held) -> None:
+    other = settled()
+    foreign = with_(well, leaf=other.leaf, issuer=other.issuer)
+    seen = sight(served=well.leaf, trusted=well.bundle, bundle_age=9999.0)
+    assert not rotate.serves(foreign, seen, TERMS, NOW)
+    taken, held = run(foreign, look=lambda held: seen)
+    assert (taken, held) == (["restore"], well)
+
+
+def test_a_foreign_certificate_is_served_where_there_is_nothing_else_to_go_by(well: Held) -> None:
+    alone = with_(EMPTY, leaf=well.leaf, issuer=well.issuer)
+    assert rotate.serves(alone, Sight(), TERMS, NOW)
+    taken, held = run(alone)
+    assert taken == ["authority"] and serves(held, held.bundle)
+
+
+@pytest.mark.parametrize(
+    ("terms", "fields", "wanted"),
+    [
+        (TERMS, {"bundle_age": 599.0}, False),
+        (TERMS, {"bundle_age": 600.0}, True),
+        (ALONE, {"bundle_age": 59.0}, False),
+        (ALONE, {"bundle_age": 60.0}, True),
+    ],
+)
+def test_another_authority_and_its_certificate_written_together_wait_for_the_callers(
+    well: Held, terms: Terms, fields: dict[str, float], wanted: bool
+) -> None:
+    other = settled()
+    seen = sight(served=well.leaf, trusted=well.bundle, told=well.bundle, **fields)
+    step = rotate.plan(other, seen, terms, NOW)
+    assert kind(step) == "bundle" and step
+    both = rotate.carry_out(step, other, seen, terms, NOW)
+    assert serves(both, both.bundle) and not issue.state(*pair_of(well), NOW, NAMES, both.bundle)
+    assert rotate.serves(both, seen, terms, NOW) is wanted
+    assert rotate.serves(both, sight(served=well.leaf, trusted=both.bundle, told=both.bundle), TERMS, NOW)
+
+
+def pair_of(held: Held) -> tuple[bytes, bytes]:
+    return held.leaf.certificate, held.leaf.key
 
 
 def test_no_key_stands_in_what_is_printed(well: Held) -> None:

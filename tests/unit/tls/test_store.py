@@ -21,6 +21,15 @@ def test_a_pair_comes_back_as_it_was_written(tmp_path: Path, now: datetime) -> N
     assert (crt.stat().st_mode & 0o777, key.stat().st_mode & 0o777) == (0o644, 0o600)
 
 
+def test_a_pair_in_one_file_comes_apart_again(now: datetime) -> None:
+    pair, other = issue.authority(now), issue.authority(now)
+    assert store.part(store.join(pair)) == pair
+    chain = KeyPair(b"subject=leaf\n" + pair.certificate + other.certificate, pair.key)
+    assert store.part(store.join(chain)) == chain
+    assert store.part(b"") is None
+    assert store.part(pair.certificate) is None
+
+
 def test_a_key_that_was_open_is_closed_by_writing_it_anew(tmp_path: Path, now: datetime) -> None:
     key = tmp_path / "tls.key"
     key.write_bytes(b"old")

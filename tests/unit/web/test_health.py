@@ -67,6 +67,17 @@ def test_not_ready_with_an_expired_certificate(board: Board) -> None:
     assert board.ready(500.0) == (False, "the certificate has expired")
 
 
+def test_without_a_certificate_it_is_not_ready_and_says_why(clock: Clock) -> None:
+    board = Board(clock, lambda: "the Secret is empty")
+    board.open(os.getpid())
+    board.say(1, 100, True, expires=0.0)
+    assert board.ready(500.0) == (False, "no certificate yet: the Secret is empty")
+    assert board.expires() is None
+    board.say(2, 101, True, expires=900.0)
+    assert board.ready(500.0)[0]
+    assert board.expires() == 900.0
+
+
 def test_not_ready_while_draining(board: Board) -> None:
     board.say(1, 100, True, expires=500.0)
     board.drain()
