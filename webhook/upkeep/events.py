@@ -23,8 +23,9 @@ from typing import Any
 import orjson
 
 from webhook.kube.client import ApiError, Client, Object
+from webhook.kube.owners import Owners
 from webhook.observe.tell import LONGEST, MESSAGE
-from webhook.ports import OwnerReader, Unknown
+from webhook.ports import Unknown
 
 LOG = logging.getLogger(__name__)
 REASON = "PolicyViolation"
@@ -68,7 +69,7 @@ class Events:
         self,
         client: Client,
         source: socket.socket,
-        owners: OwnerReader,
+        owners: Owners,
         instance: str,
         count: Callable[[str, int], None] = lambda result, count: None,
         clock: Callable[[], float] = time.monotonic,
@@ -196,12 +197,12 @@ class Events:
         if obj.get("kind") != "ReplicaSet" or not obj.get("uid"):
             return obj
         try:
-            chain = self._owners.chain(obj["namespace"], [{**obj, "controller": True}], CLIMB)
+            replica_set = self._owners.nearest(obj["namespace"], [{**obj, "controller": True}], CLIMB)
         except Unknown:
             return obj
-        if not chain:
+        if replica_set is None:
             return obj
-        held = (chain[0].object.get("metadata") or {}).get("ownerReferences") or ()
+        held = (replica_set.object.get("metadata") or {}).get("ownerReferences") or ()
         found = next((each for each in held if each.get("controller") is True), None)
         if found is None:
             return obj
