@@ -46,14 +46,15 @@ def host(
     around: Callable[[Sequence[tuple[str, int]]], AbstractContextManager[Any]] = lambda addresses: nullcontext(),
     turn: Turn[Any] | None = None,
     upkeep: Callable[[Callable[[], bool]], None] | None = None,
+    wrap: Callable[[Any], Any] = lambda app: app,
 ) -> int:
     """Serve `service` as `settings` say until the process is told to stop; return the exit status.
 
     `directory` and `figures` are the metrics'; `look` is called in every worker after SIGHUP and every `poll`
     seconds, to see whether the packs changed. `around` is entered when the sockets listen, with their
     addresses. `turn` is what `service` leaves before it waits. `upkeep(go_on)` is run in a process of its own beside
-    the workers, until `go_on()` is false. Raises ConfigError for a certificate or an address that
-    can't be used.
+    the workers, until `go_on()` is false. `wrap` may put a WSGI application around ours. Raises ConfigError for a
+    certificate or an address that can't be used.
     """
     from webhook.observe import metrics
     from webhook.shelf import Shelf
@@ -101,7 +102,7 @@ def host(
     addresses, probed = [address(sock) for sock in sockets], [address(sock) for sock in probes]
     leaving = ExitStack()
     plan = Plan(
-        app=create_app(service, admission.Limits(settings.deadline, settings.body_limit)).wsgi_app,
+        app=wrap(create_app(service, admission.Limits(settings.deadline, settings.body_limit)).wsgi_app),
         duties=Duties(_limits(settings), figures, certificate.context, beat, wake.set, turn or Turn()),
         board=board,
         descriptors=[sock.detach() for sock in sockets],  # gunicorn closes what it takes over

@@ -59,8 +59,14 @@ class Service:
         access: AccessReader | None = None,
         recorder: Recorder | None = None,
         clock: Clock = utc_now,
+        stage: Callable[[str, float], None] | None = None,
     ) -> None:
-        """Load the rules by `load`, whose ConfigError is raised here: there are no last good ones yet."""
+        """Load the rules by `load`, whose ConfigError is raised here: there are no last good ones yet.
+
+        `stage` is told of each part of a review that is over (`gather`, `evaluate`), and when it began
+        (`time.perf_counter`), by the thread that did it.
+        """
+        self._stage = stage
         self._load = load
         self._namespaces = namespaces
         self._owners = owners
@@ -90,14 +96,26 @@ class Service:
         self, ruleset: Ruleset, endpoint: str, review: Review, deadline: float | None
     ) -> tuple[Decision, Facts]:
         """Return the decision, and the facts that it was made on."""
+        stage, begun = self._stage, time.perf_counter()
         wanted = needs(ruleset, review, endpoint)
         facts = self._gather(review, wanted, Facts(), deadline) if wanted else Facts()
+        if stage:
+            stage("gather", begun)
+            begun = time.perf_counter()
         expired = _expiry(deadline)
         decision = evaluate(ruleset, review, facts, self._clock(), endpoint, expired, wanted.subjects)
+        if stage:
+            stage("evaluate", begun)
         if decision.wants and (decision.unknown or not decision.allowed):
             # facts that only a finding makes interesting: most reviews never ask for them
+            begun = time.perf_counter()
             facts = self._gather(review, Needs(decision.wants), facts, deadline)
+            if stage:
+                stage("gather", begun)
+                begun = time.perf_counter()
             decision = evaluate(ruleset, review, facts, self._clock(), endpoint, expired, wanted.subjects)
+            if stage:
+                stage("evaluate", begun)
         return decision, facts
 
     def reload(self) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from webhook.kube.client import Access, Client
     from webhook.model.pods import Kinds
     from webhook.observe.metrics import Metrics
+    from webhook.observe.trace import Tracer
     from webhook.packs.rule import Ruleset
     from webhook.ports import Recorder
     from webhook.registry.images import Images
@@ -77,10 +78,13 @@ def _serve(settings: Settings, directory: Path) -> int:
     shelf = Shelf(directory / "shelf")
     readers = _readers(client, kinds, shelf, figures)
     seen = read()  # before they are loaded, so that a change meanwhile is seen
+    told = _told(settings, client)
+    tracer = _tracer(settings, figures)
     service = Service(
         lambda: packs.ruleset(read(), settings.mode or None, settings.dry_run, kinds, bases=bases),
-        recorder=_recorder(settings, figures),
+        recorder=_recorder(settings, figures, told, tracer),
         images=asking,
+        stage=tracer.stage if tracer else None,
         **readers,
     )
     LOG.info(
@@ -95,8 +99,12 @@ def _serve(settings: Settings, directory: Path) -> int:
 
     # The other looks ask registries for what new rules need; one worker doing so is enough.
     apart = Look(service, figures, read, seen, _nothing)
-    beside = None if client is None else partial(_beside, settings, client.access, shelf, service, figures, apart)
-    return host(settings, directory, service, figures, look, around, turn, beside)
+    source = told[1] if told else None
+    beside = (
+        None if client is None else partial(_beside, settings, client.access, shelf, service, figures, apart, source)
+    )
+    wrap = tracer.listen if tracer else _as_it_is
+    return host(settings, directory, service, figures, look, around, turn, beside, wrap)
 
 
 def _beside(
@@ -106,6 +114,7 @@ def _beside(
     service: Service,
     figures: Metrics,
     look: Look,
+    told: socket.socket | None,
     go_on: Callable[[], bool],
 ) -> None:
     """Do what the process beside the workers does, until `go_on()` is false."""
@@ -123,16 +132,57 @@ def _beside(
         ruleset=lambda: service.ruleset,
         look=look,
         wake=lambda: os.kill(master, signal.SIGHUP),
+        told=told,
     )
     look()  # before anything is counted: a count of this process alone would say that it has no packs in force
     run.run([*tasks.tasks(pod), Watchman(look, settings.poll)], go_on, figures.upkeep_failed)
 
 
-def _recorder(settings: Settings, figures: Metrics) -> Recorder:
-    """Return what notes each review: the figures, and the files where those are asked for. Raises ConfigError."""
-    if not settings.record:
-        return figures
-    from webhook.observe.record import Both, Recording, Terms
+def _told(settings: Settings, client: Client | None) -> tuple[socket.socket, socket.socket] | None:
+    """Return the two ends between workers and upkeep where Events are to be written. Raises ConfigError."""
+    if not settings.events:
+        return None
+    if client is None:
+        text = "needs a connection to a cluster: a pod's own, or --kubeconfig"
+        raise ConfigError([Problem("--events", 0, "", text)])
+    from webhook.observe import tell
+
+    return tell.pair()
+
+
+def _tracer(settings: Settings, figures: Metrics) -> Tracer | None:
+    """Return what makes traces, where there is somewhere to send them. Raises ConfigError."""
+    if not settings.trace:
+        if settings.trace_every > 1:
+            text = "has no use without --trace, which says where traces are sent"
+            raise ConfigError([Problem("--trace-every", 0, "", text)])
+        return None
+    from webhook.observe.trace import Tracer
+
+    return Tracer(settings.trace, settings.trace_every, figures.spans, socket.gethostname())
+
+
+def _as_it_is(app: Any) -> Any:
+    return app
+
+
+def _recorder(
+    settings: Settings, figures: Metrics, told: tuple[socket.socket, socket.socket] | None, tracer: Tracer | None
+) -> Recorder:
+    """Return what notes each review: the figures, and whatever else is asked for. Raises ConfigError."""
+    from webhook.observe.record import Both
+    from webhook.observe.tell import Teller
+
+    found: Recorder = figures
+    if settings.record:
+        found = Both(found, _recording(settings, figures))
+    if told is not None:
+        found = Both(found, Teller(told[0], figures.event))
+    return found if tracer is None else Both(found, tracer)
+
+
+def _recording(settings: Settings, figures: Metrics) -> Recorder:
+    from webhook.observe.record import Recording, Terms
 
     if settings.record_files <= settings.workers:
         text = f"{settings.record_files} files are too few for {settings.workers} workers, each of which writes one"
@@ -146,7 +196,7 @@ def _recorder(settings: Settings, figures: Metrics) -> Recorder:
     from webhook.service import utc_now
 
     terms = Terms(settings.record_every, settings.record_files, settings.record_bytes)
-    return Both(figures, Recording(Path(settings.record), terms, utc_now, figures.recorded))
+    return Recording(Path(settings.record), terms, utc_now, figures.recorded)
 
 
 class Watchman:
@@ -389,7 +439,7 @@ def _register(settings: Settings, service: Service, addresses: Sequence[tuple[st
     with ExitStack() as stack:
         try:
             resources = register.discover(client, kinds)
-            documents = register.configurations(url, ca, kinds, resources=resources, side_effects=bool(settings.record))
+            documents = register.configurations(url, ca, kinds, resources=resources, side_effects=settings.writes)
             stack.enter_context(register.registered(client, documents, LOG.info))
         except ApiError as error:
             raise ConfigError([Problem("--register", 0, "", f"the API server refuses: {error}")]) from error

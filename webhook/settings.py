@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any
@@ -21,8 +22,8 @@ PREFIX = "PLIMSOLL_"
 
 # Beside a Service called `plimsoll`, the kubelet sets PLIMSOLL_PORT=tcp://10.0.0.7:443 in every pod
 # (kubernetes.io/docs/concepts/services-networking/service/#environment-variables). That is no word to us.
-_KUBELETS = (f"{PREFIX}SERVICE_HOST", f"{PREFIX}SERVICE_PORT")
 _LINKS = ("tcp://", "udp://", "sctp://")
+_OF_A_SERVICE = re.compile(r"PLIMSOLL_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 
 
 def _setting(default: Any, parse: Callable[[str], Any], text: str, *, many: bool = False) -> Any:
@@ -165,6 +166,14 @@ class Settings:
         16, _whole(2, 10_000), "files of kept reviews, more than workers; the oldest goes first"
     )
     record_bytes: int = _setting(64 * 2**20, _whole(2**20, 2**40), "bytes that kept reviews take together")
+    trace: str = _setting(
+        "",
+        _text,
+        "OTLP/HTTP receiver that traces of reviews are sent to, such as http://otel-collector:4318; default: none",
+    )
+    trace_every: int = _setting(
+        1, _whole(1, 1_000_000), "trace one of so many reviews, by chance; those that the API server traces follow it"
+    )
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "least level that is logged")
     log_format: str = _setting("json", _one_of("json", "text"), "json for machines, text for people")
     register: bool = _setting(False, _switch, "register with the cluster of the kubeconfig, for development")
@@ -172,6 +181,11 @@ class Settings:
     url: str = _setting("", _text, "where the API server finds us, for --register; default: loopback and our port")
     ca: str = _setting("", _text, "PEM file of the certificate's authority, for --register; default: ca.crt beside it")
     yes: bool = _setting(False, _switch, "register with an API server that isn't on loopback, too")
+
+    @property
+    def writes(self) -> bool:
+        """Whether a review leaves a trace elsewhere, if it is no dry run: `sideEffects` is NoneOnDryRun then."""
+        return bool(self.record) or self.events
 
 
 @record(frozen=True, slots=True)
@@ -290,7 +304,7 @@ def _unknown(environ: Mapping[str, str]) -> list[Problem]:
     known = {option.variable for option in options()}
     problems = []
     for name in environ:
-        if not name.startswith(PREFIX) or name in known or name.startswith(_KUBELETS):
+        if not name.startswith(PREFIX) or name in known or _OF_A_SERVICE.fullmatch(name):
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
         if near:

@@ -405,8 +405,16 @@ def test_the_table_of_settings_is_the_list_of_settings() -> None:
 
 
 def test_the_table_of_metrics_is_what_is_counted() -> None:
-    counted = {family.name + ("_total" if family.type == "counter" else "") for family in Metrics().registry.collect()}
-    assert keys(section("docs/answers.md", "Metrics")) == counted | {"plimsoll_certificate_expiry_seconds"}
+    counted = {"plimsoll_certificate_expiry_seconds": ("gauge", ())}
+    registry = Metrics().registry
+    for metric in set(registry._collector_to_names):
+        (family,) = metric.collect()
+        name = family.name + ("_total" if family.type == "counter" else "")
+        counted[name] = (family.type, tuple(getattr(metric, "_labelnames", ())))
+    rows = re.findall(
+        r"^\| `(plimsoll_\w+)` \| (\w+) \| (.*?) ?\| \S.*\|$", (ROOT / "docs/metrics.md").read_text(), re.M
+    )
+    assert {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows} == counted
 
 
 def test_every_command_has_its_section() -> None:

@@ -84,6 +84,15 @@ class Owners:
             metadata = owner.object.get("metadata") or {}
             reference = _controller(metadata.get("ownerReferences") or ())
 
+    def nearest(self, namespace: str, references: Sequence[Mapping[str, Any]], timeout: float) -> Owner | None:
+        """Return the controller owner alone, which needs no right to read what stands above it; None for none.
+
+        Raises Unknown as `chain` does.
+        """
+        reference = _controller(references)
+        owner = self._owner(namespace, reference, timeout) if reference else None
+        return owner if owner and reference and owner.uid == reference.uid else None
+
     def _owner(self, namespace: str, reference: _Reference, timeout: float) -> Owner:
         if (reference.group, reference.kind) == _NODE:
             return Owner("", "Node", reference.name, reference.uid, None, {})

@@ -91,6 +91,27 @@ def message(review: Review, decision: Decision) -> str:
     return _cut("\n".join([head, *shown, *more]) + tail, MESSAGE_BYTES)
 
 
+def denials(decision: Decision) -> list[str]:
+    """Return one line for each finding that denies: its rule, where, what was found, what is wanted."""
+    said = [
+        _line(f"{finding.rule}: {_sentence(finding)}", DETAIL_CHARACTERS)
+        for finding in decision.findings
+        if _denies(finding)
+    ]
+    said += [
+        _line(f"{fault.rule}: {fault.message}", DETAIL_CHARACTERS)
+        for fault in _deciding((*decision.errors, *decision.unknown))
+    ]
+    return list(dict.fromkeys(said))
+
+
+def denying(decision: Decision) -> list[str]:
+    """Return the rules that deny, as pack/rule, sorted."""
+    found = {f"{finding.pack}/{finding.rule}" for finding in decision.findings if _denies(finding)}
+    found |= {f"{fault.pack}/{fault.rule}" for fault in _deciding((*decision.errors, *decision.unknown))}
+    return sorted(found)
+
+
 def _block(number: int, item: Finding | Fault) -> str:
     if isinstance(item, Fault):
         what = "failed" if item.kind == "error" else "could not be decided"

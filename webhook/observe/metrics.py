@@ -182,7 +182,7 @@ class Metrics:
         try:
             self._count(endpoint, review, decision, seconds)
         except OSError as error:
-            _lost(error)
+            _lost(error, {"endpoint": endpoint, "uid": review.uid})
         _log(endpoint, review, decision, seconds)
 
     def _count(self, endpoint: str, review: Review, decision: Decision, seconds: float) -> None:
@@ -329,8 +329,8 @@ def _kept() -> Iterator[None]:
         _lost(error)
 
 
-def _lost(error: OSError) -> None:
-    LOG.error("figures can't be kept: %s", error.strerror)
+def _lost(error: OSError, fields: dict[str, str] | None = None) -> None:
+    LOG.error("figures can't be kept: %s", error.strerror, extra={"fields": fields or {}})
 
 
 def _log(endpoint: str, review: Review, decision: Decision, seconds: float) -> None:
@@ -367,10 +367,9 @@ def render(directory: Path, expires: Callable[[], float | None], now: Callable[[
     `now` the time in the same unit.
     """
     from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
+    registry.register(_Files(directory))
     with _locked(directory, fcntl.LOCK_SH):
         text = generate_latest(registry)
     end = expires()
@@ -379,6 +378,24 @@ def render(directory: Path, expires: Callable[[], float | None], now: Callable[[
     name = b"plimsoll_certificate_expiry_seconds"
     about = b"# HELP %b Seconds until the served certificate ends\n# TYPE %b gauge\n%b %d\n"
     return text + about % (name, name, name, round(end - now()))
+
+
+class _Files:
+    """All processes' figures, added up."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def collect(self) -> Any:
+        """Return them, as prometheus_client's registries ask.
+
+        A file is empty from when a process makes it until it sets its length, and for ever where the process died in
+        between; prometheus_client would fail on that.
+        """
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        files = [str(path) for path in self._directory.glob("*.db") if path.stat().st_size]
+        return MultiProcessCollector.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
 
 
 def forget(directory: Path, pid: int) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 from webhook.kube import entries
 from webhook.kube.client import Client
 from webhook.kube.lease import Lease
+from webhook.kube.owners import Owners
 from webhook.model.record import record
 from webhook.observe.metrics import Metrics
 from webhook.packs.rule import Ruleset
@@ -15,6 +17,7 @@ from webhook.shelf import Shelf
 from webhook.tls import dev, probe, rotate
 from webhook.upkeep.certificates import Certificates, Post
 from webhook.upkeep.configurations import Around, Configurations, readiness
+from webhook.upkeep.events import Events
 from webhook.upkeep.namespaces import Namespaces
 from webhook.upkeep.run import Task
 
@@ -37,11 +40,16 @@ class Pod:
     ruleset: Callable[[], Ruleset]
     look: Callable[[], None]
     wake: Callable[[], None]
+    told: socket.socket | None = None
+    """Where the workers tell of denials, if Events are to be written."""
 
 
 def tasks(pod: Pod) -> list[Task]:
     """Return the tasks of a pod. Those that write for all replicas ask the Lease, which then is one of them."""
     found: list[Task] = [Namespaces(pod.client, pod.shelf, pod.figures.quiet)]
+    if pod.told is not None:  # each pod tells of its own denials, whoever holds the Lease
+        owners = Owners(pod.client, pod.ruleset().kinds)
+        found.append(Events(pod.client, pod.told, owners, pod.name, pod.figures.event))
     writers: list[Task] = []
     lease = Lease(pod.client, pod.namespace, pod.settings.lease, pod.name)
     if pod.settings.certificate_secret:
@@ -79,9 +87,8 @@ def _configurations(pod: Pod, lease: Lease) -> Configurations:
         ready=readiness(settings.bind, settings.health_port),
         ours=bool(settings.certificate_secret),
     )
-    side_effects = bool(settings.record) or settings.events
     return Configurations(
-        around, settings.webhooks, entries.Terms(settings.service, pod.namespace, side_effects=side_effects)
+        around, settings.webhooks, entries.Terms(settings.service, pod.namespace, side_effects=settings.writes)
     )
 
 

@@ -75,6 +75,7 @@ def admit(service: Decider, endpoint: str, environ: Mapping[str, Any], limits: L
         decision = service.decide(endpoint, review, until)
         return Answer(200, answer.encode(review, decision, endpoint))
     except ReviewError as error:
+        LOG.info("no review: %s", error.message, extra={"fields": {"endpoint": endpoint, "uid": uid}})
         return refuse(error.status, error.message)
     except Exception:
         LOG.exception("a bug of the server itself", extra={"fields": {"endpoint": endpoint, "uid": uid}})

@@ -167,3 +167,51 @@ def test_a_master_that_counted_before_the_fork_stands_in_no_minimum(tmp_path: Pa
 def test_the_certificates_end_is_seconds_from_now(tmp_path: Path) -> None:
     text = metrics.render(tmp_path, lambda: 1500.0, lambda: 1000.0)
     assert b"plimsoll_certificate_expiry_seconds 500\n" in text
+
+
+def test_a_file_that_a_process_has_only_begun_takes_no_figures_away(tmp_path: Path) -> None:
+    (tmp_path / "counter_17.db").touch()
+    (tmp_path / "gauge_livemax_17.db").touch()
+    assert metrics.render(tmp_path, lambda: 5.0, lambda: 0.0).endswith(b"plimsoll_certificate_expiry_seconds 5\n")
+
+
+def test_ten_thousand_names_make_no_more_series_than_there_are_bounds(review: Review) -> None:
+    """Whatever grows: packs under ever other names, objects, namespaces, users, operations, endpoints."""
+    figures = Metrics()
+    for number in range(10_000):
+        name = f"n-{number}"
+        about = About(name, "1", name, "deny")
+        finding = Finding(about, Violation("/spec", "tag", name, "a tag", name), "deny")
+        fault = Fault(about, "error", name, "deny")
+        unknown = Fault(about, "unknown", name, "warn", name)
+        fixed = Fixed(about, 1, "/spec")
+        request = {**review.request, "name": name, "namespace": name, "userInfo": {"username": name}}
+        asked = parse({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request})
+        decision = Decision(False, (finding,), (fault,), (unknown,), patched=(fixed,))
+        figures.record(name, asked, decision, 0.001)
+        figures.fact(name, name)
+        figures.quiet(name, 1.0)
+        figures.event(name)
+        figures.upkeep_failed(name)
+    counts = {
+        family.name: len({tuple(sorted(s.labels.items())) for s in family.samples if "le" not in s.labels})
+        for family in figures.registry.collect()
+    }
+    assert max(counts.values()) <= 1001
+    assert sum(counts.values()) < 5000
+    assert (
+        value(figures, "plimsoll_findings_total", pack="other", rule="other", action="other", effective="other") == 9000
+    )
+
+
+def test_a_figure_that_can_not_be_kept_is_told_with_the_reviews_uid(
+    review: Review, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    figures = Metrics()
+    monkeypatch.setattr(figures, "_count", full)
+    figures.record("validate", review, Decision(), 0.001)
+    (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert said.fields == {"endpoint": "validate", "uid": "u-1"}  # type: ignore[attr-defined]

@@ -1,0 +1,143 @@
+"""Events: who describes a workload whose Pods don't come reads why; with the least rights, and never too many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import yaml
+from lab import packs, plimsoll, workloads
+from lab.controlplane import ControlPlane
+from lab.kubectl import Kubectl, Object
+from lab.plimsoll import Server
+from lab.process import eventually
+from lab.rest import Rest
+
+BAD = workloads.pod_spec(workloads.container(resources=workloads.UNEQUAL))
+UNMARKED = {
+    "name": "no-mark",
+    "expression": "!has(object.metadata.labels) || !('mark' in object.metadata.labels)",
+    "message": "nothing is marked",
+    "action": "deny",
+    "match": {"kinds": ["Deployment"]},
+}
+PACK = packs.pack("late", {**packs.EQUAL_RESOURCES, "existing": "deny", "match": {"kinds": ["Pod"]}}, UNMARKED)
+RIGHTS = yaml.safe_load(
+    """
+    apiVersion: rbac.authorization.k8s.io/v1
+    kind: ClusterRole
+    metadata: {name: teller}
+    rules:
+      - {apiGroups: [""], resources: [namespaces], verbs: [get, list, watch]}
+      - {apiGroups: [apps], resources: [replicasets], verbs: [get]}
+      - {apiGroups: [""], resources: [events], verbs: [create, patch]}
+    """
+)
+
+
+@pytest.fixture(scope="module")
+def server(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that tells, with the least rights."""
+    cluster.admin.apply(RIGHTS).must()
+    cluster.admin("create", "clusterrolebinding", "teller", "--clusterrole=teller", "--user=teller").must()
+    directory = tmp_path_factory.mktemp("teller")
+    path = directory / "late.yaml"
+    path.write_text(yaml.safe_dump(PACK))
+    made = plimsoll.serve(directory, [path], "--kubeconfig", str(cluster.kubeconfig("teller")), "--events")
+    yield made
+    made.process.stop()
+
+
+@pytest.fixture
+def guarded(kubectl: Kubectl, server: Server, guard: Callable[..., None]) -> Kubectl:
+    guard(kubectl, server, "validate")
+    return kubectl
+
+
+def told(kubectl: Kubectl) -> list[Object]:
+    return kubectl.all("events", "--field-selector=reason=PolicyViolation")
+
+
+def test_who_describes_a_deployment_whose_pods_are_refused_reads_why(
+    kubectl: Kubectl, server: Server, guard: Callable[..., None]
+) -> None:
+    kubectl.apply(workloads.deployment("web", BAD, replicas=0)).must()
+    guard(kubectl, server, "validate")
+    kubectl("scale", "deployment/web", "--replicas=2").must()
+    (event,) = eventually(lambda: told(kubectl), what="the Event")
+    assert event["involvedObject"]["kind"] == "Deployment"
+    assert event["involvedObject"]["uid"] == kubectl.get("deployment/web")["metadata"]["uid"]
+    shown = kubectl("describe", "deployment/web").must().out
+    events = shown[shown.index("Events:") :]
+    assert "PolicyViolation" in events
+    assert "requests-equal-limits: app: " in events
+    assert "PolicyViolation" in kubectl("get", "events").must().out
+    # the controller tries again and again: one Event whatever it does
+    eventually(lambda: figure(server, "repeated") >= 1, what="a second denial")
+    assert len(told(kubectl)) == 1
+
+
+def test_a_refused_update_is_told_at_the_object_itself(guarded: Kubectl) -> None:
+    guarded.apply(workloads.deployment("single", replicas=0)).must()
+    assert "nothing is marked" in guarded("label", "deployment/single", "mark=x").refused()
+    (event,) = eventually(lambda: told(guarded), what="the Event")
+    assert event["involvedObject"]["uid"] == guarded.get("deployment/single")["metadata"]["uid"]
+    assert "nothing is marked" in guarded("describe", "deployment/single").must().out
+
+
+def test_a_dry_run_leaves_none(guarded: Kubectl) -> None:
+    guarded.create(workloads.pod("dry", BAD), options=("--dry-run=server",)).refused()
+    guarded.create(workloads.pod("wet", BAD)).refused()
+    (event,) = eventually(lambda: told(guarded), what="that of the other")
+    assert event["involvedObject"]["name"] == "wet"
+
+
+def test_five_hundred_denials_leave_few_events(cluster: ControlPlane, guarded: Kubectl, server: Server) -> None:
+    begun = time.monotonic()
+    counted = sum(figure(server, result) for result in ("written", "repeated", "dropped"))
+
+    rests = [Rest(cluster) for _ in range(4)]
+
+    def deny(number: int) -> int:
+        with rests[number] as rest:
+            statuses = [
+                rest.send(
+                    "POST", f"/api/v1/namespaces/{guarded.namespace}/pods", workloads.pod(f"p-{number}-{each}", BAD)
+                )
+                for each in range(125)
+            ]
+        return sum(reply.status == 403 for reply in statuses)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(deny, range(4))) == 500
+    eventually(lambda: told(guarded), what="the first")
+    found = told(guarded)
+    assert len(found) <= 25 + (time.monotonic() - begun) + 1, "25 at once and one a second"
+    assert len({event["involvedObject"]["name"] for event in found}) == len(found)
+    assert sum(figure(server, result) for result in ("written", "repeated", "dropped")) - counted < 500
+
+
+def figure(server: Server, result: str) -> float:
+    name = f'plimsoll_events_total{{result="{result}"}}'
+    return sum(float(line.split()[-1]) for line in server.metrics().splitlines() if line.startswith(name))
+
+
+def test_without_the_right_reviews_go_on_and_it_is_said_once(
+    cluster: ControlPlane, kubectl: Kubectl, guard: Callable[..., None], tmp_path: Path
+) -> None:
+    path = tmp_path / "late.yaml"
+    path.write_text(yaml.safe_dump(PACK))
+    mute = plimsoll.serve(tmp_path, [path], "--kubeconfig", str(cluster.kubeconfig("mute")), "--events")
+    try:
+        guard(kubectl, mute, "validate")
+        for number in range(3):
+            kubectl.create(workloads.pod(f"p-{number}", BAD)).refused()
+        eventually(lambda: figure(mute, "failed") == 3, what="three failures")
+        log = mute.process.log.read_text()
+        assert log.count("an Event can't be written") == 1
+        assert "403" in log
+    finally:
+        mute.process.stop()

@@ -1,0 +1,233 @@
+"""Writes denials down as Events, so that `kubectl describe` of a workload says why its Pods don't come.
+
+What is the same is one Event, whose count grows, written once a minute at most; and a pod writes one Event a second at
+most, 25 at once, as client-go does. What can't be kept is counted and let go: no denial ever waits for an Event.
+kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1, pkg.go.dev/k8s.io/client-go/tools/record
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import select
+import socket
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from webhook.kube.client import ApiError, Client, Object
+from webhook.kube.owners import Owners
+from webhook.observe.tell import LONGEST, MESSAGE
+from webhook.ports import Unknown
+
+LOG = logging.getLogger(__name__)
+REASON = "PolicyViolation"
+COMPONENT = "plimsoll"
+AGAIN = 60.0
+"""Seconds between two writes of one Event."""
+RATE, BURST = 1.0, 25
+"""Events a second, and at once after a quiet time: client-go's recorder has 25 for each object, and we for all."""
+MOST = 2000
+"""Events that are known at once; whoever was not told of longest is forgotten first. Some KB each."""
+TICK = 1.0
+CALL = 3.0
+CLIMB = 1.0
+"""Seconds for looking up whose ReplicaSet it is."""
+AT_ONCE = 200
+"""Denials that are read before what is due is written."""
+_NO_NAME = re.compile(r"[^a-z0-9.-]+")
+Key = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Series:
+    """One Event: whose, what it says, how often that was so, and how much of it is written."""
+
+    object: Object
+    message: str
+    first: datetime
+    last: datetime
+    count: int = 1
+    written: int = 0
+    name: str = ""
+    due: float = field(default=0.0)
+
+
+class Events:
+    """A task: reads what the workers tell (`observe/tell.py`), and writes Events."""
+
+    name = "events"
+
+    def __init__(
+        self,
+        client: Client,
+        source: socket.socket,
+        owners: Owners,
+        instance: str,
+        count: Callable[[str, int], None] = lambda result, count: None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Read from `source`; `owners` tell whose a ReplicaSet is, `instance` is this replica's name.
+
+        `count` is told how many denials were `written`, `repeated` (a part of an Event that is there already),
+        `dropped` (no room) and `failed` (the API server refused). `clock` counts seconds and never goes back.
+        """
+        self._client = client
+        self._source = source
+        self._owners = owners
+        self._instance = instance[:128]
+        self._count = count
+        self._clock = clock
+        self._now = now
+        self._series: OrderedDict[Key, _Series] = OrderedDict()
+        self._tokens, self._filled = float(BURST), clock()
+        self._said = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Read and write until `stop` is set; then write what is due, as far as that may be."""
+        while not stop.is_set():
+            if self._readable(TICK):
+                self.read()
+            self.write(stop.is_set)
+        self.read()
+        self.write(lambda: False)
+
+    def _readable(self, seconds: float) -> bool:
+        return bool(select.select([self._source], [], [], seconds)[0])
+
+    def read(self) -> None:
+        """Take in what workers told, up to `AT_ONCE` denials."""
+        for _ in range(AT_ONCE):
+            try:
+                data = self._source.recv(LONGEST)
+            except BlockingIOError:
+                return
+            self._take(orjson.loads(data))
+
+    def _take(self, told: dict[str, Any]) -> None:
+        obj = told["object"]
+        key = (*(str(obj.get(part, "")) for part in ("namespace", "kind", "name", "uid")), *told["rules"])
+        now = self._now()
+        series = self._series.get(key)
+        if series is None:
+            if len(self._series) >= MOST:
+                _, gone = self._series.popitem(last=False)
+                if gone.count > gone.written:
+                    self._count("dropped", gone.count - gone.written)
+            self._series[key] = _Series(obj, told["message"][:MESSAGE], now, now)
+            return
+        self._series.move_to_end(key)
+        series.count += 1
+        series.last = now
+        series.message = told["message"][:MESSAGE]
+
+    def write(self, stopped: Callable[[], bool]) -> None:
+        """Write what is due, as far as the rate allows, whoever has waited longest first."""
+        now = self._clock()
+        self._tokens = min(float(BURST), self._tokens + (now - self._filled) * RATE)
+        self._filled = now
+        due = [series for series in self._series.values() if series.count > series.written and series.due <= now]
+        for series in due:
+            if self._tokens < 1 or stopped():
+                return
+            self._tokens -= 1
+            self._put(series)
+            series.due = self._clock() + AGAIN
+            if self._readable(0):
+                self.read()  # a slow API server is no reason to have workers find no room
+
+    def _put(self, series: _Series) -> None:
+        left, count = series.count - series.written, series.count
+        try:
+            if not (series.name and self._patched(series)):
+                self._create(series)
+        except ApiError as error:
+            self._count("failed", left)
+            series.written = count  # once told is enough: it is the next denial that tries again
+            self._say(error)
+            return
+        self._said = ""
+        again = series.written > 0
+        self._count("repeated" if again else "written", left if again else 1)
+        if not again and left > 1:
+            self._count("repeated", left - 1)
+        series.written = count
+
+    def _patched(self, series: _Series) -> bool:
+        """Write an Event anew; False where it is gone (they live for an hour)."""
+        change = {"count": series.count, "lastTimestamp": _time(series.last), "message": series.message}
+        try:
+            self._client.call("PATCH", f"{_path(series.object)}/{series.name}", CALL, change)
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def _create(self, series: _Series) -> None:
+        obj = series.object = self._owner(series.object)
+        series.name = f"{_plain(obj['name'])}.{secrets.token_hex(8)}"
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": series.name, "namespace": _namespace(obj)},
+            "involvedObject": obj,
+            "type": "Warning",
+            "reason": REASON,
+            "message": series.message,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": self._instance,
+            "firstTimestamp": _time(series.first),
+            "lastTimestamp": _time(series.last),
+            "count": series.count,
+        }
+        self._client.call("POST", _path(obj), CALL, event)
+
+    def _owner(self, obj: Object) -> Object:
+        """Return the workload of a ReplicaSet, which is what people look at; the ReplicaSet where that isn't known."""
+        if obj.get("kind") != "ReplicaSet" or not obj.get("uid"):
+            return obj
+        try:
+            replica_set = self._owners.nearest(obj["namespace"], [{**obj, "controller": True}], CLIMB)
+        except Unknown:
+            return obj
+        if replica_set is None:
+            return obj
+        held = (replica_set.object.get("metadata") or {}).get("ownerReferences") or ()
+        found = next((each for each in held if each.get("controller") is True), None)
+        if found is None:
+            return obj
+        return {**{key: found.get(key) for key in ("apiVersion", "kind", "name", "uid")}, "namespace": obj["namespace"]}
+
+    def _say(self, error: ApiError) -> None:
+        text = f"{error.status} {error.reason}"
+        if text != self._said:  # once, and not for each of thousands
+            self._said = text
+            LOG.warning("an Event can't be written: %s; such are counted, and not said again", error)
+
+
+def _namespace(obj: Object) -> str:
+    """Return where an Event is kept: cluster-scoped objects have theirs in `default`."""
+    return obj.get("namespace") or "default"
+
+
+def _path(obj: Object) -> str:
+    return f"/api/v1/namespaces/{_namespace(obj)}/events"
+
+
+def _plain(name: str) -> str:
+    """Return a name as an Event's may begin: roles, for one, have colons in theirs."""
+    return _NO_NAME.sub("-", name.lower())[:200].strip("-.") or "object"
+
+
+def _time(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
