@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from webhook.model.review import Review
     from webhook.observe.metrics import Metrics
     from webhook.settings import Settings
+    from webhook.web.admission import Vetter
     from webhook.web.turn import Turn
 
 LOG = logging.getLogger("plimsoll")
+LOOK = 1.0
+"""Seconds between two looks of a worker at the shelf, should nobody wake it."""
 
 
 class Hosted(Protocol):
@@ -45,14 +48,15 @@ def host(
     around: Callable[[Sequence[tuple[str, int]]], AbstractContextManager[Any]] = lambda addresses: nullcontext(),
     turn: Turn[Any] | None = None,
     upkeep: Callable[[Callable[[], bool]], None] | None = None,
+    vetter: Vetter | None = None,
 ) -> int:
     """Serve `service` as `settings` say until the process is told to stop; return the exit status.
 
-    `directory` and `figures` are the metrics'; `look` is called in every worker after SIGHUP and every `poll`
-    seconds, to see whether the packs changed. `around` is entered when the sockets listen, with their
+    `directory` and `figures` are the metrics'; `look` is called in every worker before it serves, after SIGHUP
+    and every second, to see whether the packs changed. `around` is entered when the sockets listen, with their
     addresses. `turn` is what `service` leaves before it waits. `upkeep(go_on)` is run in a process of its own beside
-    the workers, until `go_on()` is false. Raises ConfigError for a certificate or an address that
-    can't be used.
+    the workers, until `go_on()` is false. `vetter` judges packs that somebody applies. Raises ConfigError
+    for a certificate or an address that can't be used.
     """
     from webhook.observe import metrics
     from webhook.tls.reload import Certificate
@@ -82,7 +86,8 @@ def host(
     def in_worker() -> None:
         for probe in probes:
             probe.close()  # the health process's: it must be free when that ends
-        _watch(look, wake, settings.poll)
+        look()  # one that takes another's place was forked from the master, which has the packs of the start
+        _watch(look, wake, min(settings.poll, LOOK))
 
     def probe(go_on: Callable[[], bool]) -> None:
         health.Loop(probes, pages).run(go_on)
@@ -96,7 +101,7 @@ def host(
     addresses, probed = [address(sock) for sock in sockets], [address(sock) for sock in probes]
     leaving = ExitStack()
     plan = Plan(
-        app=create_app(service, admission.Limits(settings.deadline, settings.body_limit)).wsgi_app,
+        app=create_app(service, admission.Limits(settings.deadline, settings.body_limit), vetter).wsgi_app,
         duties=Duties(_limits(settings), figures, certificate.context, beat, wake.set, turn or Turn()),
         board=board,
         descriptors=[sock.detach() for sock in sockets],  # gunicorn closes what it takes over
@@ -198,9 +203,9 @@ def _watch(look: Callable[[], None], wake: threading.Event, seconds: float) -> N
 
     def watch() -> None:
         while True:
-            look()
             wake.wait(seconds)
             wake.clear()
+            look()
 
     threading.Thread(target=watch, name="packs", daemon=True).start()
 

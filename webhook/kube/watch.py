@@ -24,6 +24,7 @@ LISTING = 30.0
 RESTS = (0.5, 30.0)
 """Seconds between attempts while the API server errs: the first, and the most, doubled in between."""
 GONE = 410
+ABSENT = 404
 
 
 class Sink(Protocol):
@@ -83,6 +84,10 @@ class Watch:
                 if error.status == GONE:
                     self._version = ""
                     continue
+                if error.status == ABSENT:  # its kind is not installed, so there are none; it may be some day
+                    self._version = ""
+                    self._sink.replace([])
+                    self._heard = self._clock()
                 LOG.warning("watching %s: %s; tried again", self._path, error)
                 stop.wait(rest * random.uniform(0.8, 1.2))  # noqa: S311 - so that replicas don't come together
                 rest = min(2 * rest, RESTS[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from webhook.kube.client import Client
 from webhook.kube.lease import Lease
@@ -12,7 +12,9 @@ from webhook.packs.rule import Ruleset
 from webhook.settings import Settings
 from webhook.shelf import Shelf
 from webhook.upkeep.namespaces import Namespaces
+from webhook.upkeep.packs import Packs
 from webhook.upkeep.run import Task
+from webhook.upkeep.standing import Status
 
 
 @record(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Pod:
     """What the tasks of a pod work with.
 
     `client` is theirs alone; `name` is the pod's, by which replicas tell each other apart, `namespace` our own.
-    `ruleset` gives the rules in force. `look` has this process look at the packs again, `wake` every worker.
+    `ruleset` gives the rules in force. `look` has this process look at the packs again, `wake` every worker. `packs`
+    is the task that says which are in force; `counts` are the pod's findings by (pack, rule, effective action).
     """
 
     settings: Settings
@@ -32,14 +35,18 @@ class Pod:
     ruleset: Callable[[], Ruleset]
     look: Callable[[], None]
     wake: Callable[[], None]
+    packs: Packs
+    counts: Callable[[], Mapping[tuple[str, str, str], int]]
 
 
 def tasks(pod: Pod) -> list[Task]:
     """Return the tasks of a pod. Those that write for all replicas ask the Lease, which then is one of them."""
     found: list[Task] = [Namespaces(pod.client, pod.shelf, pod.figures.quiet)]
     writers: list[Task] = []
+    lease = Lease(pod.client, pod.namespace, pod.settings.lease, pod.name)
+    if pod.settings.watch_packs:
+        writers.append(Status(pod.client, pod.packs, pod.ruleset, lease.held, pod.name, pod.counts))
     if writers:
-        lease = Lease(pod.client, pod.namespace, pod.settings.lease, pod.name)
         found.append(Election(lease))
     return [*found, *writers]
 
