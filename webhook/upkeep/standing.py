@@ -26,7 +26,7 @@ REST = 30.0
 SOON = 1.0
 """Seconds between two writes of one status in any case: the watch has told of the first by then."""
 EVENTS = 10.0
-"""Seconds between two Events on one object."""
+"""Seconds between two Events of one reason on one object."""
 
 
 class Status:
@@ -56,7 +56,7 @@ class Status:
         self._now = now
         self._since = now()
         self._wrote: dict[str, tuple[float, object]] = {}
-        self._evented: dict[str, float] = {}
+        self._evented: dict[str, dict[str, float]] = {}
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._said = ""
         self._counted: tuple[float, Counted | None] = (float("-inf"), None)
@@ -87,6 +87,7 @@ class Status:
             )
             if self._due(source, obj, wanted):
                 self._write(source, obj, wanted)
+        known: dict[str, Any]
         for known in (self._wrote, self._evented, self._told):
             for source in known.keys() - standing.objects.keys():
                 del known[source]
@@ -140,9 +141,10 @@ class Status:
             self._event(source, obj, "Normal", "Loaded", "in force as it is written")
 
     def _event(self, source: str, obj: Object, kind: str, reason: str, message: str) -> None:
-        if self._clock() - self._evented.get(source, float("-inf")) < EVENTS:
+        last = self._evented.setdefault(source, {})
+        if self._clock() - last.get(reason, float("-inf")) < EVENTS:
             return
-        self._evented[source] = self._clock()
+        last[reason] = self._clock()
         meta = obj["metadata"]
         about = {
             "apiVersion": obj.get("apiVersion") or "v1",

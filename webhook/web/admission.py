@@ -101,7 +101,7 @@ def vet(judge: Vetter, environ: Mapping[str, Any], limits: Limits) -> Answer:
         uid = _uid(document)
         review = parse(document)
         problems, advice = judge(review)
-        return Answer(200, answer.vetted(review.uid, review.title, problems, advice))
+        return Answer(200, answer.vetted(review.uid, f"{review.kind.kind} {review.name}", problems, advice))
     except ReviewError as error:
         return refuse(error.status, error.message)
     except Exception:
