@@ -1,5 +1,6 @@
-"""Writes docs/checks/, a page for each check and the index of all, docs/schemas/, what editors know of the formats, and
-what of the chart is generated (docs/chart.py).
+"""Writes docs/checks/, a page for each check and the index of all, docs/schemas/, what editors know of the formats,
+the CustomResourceDefinition of packs, which the chart installs, and what else of the chart is generated
+(docs/chart.py).
 
     python docs/generate.py
 
@@ -19,11 +20,12 @@ import yaml
 from webhook import sources
 from webhook.checks import CHECKS, Module
 from webhook.cli import shape
-from webhook.packs import manual
+from webhook.packs import crd, manual
 from webhook.packs.editor import pack_schema
 
 HERE = Path(__file__).parent / "checks"
 SCHEMAS = Path(__file__).parent / "schemas"
+CRD = Path(__file__).parents[1] / "charts" / "plimsoll" / "files" / "crd-rulepack.yaml"
 
 
 def pages() -> dict[str, str]:
@@ -37,6 +39,12 @@ def schemas() -> dict[str, str]:
     """Return the text of the files of docs/schemas that are generated, by name."""
     found = {"rulepack.json": pack_schema(CHECKS), "rulepacktest.json": shape.published()}
     return {name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n" for name, schema in found.items()}
+
+
+def definition() -> str:
+    """Return the text of the CustomResourceDefinition of packs."""
+    head = "# Generated from the schema of packs by `make generated`: webhook/packs/crd.py says why it is as it is.\n"
+    return head + yaml.safe_dump(crd.definition(CHECKS), sort_keys=False, width=110, allow_unicode=True)
 
 
 def used() -> dict[str, list[str]]:
@@ -109,6 +117,8 @@ def main() -> int:
         (HERE / name).write_text(text, encoding="utf-8")
     for name, text in schemas().items():
         (SCHEMAS / name).write_text(text, encoding="utf-8")
+    CRD.parent.mkdir(parents=True, exist_ok=True)
+    CRD.write_text(definition(), encoding="utf-8")
     chart = runpy.run_path(str(Path(__file__).parent / "chart.py"))
     for name, text in chart["files"]().items():
         (chart["CHART"] / name).write_text(text, encoding="utf-8")

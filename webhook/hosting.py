@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from webhook.observe.metrics import Metrics
     from webhook.settings import Settings
     from webhook.shelf import Shelf
+    from webhook.web.admission import Vetter
     from webhook.web.turn import Turn
 
 LOG = logging.getLogger("plimsoll")
+LOOK = 1.0
+"""Seconds between two looks of a worker at the shelf, should nobody wake it."""
 
 
 class Hosted(Protocol):
@@ -47,14 +50,15 @@ def host(
     turn: Turn[Any] | None = None,
     upkeep: Callable[[Callable[[], bool]], None] | None = None,
     wrap: Callable[[Any], Any] = lambda app: app,
+    vetter: Vetter | None = None,
 ) -> int:
     """Serve `service` as `settings` say until the process is told to stop; return the exit status.
 
-    `directory` and `figures` are the metrics'; `look` is called in every worker after SIGHUP and every `poll`
-    seconds, to see whether the packs changed. `around` is entered when the sockets listen, with their
+    `directory` and `figures` are the metrics'; `look` is called in every worker before it serves, after SIGHUP
+    and every second, to see whether the packs changed. `around` is entered when the sockets listen, with their
     addresses. `turn` is what `service` leaves before it waits. `upkeep(go_on)` is run in a process of its own beside
-    the workers, until `go_on()` is false. `wrap` may put a WSGI application around ours. Raises ConfigError for a
-    certificate or an address that can't be used.
+    the workers, until `go_on()` is false. `wrap` may put a WSGI application around ours, `vetter` judges packs that
+    somebody applies. Raises ConfigError for a certificate or an address that can't be used.
     """
     from webhook.observe import metrics
     from webhook.shelf import Shelf
@@ -88,7 +92,8 @@ def host(
     def in_worker() -> None:
         for probe in probes:
             probe.close()  # the health process's: it must be free when that ends
-        _watch(look, wake, settings.poll)
+        look()  # one that takes another's place was forked from the master, which has the packs of the start
+        _watch(look, wake, min(settings.poll, LOOK))
 
     def probe(go_on: Callable[[], bool]) -> None:
         health.Loop(probes, pages).run(go_on)
@@ -102,7 +107,7 @@ def host(
     addresses, probed = [address(sock) for sock in sockets], [address(sock) for sock in probes]
     leaving = ExitStack()
     plan = Plan(
-        app=wrap(create_app(service, admission.Limits(settings.deadline, settings.body_limit)).wsgi_app),
+        app=wrap(create_app(service, admission.Limits(settings.deadline, settings.body_limit), vetter).wsgi_app),
         duties=Duties(_limits(settings), figures, certificate.context, beat, wake.set, turn or Turn()),
         board=board,
         descriptors=[sock.detach() for sock in sockets],  # gunicorn closes what it takes over
@@ -215,9 +220,9 @@ def _watch(look: Callable[[], None], wake: threading.Event, seconds: float) -> N
 
     def watch() -> None:
         while True:
-            look()
             wake.wait(seconds)
             wake.clear()
+            look()
 
     threading.Thread(target=watch, name="packs", daemon=True).start()
 

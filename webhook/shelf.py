@@ -13,6 +13,10 @@ from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9][-.\w]{0,252}(/[A-Za-z0-9][-.\w]{0,252})?\Z")
 Stamp = tuple[int, int, int]
+PACKS = "packs"
+"""The sources of the packs in force, all of them as one value (`packs.served`)."""
+PACKS_TOLD = "packs-told"
+"""What /metrics says of them."""
 
 
 class Shelf:

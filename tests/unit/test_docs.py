@@ -340,6 +340,11 @@ def test_the_schemas_for_editors_are_what_the_code_says() -> None:
     assert not differing, "run `make generated`"
 
 
+def test_the_definition_of_the_resource_is_what_the_schema_says() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    assert made["CRD"].read_text() == made["definition"](), "run `make generated`"
+
+
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_page_of_a_check_has_every_parameter_with_its_default(check: str) -> None:
     rows = re.findall(

@@ -27,6 +27,7 @@ RESTS = (0.5, 30.0)
 HELD = 5.0
 """Seconds that a stream lasts which went well: one that ends sooner is not begun again without a rest."""
 GONE = 410
+ABSENT = 404
 
 
 class Sink(Protocol):
@@ -94,6 +95,10 @@ class Watch:
                 if error.status == GONE:
                     self._version = ""
                 else:
+                    if error.status == ABSENT:  # its kind is not installed, so there are none; it may be some day
+                        self._version = ""
+                        self._sink.replace([])
+                        self._heard = self._clock()
                     self._say(error)
             if self._clock() - begun >= HELD:
                 rest = RESTS[0]

@@ -7,7 +7,7 @@ with warnings and audit annotations.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -17,6 +17,7 @@ from webhook.model.review import API_VERSION, Review
 
 MESSAGE_BYTES = 4096
 WARNING_CHARACTERS = 120
+ADVICE_CHARACTERS = 240  # of a warning about a pack, which begins with a long path
 WARNINGS_CHARACTERS = 3000  # all of them; above 4,096 from all webhooks together the API server cuts each to 256
 ANNOTATION_BYTES = 10240
 DETAIL_CHARACTERS = 400  # of one value in a message, a cause or an annotation: an image may be written in 3 MiB
@@ -56,6 +57,31 @@ def failure(uid: str, message: str, allowed: bool) -> bytes:
         response["warnings"] = [_line(message, WARNING_CHARACTERS)]
     else:
         response["status"] = {"status": "Failure", "message": message, "reason": "InternalError", "code": 500}
+    return orjson.dumps(_envelope(response))
+
+
+def vetted(uid: str, title: str, problems: Sequence[str], advice: Sequence[str]) -> bytes:
+    """Return the answer for a pack that somebody applies: refused with all problems, a line each, or let in.
+
+    `advice` goes with it as warnings. `title` is what a person calls it: `RulePack acme`.
+    """
+    response: dict[str, Any] = {"uid": uid, "allowed": not problems}
+    if problems:
+        count = f"{len(problems)} mistake{'s' if len(problems) != 1 else ''}"
+        lines = [f"{_line(title, DETAIL_CHARACTERS)} can't be loaded ({count}):\n"]
+        left = MESSAGE_BYTES - len(lines[0].encode()) - 80
+        for problem in problems:
+            line = _line(problem, DETAIL_CHARACTERS)
+            left -= len(line.encode()) + 1
+            if left < 0:
+                break
+            lines.append(line)
+        cut = len(problems) - len(lines) + 1
+        lines += [f"... and {cut} more; `plimsoll lint` on the file shows all"] if cut else []
+        status = {"status": "Failure", "message": "\n".join(lines), "reason": "Forbidden", "code": 403}
+        response["status"] = status
+    if advice:
+        response["warnings"] = _capped(dict.fromkeys(_line(line, ADVICE_CHARACTERS) for line in advice))
     return orjson.dumps(_envelope(response))
 
 
@@ -188,7 +214,12 @@ def warnings(decision: Decision) -> list[str]:
         if not fixed.would and not fixed.quiet
     ]
     lines += [f"{c.rule}: left {c.pointer} as {c.first} wrote it" for c in decision.conflicts]
-    said = list(dict.fromkeys(_line(line, WARNING_CHARACTERS) for line in lines))
+    return _capped(dict.fromkeys(_line(line, WARNING_CHARACTERS) for line in lines))
+
+
+def _capped(lines: Iterable[str]) -> list[str]:
+    """Return lines that together are not too long for an API server; those left out are counted."""
+    said = list(lines)
     total, kept = 0, 0
     for line in said:
         total += len(line)

@@ -12,11 +12,12 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webhook import __version__
+from webhook.shelf import PACKS_TOLD
 
 if TYPE_CHECKING:
     from webhook.model.decision import Decision
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("plimsoll.review")
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+SHELF = "shelf"
+"""The directory, among the figures', of what processes of the pod share."""
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0)
 """Seconds. A review takes about a millisecond; 1 and 3 s are the timeouts of our webhooks."""
 
@@ -311,10 +314,10 @@ class Metrics:
         with _kept():
             self._unverified.set(0 if well else 1)
 
-    def load_failed(self) -> None:
-        """Say that a load failed, and the last good packs stay."""
+    def load_failed(self, failed: bool = True) -> None:
+        """Say whether a load failed, and the last good packs stay."""
         with _kept():
-            self._failed.set(1)
+            self._failed.set(int(failed))
 
 
 @contextlib.contextmanager
@@ -372,6 +375,7 @@ def render(directory: Path, expires: Callable[[], float | None], now: Callable[[
     registry.register(_Files(directory))
     with _locked(directory, fcntl.LOCK_SH):
         text = generate_latest(registry)
+    text += _packs(directory)
     end = expires()
     if end is None:
         return text
@@ -396,6 +400,63 @@ class _Files:
 
         files = [str(path) for path in self._directory.glob("*.db") if path.stat().st_size]
         return MultiProcessCollector.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
+
+
+def _packs(directory: Path) -> bytes:
+    """Return the figures of each pack, which one process knows, and nobody adds up; gone packs leave no series."""
+    import orjson
+
+    try:
+        told = orjson.loads((directory / SHELF / PACKS_TOLD).read_bytes())
+    except FileNotFoundError:
+        return b""
+    return b"".join(
+        _gauge(name, text, labels, figures)
+        for name, text, labels, figures in (
+            ("plimsoll_pack_info", "Packs in force; always 1", ("pack", "version"), [(one, 1) for one in told["info"]]),
+            (
+                "plimsoll_pack_loaded_timestamp_seconds",
+                "When the text of a pack came into force in this pod",
+                ("pack",),
+                [((pack,), when) for pack, when in told["loaded"].items()],
+            ),
+            (
+                "plimsoll_pack_broken",
+                "1 where what a source holds now is not in force: its last good text is, or nothing",
+                ("source",),
+                [((source,), int(broken)) for source, broken in told["broken"].items()],
+            ),
+        )
+    )
+
+
+def _gauge(name: str, text: str, labels: Sequence[str], figures: Iterable[tuple[Sequence[str], float]]) -> bytes:
+    """Return a gauge as text. prometheus_client's own would count in a file of the process that only shows it."""
+    lines = [f"# HELP {name} {text}", f"# TYPE {name} gauge"]
+    for values, figure in figures:
+        shown = ",".join(f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True))
+        lines.append(f"{name}{{{shown}}} {figure}")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _escaped(value: str) -> str:
+    """Return a label's value as the text format writes it."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def findings(directory: Path) -> dict[tuple[str, str, str], int]:
+    """Return what this pod has found since it began, by (pack, rule, effective action), added up over workers."""
+    from prometheus_client import CollectorRegistry
+
+    registry = CollectorRegistry()
+    registry.register(_Files(directory))
+    found: dict[tuple[str, str, str], int] = {}
+    with _locked(directory, fcntl.LOCK_SH):
+        families = [family for family in registry.collect() if family.name == "plimsoll_findings"]
+    for sample in (sample for family in families for sample in family.samples if sample.name.endswith("_total")):
+        key = sample.labels["pack"], sample.labels["rule"], sample.labels["effective"]
+        found[key] = found.get(key, 0) + int(sample.value)
+    return found
 
 
 def forget(directory: Path, pid: int) -> None:

@@ -74,8 +74,8 @@ def _more_problems(
     wrong = {(problem.source, problem.path) for problem in known}
 
     def right(path: Path) -> bool:
-        text = render(path)
-        source = document.place(path).source
+        place = document.place(path)  # what is inherited is wrong where it was written
+        text, source = render(place.path), place.source
         inside = (p for s, p in wrong if source == s and (p == text or p.startswith((text + ".", text + "["))))
         return all(p == f"{text}.name" for p in inside)  # a name that stands twice spoils nothing else
 

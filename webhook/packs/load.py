@@ -55,6 +55,8 @@ def load(
         problems += wrong
         if wrong or any(place.source in spoilt for place in whole.places.values()):
             unsound.append(whole)
+        elif base_of(pack):
+            continue  # its base is not known, which is a mistake; what it would inherit can't be compiled
         elif name_of(pack) in given - silent:
             sound.append(whole)
     return Loaded(tuple(sound), tuple(unsound), tuple(sorted(_once(problems))))

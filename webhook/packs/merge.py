@@ -75,7 +75,7 @@ def _twice(documents: Sequence[Document]) -> Iterator[Problem]:
         name = name_of(document)
         if name and name in first:
             place = first[name].place(path)
-            text = f"the pack {name} is loaded twice; the other stands at {place.source}:{place.line}"
+            text = f"the pack {name} is loaded twice; the other stands at {place.where}"
             yield document.problem(path, f"{text}; give one another name, or load one")
         first.setdefault(name, document)
 

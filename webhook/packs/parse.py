@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -29,6 +29,8 @@ NODES = 100_000
 """Keys and elements that a text may hold: each costs some 500 bytes here for the five that it has on disk."""
 PROBLEMS = 100
 """Problems after which a text is not read further."""
+OBJECT = "RulePack/"
+"""What the name of a source begins with that was an object of the API: it came as JSON, and has no lines."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
@@ -52,6 +54,11 @@ class Place:
     path: Path = ()
     text: str = ""
     use: str = ""
+
+    @property
+    def where(self) -> str:
+        """Source and line, as people read them."""
+        return f"{self.source}:{self.line}" if self.line else self.source
 
 
 @record(frozen=True, slots=True)
@@ -113,8 +120,14 @@ def scan(source: str, text: str) -> tuple[list[Document], list[Problem]]:
 
     Scalars are those of the YAML 1.2 core schema, with numbers that begin with 0 left as text. Problems are:
     syntax, aliases, anchors, tags, duplicate keys, keys that are not text, numbers that JSON does not have,
-    depth, size, and documents that are no mapping. After a syntax error nothing more is read.
+    depth, size, and documents that are no mapping. After a syntax error nothing more is read. What comes from an
+    object of the API (`OBJECT`) has line 0.
     """
+    found, problems = _scan(source, text)
+    return found, [replace(problem, line=0) for problem in problems] if source.startswith(OBJECT) else problems
+
+
+def _scan(source: str, text: str) -> tuple[list[Document], list[Problem]]:
     text = text.removeprefix("\ufeff")
     problem = _unreadable(source, text)
     if problem:
@@ -177,7 +190,8 @@ class _Reader:
         self.stopped = self.stopped or len(self.problems) >= PROBLEMS
 
     def _at(self, mark: Any, path: Path, text: str = "") -> Place:
-        return Place(self.source, mark.line + 1, mark.column + 1, path, text)
+        line = 0 if self.source.startswith(OBJECT) else mark.line + 1
+        return Place(self.source, line, mark.column + 1, path, text)
 
     def _finish(self) -> None:
         if isinstance(self._root, dict):

@@ -69,7 +69,7 @@ def _unique(document: Document, path: Path, elements: object, what: str) -> Iter
             continue
         if name in first:
             place = document.place(first[name])
-            text = f"{what} named {name} is there already ({place.source}:{place.line}); give this one another name"
+            text = f"{what} named {name} is there already ({place.where}); give this one another name"
             yield document.problem(here, text)
         first.setdefault(name, here)
 

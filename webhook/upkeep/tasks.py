@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from webhook.kube import entries
 from webhook.kube.client import Client
@@ -19,7 +19,9 @@ from webhook.upkeep.certificates import Certificates, Post
 from webhook.upkeep.configurations import Around, Configurations, readiness
 from webhook.upkeep.events import Events
 from webhook.upkeep.namespaces import Namespaces
+from webhook.upkeep.packs import Packs
 from webhook.upkeep.run import Task
+from webhook.upkeep.standing import Status
 
 
 @record(frozen=True, slots=True)
@@ -27,8 +29,9 @@ class Pod:
     """What the tasks of a pod work with.
 
     `client` is theirs alone; `name` is the pod's with the server's process, by which replicas tell each other apart,
-    `namespace` our own.
-    `ruleset` gives the rules in force. `look` has this process look at the packs again, `wake` every worker.
+    `namespace` our own. `ruleset` gives the rules in force. `look` has this process look at the packs again, `wake`
+    every worker. `packs` is the task that says which are in force; `counts` are the pod's findings by (pack, rule, effective
+    action).
     """
 
     settings: Settings
@@ -40,6 +43,8 @@ class Pod:
     ruleset: Callable[[], Ruleset]
     look: Callable[[], None]
     wake: Callable[[], None]
+    packs: Packs
+    counts: Callable[[], Mapping[tuple[str, str, str], int]]
     told: socket.socket | None = None
     """Where the workers tell of denials, if Events are to be written."""
 
@@ -56,6 +61,8 @@ def tasks(pod: Pod) -> list[Task]:
         writers.append(_certificates(pod, lease))
     if pod.settings.webhooks:
         writers.append(_configurations(pod, lease))
+    if pod.settings.watch_packs:
+        writers.append(Status(pod.client, pod.packs, pod.ruleset, lease.held, pod.name, pod.counts))
     if writers:
         found.append(Election(lease))
     return [*found, *writers]

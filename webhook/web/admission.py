@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -17,6 +17,8 @@ from webhook.model.review import Review, decode, parse
 
 LOG = logging.getLogger(__name__)
 ENDPOINTS = ("mutate", "validate", "advise")
+PACKS = "packs"
+"""The endpoint that judges packs, and not by them."""
 MARGIN = 0.2
 """Seconds of the caller's timeout that are left for the way back."""
 
@@ -51,6 +53,10 @@ class Decider(Protocol):
         ...
 
 
+Vetter = Callable[[Review], tuple[Sequence[str], Sequence[str]]]
+"""Returns all that keeps the pack of a review from being loaded, and advice where nothing does."""
+
+
 def admit(service: Decider, endpoint: str, environ: Mapping[str, Any], limits: Limits) -> Answer:
     """Answer one request (its WSGI environ, PEP 3333) to `endpoint`.
 
@@ -80,6 +86,28 @@ def admit(service: Decider, endpoint: str, environ: Mapping[str, Any], limits: L
     except Exception:
         LOG.exception("a bug of the server itself", extra={"fields": {"endpoint": endpoint, "uid": uid}})
         return Answer(200, answer.failure(uid, FAILED, allowed=endpoint != "validate"))
+
+
+def vet(judge: Vetter, environ: Mapping[str, Any], limits: Limits) -> Answer:
+    """Answer one request to /packs: whether a pack that somebody applies can be loaded.
+
+    Errors are answered as by `admit`. A bug of ours lets a pack in with a warning: the loader looks at it again.
+    """
+    uid = ""
+    try:
+        kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            return refuse(415, f"content type is {kind or 'missing'!r}, wanted application/json")
+        document = decode(_body(environ, limits.body))
+        uid = _uid(document)
+        review = parse(document)
+        problems, advice = judge(review)
+        return Answer(200, answer.vetted(review.uid, f"{review.kind.kind} {review.name}", problems, advice))
+    except ReviewError as error:
+        return refuse(error.status, error.message)
+    except Exception:
+        LOG.exception("a bug of the server itself", extra={"fields": {"endpoint": PACKS, "uid": uid}})
+        return Answer(200, answer.failure(uid, FAILED, allowed=True))
 
 
 def _body(environ: Mapping[str, Any], most: int) -> bytes:

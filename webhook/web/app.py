@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from webhook.web.admission import ENDPOINTS, Answer, Decider, Limits, admit, refuse
+from webhook.web.admission import ENDPOINTS, PACKS, Answer, Decider, Limits, Vetter, admit, refuse, vet
 
 LIMITS = Limits()
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -54,14 +54,16 @@ class App(Flask):
         )
 
 
-def create_app(service: Decider, limits: Limits = LIMITS) -> Flask:
-    """Return the application that answers POST /mutate, /validate and /advise from `service`.
+def create_app(service: Decider, limits: Limits = LIMITS, vetter: Vetter | None = None) -> Flask:
+    """Return the application that answers POST /mutate, /validate and /advise from `service`, /packs from `vetter`.
 
     Answers other than reviews are one sentence of plain text.
     """
     app = App()
     for endpoint in ENDPOINTS:
         app.add_endpoint(endpoint, partial(_admit, service, endpoint, limits))
+    if vetter is not None:
+        app.add_endpoint(PACKS, partial(vet, vetter, limits=limits))
     app.register_error_handler(HTTPException, _explain)
     return app
 
@@ -76,7 +78,7 @@ def _response(answer: Answer) -> Response:
 
 def _explain(error: HTTPException) -> Response:
     sentences = {
-        404: "there is only /mutate, /validate and /advise here",
+        404: "there is only /mutate, /validate, /advise and /packs here",
         405: "an AdmissionReview comes by POST",
     }
     status = error.code or 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -155,11 +156,15 @@ class Master(Arbiter):  # type: ignore[misc]
         super().handle_term()
 
     def handle_hup(self) -> None:
-        """Have the workers look at the packs again, in place: no process is replaced, no connection closed.
+        """Have everybody look at the packs again, in place: no process is replaced, no connection closed.
 
         gunicorn's own HUP reads its configuration again and replaces all workers; ours never changes.
         """
         self.kill_workers(signal.SIGHUP)
+        for pid, *_ in self._beside.values():
+            if pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGHUP)
 
     def handle_usr2(self) -> None:
         """Don't start a second master: in a cluster a new pod does that."""
