@@ -30,8 +30,8 @@ class Pod:
 
     `client` is theirs alone; `name` is the pod's with the server's process, by which replicas tell each other apart,
     `namespace` our own. `ruleset` gives the rules in force. `look` has this process look at the packs again, `wake`
-    every worker. `packs` is the task that says which are in force; `counts` are the pod's findings by (pack, rule, effective
-    action).
+    every worker. `packs` is the task that says which are in force; `counts` are the pod's findings by (pack, rule,
+    effective action).
     """
 
     settings: Settings
