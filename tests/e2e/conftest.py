@@ -98,14 +98,18 @@ def kubectl(new_namespace: Callable[[], Kubectl]) -> Kubectl:
 def serve(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[Callable[..., plimsoll.Server]]:
-    """Start Plimsoll with packs, values or paths; tests that want the same packs share a server."""
+    """Start Plimsoll with packs, values or paths; tests that want the same packs share a server.
+
+    Its clock is so many days `ahead` of the cluster's.
+    """
     servers: dict[str, plimsoll.Server] = {}
 
-    def start(*rules: dict[str, Any] | Path, options: tuple[str, ...] = ()) -> plimsoll.Server:
-        key = yaml.safe_dump([[str(each) if isinstance(each, Path) else each for each in rules], list(options)])
+    def start(*rules: dict[str, Any] | Path, options: tuple[str, ...] = (), ahead: int = 0) -> plimsoll.Server:
+        key = yaml.safe_dump([[str(each) if isinstance(each, Path) else each for each in rules], list(options), ahead])
         if key not in servers:
             directory = tmp_path_factory.mktemp("plimsoll")
-            servers[key] = plimsoll.serve(directory, [written(directory, each) for each in rules], *options)
+            policies = [written(directory, each) for each in rules]
+            servers[key] = plimsoll.serve(directory, policies, *options, ahead=ahead)
             pytestconfig.stash[LOGS].append(servers[key].process)
         return servers[key]
 

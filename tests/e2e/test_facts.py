@@ -74,49 +74,6 @@ def test_a_pod_that_only_claims_an_exempt_owner_is_refused(under: Under) -> None
     kubectl.create(workloads.pod("impostor", BAD, ownerReferences=[claim])).refused()
 
 
-OLD: dict[str, Object] = {
-    "ReplicaSet": workloads.replica_set("web", BAD, replicas=0),
-    "StatefulSet": workloads.stateful_set("web", BAD, replicas=0),
-}
-
-
-@pytest.mark.parametrize("kind", OLD)
-def test_a_new_pod_of_an_old_workload_is_let_in(kubectl: Kubectl, under: Under, kind: str) -> None:
-    """A node is drained at night: what ran before the rule must run after it. New workloads are judged themselves."""
-    kubectl.apply(OLD[kind]).must()
-    under(packs.pack("late", packs.EQUAL_RESOURCES))
-    kubectl("scale", f"{kind}/web", "--replicas=1").must()
-    (pod,) = eventually(lambda: kubectl.all("pods"), what="the pod")
-    assert pod["metadata"]["ownerReferences"][0]["kind"] == kind
-
-
-def test_an_old_deployment_is_rolled_out_by_its_controller(kubectl: Kubectl, under: Under) -> None:
-    kubectl.apply(workloads.deployment(spec=BAD, paused=True)).must()
-    eventually(lambda: kubectl.get("deployment/web").get("status", {}).get("observedGeneration") == 1)
-    under(packs.pack("late", packs.EQUAL_RESOURCES))
-    kubectl("rollout", "resume", "deployment/web").must()
-    eventually(lambda: kubectl.all("pods"), what="the pod")
-    assert len(kubectl.all("replicasets")) == 1
-
-
-def test_a_job_of_an_old_cron_job_runs(kubectl: Kubectl, under: Under) -> None:
-    kubectl.apply(workloads.cron_job(spec=BAD)).must()
-    under(packs.pack("late", packs.EQUAL_RESOURCES))
-    kubectl("create", "job", "manual", "--from=cronjob/nightly").must()
-    eventually(lambda: kubectl.all("pods"), what="the pod")
-
-
-def test_a_pod_that_is_worse_than_the_old_owner_it_names_is_refused(kubectl: Kubectl, under: Under) -> None:
-    kubectl.apply(OLD["ReplicaSet"]).must()
-    uid = kubectl.get("replicaset/web")["metadata"]["uid"]
-    under(packs.pack("late", packs.EQUAL_RESOURCES, packs.OUR_IMAGES))
-    claim = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": uid, "controller": True}
-    worse = workloads.pod_spec(workloads.container(image="nginx:1.27", resources=workloads.UNEQUAL))
-    said = kubectl.create(workloads.pod("impostor", worse, ownerReferences=[claim])).refused()
-    assert "approved-image" in said
-    assert "1. requests-equal-limits" not in said
-
-
 EXEMPTING = packs.pack(
     "exempting",
     packs.EQUAL_RESOURCES,

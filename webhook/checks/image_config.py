@@ -132,7 +132,12 @@ PARAMS: dict[str, Any] = {
     "properties": {
         "nonRoot": {"type": "boolean", "description": "Images do not start as root."},
         "platform": {"type": "boolean", "description": "Images have a build for the nodes that the pod asks for."},
-        "maxAge": {"type": "string", "description": "How long ago an image may have been created: 36h, 180d, 26w."},
+        "maxAge": {
+            "type": "string",
+            # which text is an age, `build` says, with all that is wrong in the conditions
+            "patternErrorMessage": "hours, days or weeks: 36h, 180d, 26w",
+            "description": "How long ago an image may have been created: 36h, 180d, 26w.",
+        },
         "undated": {
             "type": "string",
             "enum": ["unknown", "find", "allow"],

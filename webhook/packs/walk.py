@@ -144,7 +144,10 @@ def _mismatch(document: Document, path: Path, value: object, schema: Schema) -> 
     kind = "text" if isinstance(value, str) else "a number"
     if isinstance(value, bool) or value is None:
         kind = "a truth value" if value is not None else "null"
-    quote = f': quote it, "{written}"' if "string" in _types(schema) and "enum" not in schema else ""
+    # quoted, a number may still lack something, such as a unit: then what is wanted is said, and not how to quote it
+    lacks = "patternErrorMessage" in schema and not re.search(schema.get("pattern", "(?!)"), written)
+    fits = "string" in _types(schema) and "enum" not in schema and not lacks
+    quote = f': quote it, "{written}"' if fits else ""
     return f"{written} is {kind}; wanted {'text' if quote else wanted(schema)}{quote}"
 
 

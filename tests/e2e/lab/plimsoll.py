@@ -16,6 +16,7 @@ from lab.process import Ended, Process, free_ports, start
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-c", "import sys; from webhook.main import main; sys.exit(main())"]
 """What the console script `plimsoll` does, with the Python that runs the tests."""
+CLOCK = Path(__file__).with_name("clock.py")
 READY_WITHIN = 60.0
 
 
@@ -69,21 +70,24 @@ def environment() -> dict[str, str]:
     return {**kept, "HOME": "/nonexistent", "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
 
 
-def serve(directory: Path, policies: list[Path], *options: str) -> Server:
-    """Start a server with these packs and certificates of its own, and return it ready."""
+def serve(directory: Path, policies: list[Path], *options: str, ahead: int = 0) -> Server:
+    """Start a server with these packs and certificates of its own, and return it ready.
+
+    Its clock is so many days `ahead` of this machine's.
+    """
     certificates = directory / "certs"
     made = run("certs", str(certificates))
     assert made.returncode == 0, made.stderr.decode()
     try:
-        return _serve(directory, certificates, policies, options)
+        return _serve(directory, certificates, policies, options, ahead)
     except Ended:  # somebody may have taken the ports it was given
-        return _serve(directory, certificates, policies, options)
+        return _serve(directory, certificates, policies, options, ahead)
 
 
-def _serve(directory: Path, certificates: Path, policies: list[Path], options: tuple[str, ...]) -> Server:
+def _serve(directory: Path, certificates: Path, policies: list[Path], options: tuple[str, ...], ahead: int) -> Server:
     port, health_port = free_ports(2)
     command = [
-        *COMMAND,
+        *([sys.executable, str(CLOCK), str(ahead)] if ahead else COMMAND),
         "serve",
         "--bind",
         "127.0.0.1",

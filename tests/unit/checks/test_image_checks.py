@@ -49,6 +49,15 @@ def test_least_versions_that_are_none_or_are_two_of_one_line_are_told() -> None:
     }
 
 
+@pytest.mark.parametrize("age", ["180", "1.5", '"180"'])
+def test_a_number_for_an_age_is_told_the_unit_at_once(load: Callable[..., Any], age: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        load(f"rules:\n  - {{name: r, check: image-config, action: warn, params: {{maxAge: {age}}}}}\n")
+    [problem] = told.value.problems
+    assert problem.text.endswith("wanted hours, days or weeks: 36h, 180d, 26w")
+    assert "quote" not in problem.text
+
+
 def test_every_parameter_of_an_image_that_cannot_be_meant_is_told_with_its_place() -> None:
     conditions = [
         {"expression": "image.age > 3"},

@@ -246,3 +246,37 @@ def test_the_state_of_a_rule_is_the_gravest(explained):
     assert [(rule["rule"], rule["state"]) for rule in said["results"][0]["rules"]] == [
         ("acme/host-path", "found"), ("acme/few", "found"), ("acme/probes", "disabled"),
     ]  # fmt: skip
+
+
+NAMESPACE_REVIEW = {
+    "apiVersion": "admission.k8s.io/v1",
+    "kind": "AdmissionReview",
+    "request": {
+        "uid": "u",
+        "kind": {"group": "", "version": "v1", "kind": "Namespace"},
+        "resource": {"group": "", "version": "v1", "resource": "namespaces"},
+        "name": "shop",
+        "namespace": "shop",
+        "operation": "CREATE",
+        "userInfo": {"username": "jane"},
+        "object": {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": "shop", "labels": {"plimsoll.dev/mode": "dry-run"}},
+        },
+    },
+}
+
+
+def test_a_trace_tells_the_right_that_the_requester_needs_to_set_a_namespaces_mode(plimsoll):
+    Path("lenient.yaml").write_text(
+        "apiVersion: plimsoll.dev/v1\nkind: RulePack\nmetadata: {name: acme}\nspec:\n  allowNamespaceMode: [dry-run]\n"
+        '  rules: [{name: few, expression: "containers.size() < 9", action: deny}]\n'
+    )
+    given = ("explain", "--policies", "lenient.yaml", "--review", "-")
+    stdin = json.dumps(NAMESPACE_REVIEW).encode()
+    said = " ".join(plimsoll(*given, stdin=stdin).out.split())
+    assert "plimsoll/namespace-mode: unknown needs: the right set-mode on namespaces.plimsoll.dev shop" in said
+    assert "bound to user jane by a ClusterRoleBinding" in said
+    [result] = json.loads(plimsoll(*given, "-o", "json", stdin=stdin).out)["results"]
+    assert (result["right"]["state"], result["right"]["effective"]) == ("unknown", "deny")
