@@ -22,6 +22,7 @@ from lab.controlplane import ControlPlane
 from lab.kubectl import Object
 from lab.plimsoll import Server
 from lab.process import Process, eventually, start
+from lab.proxy import Proxy
 from lab.rest import Rest
 
 PACK = packs.pack("prod", packs.EQUAL_RESOURCES, match={"namespaceSelector": {"matchLabels": {"stage": "prod"}}})
@@ -40,14 +41,17 @@ def serve_as(cluster: ControlPlane, tmp_path: Path) -> Iterator[Serve]:
     """Start a server as a user with these rights on namespaces, with three workers."""
     started: list[Server] = []
 
-    def begin(*verbs: str) -> Server:
+    def begin(*verbs: str, port: int = 0) -> Server:
         user = f"watcher-{uuid.uuid4().hex[:8]}"
         admin = cluster.admin
         admin("create", "clusterrole", user, "--resource=namespaces", *(f"--verb={verb}" for verb in verbs)).must()
         admin("create", "clusterrolebinding", user, f"--clusterrole={user}", f"--user={user}").must()
         path = tmp_path / "prod.yaml"
         path.write_text(yaml.safe_dump(PACK))
-        options = ("--kubeconfig", str(cluster.kubeconfig(user)), "--workers", "3")
+        kubeconfig = cluster.kubeconfig(user)
+        if port:
+            kubeconfig.write_text(kubeconfig.read_text().replace(cluster.url, f"https://127.0.0.1:{port}"))
+        options = ("--kubeconfig", str(kubeconfig), "--workers", "3")
         started.append(plimsoll.serve(tmp_path, [path], *options))
         return started[-1]
 
@@ -212,6 +216,33 @@ def test_upkeep_that_is_killed_is_started_again_while_reviews_go_on(
     rest.send("POST", "/api/v1/namespaces", {"metadata": {"name": "later", "labels": {"stage": "prod"}}})
     hits = lookups(server, "hit")
     eventually(lambda: not ask("later")["allowed"] and lookups(server, "hit") > hits, what="what came meanwhile")
+
+
+def test_a_connection_that_breaks_is_told_of_and_taken_up_where_it_broke(
+    cluster: ControlPlane, rest: Rest, serve_as: Serve, tmp_path: Path
+) -> None:
+    """Meanwhile what was known last serves."""
+    rest.send("POST", "/api/v1/namespaces", {"metadata": {"name": "broken", "labels": {"stage": "prod"}}})
+    proxy = Proxy(cluster.ports["kube-apiserver"])
+    try:
+        server = serve_as("get", "list", "watch", port=proxy.port)
+        eventually(lambda: followed(server), what="the watch")
+        ask = Asker(server, tmp_path)
+        assert not ask("broken")["allowed"]
+        lists = settled(cluster)["LIST"]
+        proxy.cut()
+        cluster.admin("label", "--overwrite", "namespace", "broken", "stage=test").must()
+        eventually(lambda: stale(server) > 8, what="a watch that says nothing")
+        assert not ask("broken")["allowed"], "as far as is known"
+        proxy.mend()
+        eventually(lambda: ask("broken")["allowed"], 60, what="the label")
+        eventually(lambda: stale(server) < 8)
+        assert settled(cluster)["LIST"] == lists, "nothing was lost, so nothing is listed again"
+        log = server.process.log.read_text()
+        assert log.count("tried again, which is not said again") == 1
+        assert log.count("watching /api/v1/namespaces again") == 1
+    finally:
+        proxy.close()
 
 
 @pytest.mark.parametrize("verbs", [("get",), ("get", "list")])

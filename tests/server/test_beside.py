@@ -72,5 +72,21 @@ def test_one_that_hangs_does_not_hold_up_the_end_for_ever(begin: Any) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def test_it_ends_with_the_master_however_that_ends(begin: Any) -> None:
+    server = begin()
+    server.wait(lambda: server.said("upkeep"))
+    pid = upkeep(server)
+    os.kill(server.pid, signal.SIGKILL)
+    server.process.wait()
+    server.wait(lambda: not alive(pid) or _zombie(pid))
+
+
+def _zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
 def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()

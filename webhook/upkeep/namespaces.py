@@ -93,6 +93,8 @@ class _Sink:
         name = f"{FOLDER}/{_name(obj)}"
         # items of a list don't say what they are
         data = orjson.dumps({"apiVersion": "v1", "kind": "Namespace", **obj})
+        if self._shelf.get(name) == data:
+            return  # as most are where the list is read again
         try:
             self._shelf.put(name, data)
             self._full = False

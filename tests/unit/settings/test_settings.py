@@ -73,3 +73,11 @@ def test_the_setting_counts_before_kubeconfig_and_that_before_the_homes_file() -
     assert place(Settings(), home).kubeconfigs == ("/home/me/.kube/config",)
     assert place(Settings(), {**home, "KUBECONFIG": "/a:/b"}).kubeconfigs == ("/a", "/b")
     assert place(Settings(kubeconfig="/c"), {"KUBECONFIG": "/a"}).kubeconfigs == ("/c",)
+
+
+@pytest.mark.parametrize(
+    ("flags", "writes"),
+    [({}, False), ({"trace": "http://x"}, False), ({"record": "/x"}, True), ({"events": True}, True)],
+)
+def test_what_leaves_a_trace_of_reviews_is_a_side_effect(flags: dict[str, str | bool], writes: bool) -> None:
+    assert read(flags, {}).writes is writes

@@ -184,6 +184,16 @@ def test_readers_in_threads_never_see_half_of_one(shelf: Shelf, clock: Any) -> N
     assert wrong == []
 
 
+def test_what_is_the_same_is_not_written_again(shelf: Shelf) -> None:
+    """A list of thousands that is read again is mostly what it was."""
+    sink = upkeep._Sink(shelf)
+    sink.replace([namespace("a"), namespace("b")])
+    stamps = [shelf.stamp("namespaces/a"), shelf.stamp("namespaces/b")]
+    sink.replace([namespace("a"), namespace("b", team="x")])
+    assert shelf.stamp("namespaces/a") == stamps[0]
+    assert shelf.stamp("namespaces/b") != stamps[1]
+
+
 def test_the_log_says_no_word_of_what_goes_well(
     shelf: Shelf, reader: kube.Namespaces, clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
