@@ -67,8 +67,8 @@ class Figures(Protocol):
 class Post:
     """Where this replica stands: the client, the namespace and the Secret's name, the shelf, the figures.
 
-    `writes` says whether we may write for all now, `hindrance` what keeps us from finding out. `verify` says why callers
-    that trust a bundle can't verify us, empty where they can, and raises OSError where that can't be told.
+    `writes` says whether we may write for all now, `hindrance` what keeps us from finding out. `verify` says why
+    callers that trust a bundle can't verify us, empty where they can, and raises OSError where that can't be told.
     """
 
     client: Client
