@@ -334,6 +334,14 @@ def test_who_does_not_hold_the_lease_writes_nothing_and_serves_what_the_holder_w
     assert home.secret(LEAF)["tls.crt"] == leaf.certificate
 
 
+def test_without_a_lease_it_says_so_and_goes_on_when_there_is_one(home: Home) -> None:
+    home.kubectl("delete", "lease", "plimsoll").must()
+    replica = home.launch()
+    eventually(lambda: 'leases.coordination.k8s.io "plimsoll" not found' in replica.page("/readyz")[1], TEN)
+    home.kubectl.create(*[placed(each, home.namespace) for each in documented() if each["kind"] == "Lease"]).must()
+    eventually(replica.ready, TEN, "ready")
+
+
 def served(replica: Replica, home: Home) -> bytes:
     """Return the certificate that a replica shows."""
     return ssl.get_server_certificate(("127.0.0.1", replica.port), timeout=5).encode()

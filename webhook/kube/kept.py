@@ -63,7 +63,10 @@ class Kept:
         if without:
             meta["annotations"] = {key: text for key, text in notes(found).items() if key != without}
         # the resource version in `meta` is what the API server compares
-        self._object = self._client.call("PUT", self._path, CALL, {**found, "metadata": meta, "data": data})
+        before = self._object
+        written = self._client.call("PUT", self._path, CALL, {**found, "metadata": meta, "data": data})
+        if self._object is before:  # else the watch knows more by now
+            self._object = written
 
     def replace(self, objects: list[Object]) -> None:
         """Take what a list holds: this Secret or nothing."""

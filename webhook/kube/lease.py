@@ -52,6 +52,11 @@ class Lease:
         """Say whether we may write now."""
         return self._clock() < self._until
 
+    @property
+    def problem(self) -> str:
+        """What kept us from asking for it the last time, empty where nothing did."""
+        return self._said
+
     def run(self, stop: threading.Event) -> None:
         """Take part until `stop` is set, then let go, so that another doesn't have to wait."""
         while not stop.wait(EVERY * random.uniform(0.8, 1.2)):  # noqa: S311 - so that replicas don't come together

@@ -29,6 +29,8 @@ ALONE_DAYS = 3650
 """Of an authority that people have to tell the callers of."""
 TOLD = 0.1
 """The part of the time of grace that callers have after the bundle was put into the configurations."""
+HEARD = 0.5
+"""The part of it after which a replica that is told nothing of configurations believes the one that writes."""
 MOST = 8
 """Certificates in a bundle."""
 
@@ -184,7 +186,7 @@ def _signer(pair: KeyPair, bundles: Iterable[bytes], terms: Terms, now: datetime
 def _heard(authority: bytes, sight: Sight, terms: Terms) -> bool:
     """Say whether callers know of an authority, as far as a replica can tell that doesn't write."""
     if terms.tells:
-        return authority in issue.split(sight.told or b"") or sight.bundle_age >= terms.grace
+        return authority in issue.split(sight.told or b"") or sight.bundle_age >= terms.grace * HEARD
     # shorter than the writer's own time, which was longer ago for others than for one that has just started
     return sight.bundle_age >= terms.grace * TOLD
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import is_
 from typing import Protocol
 
 from webhook.kube import kept
@@ -26,6 +27,8 @@ LOG = logging.getLogger("plimsoll")
 RENEW = "plimsoll.dev/renew"
 """An annotation by which a person has a Secret's certificate made anew; its value says nothing."""
 EVERY = 1.0
+IDLE = 10.0
+"""Seconds between two looks at what has not changed: only the time has."""
 CHECK = 30.0
 """Seconds between two handshakes with ourselves."""
 SETTLED = 5.0
@@ -64,8 +67,8 @@ class Figures(Protocol):
 class Post:
     """Where this replica stands: the client, the namespace and the Secret's name, the shelf, the figures.
 
-    `writes` says whether we may write for all now. `verify` says why callers that trust a bundle can't verify us,
-    empty where they can, and raises OSError where that can't be told.
+    `writes` says whether we may write for all now, `hindrance` what keeps us from finding out. `verify` says why
+    callers that trust a bundle can't verify us, empty where they can, and raises OSError where that can't be told.
     """
 
     client: Client
@@ -74,6 +77,7 @@ class Post:
     shelf: Shelf
     figures: Figures
     writes: Callable[[], bool]
+    hindrance: Callable[[], str] = lambda: ""
     verify: Callable[[bytes], str] = lambda bundle: ""
 
 
@@ -101,6 +105,8 @@ class Certificates:
         self._said = ""
         self._again = self._check = clock()
         self._begun = clock()
+        self._last: tuple[object, ...] = ()
+        self._next = clock()
 
     def run(self, stop: threading.Event) -> None:
         """Keep it until `stop` is set."""
@@ -124,6 +130,9 @@ class Certificates:
         except ApiError as error:
             self._lack(f"the Secrets {self._leaf.place} and {self._authority.place} can't be read: {error}")
             return
+        if self._clock() < self._next and self._same(leaf, authority):
+            return
+        self._next = self._clock() + min(IDLE, self._terms.grace * rotate.TOLD)
         held = _held(leaf, authority)
         self._serve(held)
         step = rotate.plan(held, self._sight(held), self._terms, self._now())
@@ -135,6 +144,13 @@ class Certificates:
         elif missing:
             self._say(_made(missing))
         self._report(held)
+
+    def _same(self, *secrets: Object | None) -> bool:
+        """Say whether all is as it was at the last call; to look into certificates takes some milliseconds."""
+        shelf = self._post.shelf
+        rest = (*map(shelf.stamp, (store.PAIR, store.BUNDLE, store.TOLD)), self._post.writes(), self._post.hindrance())
+        before, self._last = self._last, (*secrets, rest)
+        return len(before) == len(self._last) and before[-1] == rest and all(map(is_, before[:-1], secrets))
 
     def _serve(self, held: Held) -> None:
         """Put onto the shelf what is good of what is held; what was good before stays otherwise."""
@@ -170,7 +186,8 @@ class Certificates:
         if missing:
             self._lack(f"{wanted}, but {_made(missing)}")
         elif not self._post.writes():
-            self._lack(f"{wanted}; the replica that holds the Lease does it, which this one does not", quiet=True)
+            who = self._post.hindrance() or "the replica that holds the Lease does it, which this one does not"
+            self._lack(f"{wanted}; {who}", quiet=True)
         elif self._clock() >= self._again:
             try:
                 self._write()

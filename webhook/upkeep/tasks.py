@@ -78,7 +78,16 @@ def _certificates(pod: Pod, lease: Lease) -> Certificates:
             return ""
         return probe.verify(probe.address(settings.bind), settings.port, name, bundle)
 
-    post = Post(pod.client, pod.namespace, settings.certificate_secret, pod.shelf, pod.figures, lease.held, verify)
+    post = Post(
+        client=pod.client,
+        namespace=pod.namespace,
+        secret=settings.certificate_secret,
+        shelf=pod.shelf,
+        figures=pod.figures,
+        writes=lease.held,
+        hindrance=lambda: lease.problem,
+        verify=verify,
+    )
     names = dev.wanted(settings.service, pod.namespace, ())
     return Certificates(post, rotate.Terms(names, settings.certificate_grace, tells=bool(settings.webhooks)))
 

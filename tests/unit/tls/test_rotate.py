@@ -257,8 +257,8 @@ def test_a_foreign_certificate_is_served_where_there_is_nothing_else_to_go_by(we
 @pytest.mark.parametrize(
     ("terms", "fields", "wanted"),
     [
-        (TERMS, {"bundle_age": 599.0}, False),
-        (TERMS, {"bundle_age": 600.0}, True),
+        (TERMS, {"bundle_age": 299.0}, False),
+        (TERMS, {"bundle_age": 300.0}, True),
         (ALONE, {"bundle_age": 59.0}, False),
         (ALONE, {"bundle_age": 60.0}, True),
     ],
