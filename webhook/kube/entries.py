@@ -88,7 +88,9 @@ def wanted(
     """
     found: dict[str, dict[str, Object]] = {kind: {} for kind in RESOURCES}
     for endpoint, kinds in needs(ruleset).items():
-        there = {kind: need for kind, need in kinds.items() if resources.get(kind, "") or kind == ("autoscaling", "Scale")}
+        there = {
+            kind: need for kind, need in kinds.items() if resources.get(kind, "") or kind == ("autoscaling", "Scale")
+        }
         rules = resource_rules(endpoint, there, resources)
         if not rules:
             continue
@@ -210,7 +212,7 @@ def weakened(held: Object) -> list[str]:
 def bundles(held: Object) -> list[bytes | None]:
     """Return the caBundle of each entry of ours that the API server may call by it; None where it has none."""
     ours = [hook for hook in listing(held) if hook.get("name") in _OURS | {PACKS} and hook.get("rules")]
-    return [_raw(hook) for hook in ours]
+    return [_bundle(hook) for hook in ours]
 
 
 def _remembered(held: Object) -> set[str]:
@@ -246,7 +248,7 @@ def _merged(hook: Object, entry: Object, bundle: bytes | None, differences: list
         elif _plain(key, hook.get(key)) != _plain(key, value):
             made[key] = value
             differences.append(f"{name}: {key}")
-    if bundle is not None and _bundle(made) != bundle.strip():
+    if bundle is not None and _bundle(made) != bundle:
         made["clientConfig"] = {**(made.get("clientConfig") or {}), "caBundle": base64.b64encode(bundle).decode()}
         differences.append(f"{name}: caBundle")
     return _lean(made)
@@ -265,11 +267,6 @@ def _client(listed: Iterable[Object], client: Object, bundle: bytes | None) -> O
 
 
 def _bundle(hook: Object) -> bytes | None:
-    found = _raw(hook)
-    return None if found is None else found.strip()
-
-
-def _raw(hook: Object) -> bytes | None:
     text = (hook.get("clientConfig") or {}).get("caBundle")
     try:
         return base64.b64decode(text, validate=True) if text else None

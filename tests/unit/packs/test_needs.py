@@ -307,8 +307,11 @@ def test_fixes_are_asked_for_where_they_can_be_made() -> None:
     assert matched(later, "mutate", resources=WRAPPERS) == {"apps/deployments": ["UPDATE"]}
 
 
-def test_leases_and_nodes_are_never_asked_for() -> None:
-    rule = {"expression": "has(object.x)", "match": {"kinds": ["coordination.k8s.io/Lease", "/Node", "ConfigMap"]}}
+def test_leases_and_events_are_never_asked_for() -> None:
+    rule = {
+        "expression": "has(object.x)",
+        "match": {"kinds": ["coordination.k8s.io/Lease", "events.k8s.io/Event", "ConfigMap"]},
+    }
     assert needs(packs(pack(rule)))["advise"].keys() - WRAPPERS.keys() == {("", "ConfigMap")}
 
 
