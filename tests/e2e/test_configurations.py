@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from lab import packs, plimsoll
+from lab import packs, plimsoll, workloads
 from lab.controlplane import ControlPlane
 from lab.kubectl import Kubectl, Object
 from lab.process import eventually
@@ -452,6 +452,33 @@ def test_conditions_that_an_api_server_takes_are_pushed_down_and_work_there(work
     }
     keeper.ruleset = rules(packs.pack("conditional", packs.OUR_IMAGES, match=match))
     eventually(lambda: len(keeper.hooks().get("validate", {}).get("matchConditions", [])) == 9, what="the conditions")
+
+
+def test_what_is_pushed_down_decides_there_as_it_does_here(kubectl: Kubectl, work: Callable[..., Keeper]) -> None:
+    """Nobody answers: what is sent is refused, and what a condition leaves out is let through."""
+    keeper = work()
+    texts = [
+        "has(object.metadata.labels) && object.metadata.labels.tier == 'web'",
+        "!(object.metadata.annotations['a/b'].startsWith('x'))",
+    ]
+    conditions = [{"name": f"c{number}", "expression": text} for number, text in enumerate(texts)]
+    match = {**ASIDE, "kinds": ["Pod"], "excludeNamespaces": ["mon*"], "matchConditions": conditions}
+    keeper.ruleset = rules(packs.pack("conditional", packs.OUR_IMAGES, match=match))
+
+    def made(annotations: Object, **labels: str) -> str:
+        pod = workloads.pod("web")
+        given = {"asked": "by-no-other-test", **labels}
+        pod["metadata"] = {"name": "web", "labels": given, "annotations": annotations}
+        return kubectl.create(pod, options=("--dry-run=server",)).err
+
+    refused = 'failed calling webhook "validate.plimsoll.dev"'
+    # before, no condition let this one through
+    eventually(lambda: refused not in made({}, tier="db"), what="the conditions to be in force")
+    assert refused in made({}, tier="web")
+    assert refused in made({"a/b": "y"}, tier="web")
+    assert refused not in made({"a/b": "xy"}, tier="web")
+    assert refused in made({"a/b": "y"})  # where a comparison fails, Plimsoll is asked
+    assert refused not in made({"a/b": "xy"})
 
 
 def test_the_server_keeps_them_as_its_files_say(cluster: ControlPlane, keeper: Keeper, tmp_path: Path) -> None:
