@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from lab import packs, plimsoll
+from lab import packs, plimsoll, workloads
 from lab.controlplane import ControlPlane
 from lab.kubectl import Kubectl, Object
 from lab.process import eventually
@@ -452,6 +452,38 @@ def test_conditions_that_an_api_server_takes_are_pushed_down_and_work_there(work
     }
     keeper.ruleset = rules(packs.pack("conditional", packs.OUR_IMAGES, match=match))
     eventually(lambda: len(keeper.hooks().get("validate", {}).get("matchConditions", [])) == 9, what="the conditions")
+
+
+def test_what_is_pushed_down_decides_there_as_it_does_here(
+    new_namespace: Callable[[], Kubectl], work: Callable[..., Keeper]
+) -> None:
+    """Nobody answers: what is sent is refused, and what a condition leaves out is let through."""
+    keeper = work()
+    texts = [
+        "has(object.metadata.labels) && object.metadata.labels.tier == 'web'",
+        "!(object.metadata.annotations['a/b'].startsWith('x'))",
+    ]
+    conditions = [{"name": f"c{number}", "expression": text} for number, text in enumerate(texts)]
+    match = {**ASIDE, "kinds": ["Pod"], "excludeNamespaces": ["mon*"], "matchConditions": conditions}
+    keeper.ruleset = rules(packs.pack("conditional", packs.OUR_IMAGES, match=match))
+
+    elsewhere = new_namespace()  # not in our own, which nobody is asked about
+
+    def made(annotations: Object, **labels: str) -> str:
+        pod = workloads.pod("web")
+        given = {"asked": "by-no-other-test", **labels}
+        pod["metadata"] = {"name": "web", "labels": given, "annotations": annotations}
+        return elsewhere.create(pod, options=("--dry-run=server",)).err
+
+    refused = 'failed calling webhook "validate.plimsoll.dev"'
+    # the API server first hears of the entry, and then of its conditions, before which it sends this one too
+    eventually(lambda: refused in made({}, tier="web"), what="the entry to be in force")
+    eventually(lambda: refused not in made({}, tier="db"), what="the conditions to be in force")
+    assert refused in made({}, tier="web")
+    assert refused in made({"a/b": "other"}, tier="web")
+    assert refused not in made({"a/b": "x-other"}, tier="web")
+    assert refused in made({"a/b": "other"})  # where a comparison fails, Plimsoll is asked
+    assert refused not in made({"a/b": "x-other"})
 
 
 def test_the_server_keeps_them_as_its_files_say(cluster: ControlPlane, keeper: Keeper, tmp_path: Path) -> None:

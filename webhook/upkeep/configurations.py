@@ -252,12 +252,14 @@ class Configurations:
             kind for kind in concerned if kind not in known or (kind in ruleset.kinds and ruleset.kinds[kind].wraps)
         )
         if asked != self._plurals[0] or self._clock() >= self._plurals[1] + DISCOVERY:
+            now = self._clock()
             try:
                 found = {kind: plural(self._around.client, *kind, CALL) for kind in sorted(asked)}
             except ApiError as error:
                 LOG.warning("which kinds the cluster has is not known yet: %s", error)
                 found = {kind: self._plurals[2].get(kind, known.get(kind, "")) for kind in asked}
-            self._plurals = (asked, self._clock(), {**known, **found})
+                now += REST - DISCOVERY
+            self._plurals = (asked, now, {**known, **found})
         else:
             self._plurals = (*self._plurals[:2], {**known, **{kind: self._plurals[2][kind] for kind in asked}})
         return self._plurals[2]

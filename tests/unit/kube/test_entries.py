@@ -48,9 +48,10 @@ def test_an_entry_that_is_as_it_has_to_be_is_left_alone() -> None:
 
 def test_order_and_defaults_make_no_difference() -> None:
     hook = whole()
-    (rule,) = hook["rules"]
     hook["rules"] = [
-        {**rule, "resources": [name], "operations": ["UPDATE", "CREATE"], "scope": None} for name in rule["resources"]
+        {**rule, "resources": [name], "operations": ["UPDATE", "CREATE"], "scope": None}
+        for rule in reversed(hook["rules"])
+        for name in rule["resources"]
     ]
     hook["matchConditions"].reverse()
     (out,) = hook["namespaceSelector"]["matchExpressions"]
