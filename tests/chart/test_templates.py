@@ -120,6 +120,33 @@ def test_the_registries_file_that_it_gives_loads(one: One, tmp_path: Path) -> No
     assert registries.load("registries.yaml", text, tmp_path).registries
 
 
+def test_it_is_for_kubernetes_from_1_30_on(helm: Helm) -> None:
+    assert helm.text("defaults", "--kube-version", "1.30.0") == helm.text("defaults", "--kube-version", "1.37.0")
+    assert "incompatible with Kubernetes v1.29.0" in helm.refused("--kube-version", "1.29.0")
+
+
+@pytest.mark.parametrize("page", ["docs/cluster.md", "charts/plimsoll/README.md"])
+def test_the_values_that_a_page_shows_give_packs_that_load(
+    page: str, helm: Helm, shipped: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    text = (ROOT / page).read_text()
+    (block,) = re.findall(r"^```\n(packs:\n.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "values.yaml").write_text(block)
+    documents = list(yaml.safe_load_all(helm.text("defaults", "-f", str(tmp_path / "values.yaml"))))
+    (packs,) = [each for each in documents if each and each["metadata"]["name"] == "plimsoll-packs"]
+    found = ruleset([*shipped, *packs["data"].items()], bases=shipped)
+    assert "acme" in {pack.name for pack in found.packs}
+    assert "containerization" not in {pack.name for pack in found.packs}  # a base judges no more by itself
+
+
+@pytest.mark.parametrize("page", ["docs/cluster.md", "charts/plimsoll/README.md"])
+def test_the_values_that_a_page_sets_are_taken(page: str, helm: Helm) -> None:
+    found = re.findall(r"--set (\S+)", (ROOT / page).read_text())
+    assert found
+    for value in found:
+        helm.text("defaults", "--set", value)
+
+
 # -- what stops nobody --------------------------------------------------------------------------------------------
 
 
