@@ -19,14 +19,12 @@ from typing import Any
 import yaml
 
 from webhook import sources
-from webhook.kube.register import RESOURCES, conditions
+from webhook.kube.register import RESOURCES
 from webhook.packs.compile import ruleset
 
 CHARTS = Path(__file__).resolve().parents[1] / "charts"
 CHART = CHARTS / "plimsoll"
 PLAIN = CHARTS / "plain"
-OURSELVES = "OURSELVES"
-"""What stands for our service account's user in files/conditions.yaml, until the chart knows the namespace."""
 HELMS = ("app.kubernetes.io/managed-by", "helm.sh/chart", "helm.sh/resource-policy")
 """Labels and annotations that mean something to Helm alone."""
 Row = tuple[str, str, str]
@@ -37,7 +35,6 @@ def files() -> dict[str, str]:
     return {
         "README.md": readme((CHART / "README.tmpl.md").read_text(), (CHART / "values.yaml").read_text()),
         "files/audit-rules.yaml": _yaml(audit()),
-        "files/conditions.yaml": _yaml(conditions(OURSELVES)),
     }
 
 

@@ -17,14 +17,6 @@ from webhook import __version__
 from webhook.observe.metrics import Metrics
 from webhook.settings import options
 
-METRICS_NOT_YET = {
-    "plimsoll_upkeep_errors_total",
-    "plimsoll_watch_stale_seconds",
-    "plimsoll_webhook_configuration_repairs_total",
-    "plimsoll_webhook_configuration_weakened",
-}
-"""Metrics that alerts and the dashboard look at, and the server does not have yet."""
-
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "chart.py"))
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -48,7 +40,7 @@ def objects(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[
             yield from objects(inner, f"{path}.{key}" if path else key)
 
 
-@pytest.mark.parametrize("name", ["README.md", "files/audit-rules.yaml", "files/conditions.yaml"])
+@pytest.mark.parametrize("name", ["README.md", "files/audit-rules.yaml"])
 def test_a_generated_file_is_what_its_sources_say(name: str) -> None:
     wanted = GENERATOR["files"]()
     assert name in wanted
@@ -56,7 +48,7 @@ def test_a_generated_file_is_what_its_sources_say(name: str) -> None:
 
 
 def test_there_are_no_other_generated_files() -> None:
-    assert set(GENERATOR["files"]()) == {"README.md", "files/audit-rules.yaml", "files/conditions.yaml"}
+    assert set(GENERATOR["files"]()) == {"README.md", "files/audit-rules.yaml"}
 
 
 def test_the_plain_manifests_are_what_the_chart_gives() -> None:
@@ -111,11 +103,7 @@ def test_every_metric_that_is_looked_at_is_counted(name: str) -> None:
     text = (CHART / "files" / name).read_text()
     named = set(re.findall(r"plimsoll_\w+", text))
     assert named
-    assert named <= counted() | METRICS_NOT_YET
-
-
-def test_what_is_counted_by_now_is_no_longer_on_the_list() -> None:
-    assert not METRICS_NOT_YET & counted()
+    assert named <= counted()
 
 
 def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:

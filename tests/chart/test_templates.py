@@ -20,16 +20,12 @@ from webhook.checks import cel
 from webhook.cli.judge import judge
 from webhook.cli.objects import read
 from webhook.errors import ConfigError
-from webhook.kube.register import conditions
 from webhook.packs.compile import ruleset
 from webhook.registry import config as registries
 
 Rendered = Callable[..., list[Object]]
 One = Callable[..., Object]
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
-
-NOT_YET = {"certificate-secret", "events", "lease", "service", "trace", "watch-packs", "webhooks"}
-"""Settings that the chart gives and the server does not have yet."""
 
 INHERENT = {"all-on": {"api-list-scope"}}
 """What a set of values cannot keep: an account that lists Pods over the cluster was asked for in so many words."""
@@ -83,9 +79,6 @@ def test_every_flag_is_a_setting_of_the_server_with_a_value_that_it_takes(values
     known = {option.flag[2:]: option for option in settings.options()}
     for arg in args:
         name, equals, value = arg.removeprefix("--").partition("=")
-        if name in NOT_YET:
-            assert name not in known, f"the server has --{name}: take it out of NOT_YET"
-            continue
         assert name in known, f"the server has no --{name}"
         assert bool(equals) != known[name].switch, arg
         key = known[name].name
@@ -187,18 +180,10 @@ def test_the_webhooks_keep_their_duties(values: str, rendered: Rendered) -> None
         if endpoint == "packs":
             assert hook["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "plimsoll"}}
             continue
-        # the server fills in both; an entry without rules is never called
+        # the server fills them in; an entry without rules is never called
         assert "rules" not in hook
         assert ("caBundle" in hook["clientConfig"]) == (values == "own-certificate")
-        (out,) = hook["namespaceSelector"]["matchExpressions"]
-        more = {"kube-public", "calico-system"} if values == "all-on" else set()
-        assert out["operator"] == "NotIn"
-        assert set(out["values"]) == {"kube-system", "kube-node-lease", "plimsoll"} | more
-
-
-def test_the_conditions_are_those_of_the_code_with_our_own_account(rendered: Rendered) -> None:
-    (advise,) = [hook for hook in hooks(rendered()) if hook["name"] == "advise.plimsoll.dev"]
-    assert advise["matchConditions"] == conditions("system:serviceaccount:plimsoll:plimsoll")
+        assert not {"namespaceSelector", "objectSelector", "matchConditions"} & set(hook)
 
 
 @pytest.mark.parametrize("values", SETS)
@@ -332,21 +317,19 @@ def rights(role: Object) -> set[tuple[str, str, str, str]]:
 
 
 def test_it_writes_to_what_is_named_and_creates_nothing_but_events(one: One) -> None:
-    given = rights(one("ClusterRole")) | rights(one("Role"))
+    given = rights(one("ClusterRole")) | rights(one("Role", name="plimsoll")) | rights(one("Role", name="plimsoll-events"))
     written = {right for right in given if right[3] not in ("get", "list", "watch")}
     configurations = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
     assert written == {
         *(("admissionregistration.k8s.io", kind, "plimsoll", "patch") for kind in configurations),
         ("authorization.k8s.io", "subjectaccessreviews", "", "create"),  # a question, and no object
-        ("plimsoll.dev", "rulepacks/status", "", "update"),
         ("plimsoll.dev", "rulepacks/status", "", "patch"),
         ("coordination.k8s.io", "leases", "plimsoll", "update"),
         ("", "secrets", "plimsoll-tls", "update"),
         ("", "secrets", "plimsoll-tls-ca", "update"),
-        ("", "events", "", "create"),
-        ("", "events", "", "patch"),
+        ("", "events", "", "create"),  # in our own namespace and in `default`
     }
-    assert {right for right in written if right[:2] == ("", "events")} <= rights(one("Role"))
+    assert not [right for right in rights(one("ClusterRole")) if right[1] == "events"]
     assert not [right for right in given if "*" in right]
     assert {right[2] for right in given if right[1] == "secrets"} == {"plimsoll-tls", "plimsoll-tls-ca"}
 
@@ -354,7 +337,7 @@ def test_it_writes_to_what_is_named_and_creates_nothing_but_events(one: One) -> 
 def test_each_option_brings_the_right_that_it_needs_and_no_other(one: One) -> None:
     def more(*options: str) -> set[tuple[str, str, str, str]]:
         cluster = rights(one("ClusterRole", "defaults", *options)) - rights(one("ClusterRole"))
-        return cluster | (rights(one("Role", "defaults", *options)) - rights(one("Role")))
+        return cluster | (rights(one("Role", "defaults", *options, name="plimsoll")) - rights(one("Role", name="plimsoll")))
 
     asked = "images.registries[0].host=registry.example"
     assert more("--set", asked) == set()
@@ -362,9 +345,7 @@ def test_each_option_brings_the_right_that_it_needs_and_no_other(one: One) -> No
     assert more("--set", f"{asked},images.podSecrets=true") == {("", "secrets", "", "get")}
     assert more("--set", f"{asked},images.warm=true") == {("", "pods", "", "list")}
     assert more("--set", f"{asked},images.secrets={{login}}") == {("", "secrets", "login", "get")}
-    assert more("--set", "events.enabled=true") == {
-        (group, "events", "", verb) for group in ("", "events.k8s.io") for verb in ("create", "patch")
-    }
+    assert more("--set", "events.enabled=true") == {("", "events", "", verb) for verb in ("create", "patch")}
     fewer = rights(one("ClusterRole")) - rights(one("ClusterRole", "all-off"))
     assert {right[1] for right in fewer if "plimsoll" not in right[2]} == {"rulepacks", "rulepacks/status"}
 
@@ -381,7 +362,8 @@ def test_the_audit_has_an_account_of_its_own_that_only_reads_and_the_server_does
     assert not [right for right in rights(role) if right[1] in ("secrets", "*")]
     bindings = [each for each in rendered("defaults", *options) if each["kind"].endswith("RoleBinding")]
     bound = {(each["roleRef"]["name"], each["subjects"][0]["name"]) for each in bindings}
-    assert bound == {("plimsoll", "plimsoll"), ("plimsoll-audit", "plimsoll-audit")}
+    own = {("plimsoll", "plimsoll"), ("plimsoll-events", "plimsoll")}
+    assert bound == own | {("plimsoll-audit", "plimsoll-audit")}
 
 
 # -- network ------------------------------------------------------------------------------------------------------

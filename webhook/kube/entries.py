@@ -146,11 +146,14 @@ class Kept:
     weakened: tuple[str, ...]
 
 
-def kept(held: Object, entries: Mapping[str, Object], bundle: bytes | None, *, fill: bool = True) -> Kept:
+def kept(
+    held: Object, entries: Mapping[str, Object], bundle: bytes | None, *, fill: bool = True, dry_run: bool = False
+) -> Kept:
     """Return what a configuration that a cluster holds has to become.
 
     `entries` are those that the rules need, `bundle` (PEM) what signed our certificate; None: it is not ours to
     write, and rules come only into entries that somebody has given one. Without `fill` no entry gets its first rules.
+    A server with `dry_run` stops nobody, so that every failurePolicy is as well, and Ignore is no weakness.
     """
     webhooks: list[Object] = []
     differences: list[str] = []
@@ -166,12 +169,12 @@ def kept(held: Object, entries: Mapping[str, Object], bundle: bytes | None, *, f
             webhooks.append(hook)
         elif name not in entries:
             differences.append(f"{name}: no rule needs it")
-            remembered |= {name} if _weak(hook, _policy(name)) else set()
+            remembered |= {name} if _weak(hook, _policy(name)) and not dry_run else set()
         else:
             entry = entries[name]
-            if _weak(hook, entry["failurePolicy"]):
-                weakened.append(name)
+            if dry_run or _weak(hook, entry["failurePolicy"]):
                 entry = {**entry, "failurePolicy": hook["failurePolicy"]}
+                weakened += [] if dry_run else [name]
             webhooks.append(_merged(hook, _filled(hook, entry, bundle, fill=fill), bundle, differences))
             remembered -= {name}
     for name, entry in entries.items():
@@ -181,7 +184,9 @@ def kept(held: Object, entries: Mapping[str, Object], bundle: bytes | None, *, f
         if known is None:
             continue
         made = {**entry, "clientConfig": _client(listed, entry["clientConfig"], known)}
-        if name in remembered:
+        if dry_run:
+            made["failurePolicy"] = "Ignore"
+        elif name in remembered:
             made["failurePolicy"] = "Ignore"
             weakened.append(name)
             remembered -= {name}

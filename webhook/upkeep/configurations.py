@@ -168,7 +168,7 @@ class Configurations:
 
     def _keep(self, copy: _Copy, held: Object, bundle: bytes | None) -> None:
         wanted, now = self._entries[copy.kind], self._clock()
-        found = entries.kept(held, wanted, bundle, fill=True)
+        found = self._wished(held, wanted, bundle, fill=True)
         if not found.differences and not found.annotations:
             copy.settled = (wanted, bundle)
             return
@@ -190,14 +190,17 @@ class Configurations:
             copy.repaired = (number + 1, now)
             self._around.figures.configuration_repaired(copy.kind)
 
+    def _wished(self, held: Object, wanted: Mapping[str, Object], bundle: bytes | None, *, fill: bool) -> Kept:
+        return entries.kept(held, wanted, bundle, fill=fill, dry_run=self._around.ruleset().dry_run)
+
     def _write(self, copy: _Copy, wanted: Mapping[str, Object], bundle: bytes | None) -> Kept | None:
         """Write what differs from what the API server holds now; return what, None where nothing did."""
         client, path = self._around.client, f"{API}/{RESOURCES[copy.kind]}/{self._name}"
         held = client.get(path, CALL)
-        found = entries.kept(held, wanted, bundle)
+        found = self._wished(held, wanted, bundle, fill=True)
         fill = True
         if _first(held, wanted) and not self._around.ready():
-            fill, found = False, entries.kept(held, wanted, bundle, fill=False)
+            fill, found = False, self._wished(held, wanted, bundle, fill=False)
         if entries.paused(held) or not (found.differences or found.annotations):
             copy.object = held
             return None
@@ -279,7 +282,8 @@ class Configurations:
 
     def _alarm(self, copy: _Copy) -> None:
         held = copy.object
-        weak = [] if held is None else entries.weakened(held)
+        # a server that stops nobody is not weakened by an API server that doesn't either
+        weak = [] if held is None or self._around.ruleset().dry_run else entries.weakened(held)
         words = {
             "missing": "" if held is not None else "it was deleted, and is not made again: nobody asks Plimsoll",
             "paused": ""

@@ -128,3 +128,17 @@ def test_a_bundle_that_cannot_be_read_is_another_one() -> None:
     hook = whole()
     hook["clientConfig"]["caBundle"] = "%%%"
     assert kept(held(hook), WANTED, PEM).webhooks == [whole()]
+
+
+@pytest.mark.parametrize("policy", ["Fail", "Ignore"])
+def test_for_a_server_in_a_dry_run_every_failure_policy_is_as_well(policy: str) -> None:
+    hook = {**whole(), "failurePolicy": policy}
+    found = kept(held(hook), WANTED, PEM, dry_run=True)
+    assert (found.differences, found.annotations, found.weakened) == ((), {}, ())
+
+
+def test_what_a_dry_run_adds_stops_nobody_and_what_it_takes_out_is_not_remembered_as_weak() -> None:
+    (made,) = kept(held(), WANTED, PEM, dry_run=True).webhooks
+    assert made["failurePolicy"] == "Ignore"
+    found = kept(held(made), {}, PEM, dry_run=True)
+    assert (found.webhooks, found.annotations) == ([], {})
