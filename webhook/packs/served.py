@@ -6,6 +6,7 @@ left away, so that a change of those is no change of the pack.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ LABEL = "plimsoll.dev/rule-packs"
 """On a ConfigMap of our own namespace, with the value `true`."""
 _ENDINGS = (".yaml", ".yml")
 _TESTS = (".test.yaml", ".test.yml")
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""Characters of JSON that end a line in YAML."""
 _NOT_WRITTEN = ("metadata", "status")
 
 
@@ -31,7 +34,8 @@ def rulepack(obj: Mapping[str, Any]) -> Text:
     name = str(_mapping(obj.get("metadata")).get("name") or "")
     written = {key: value for key, value in obj.items() if key not in _NOT_WRITTEN and value is not None}
     document = {"apiVersion": API_VERSION, "kind": KIND, **written, "metadata": {"name": name}}
-    return f"{OBJECT}{name}", orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
+    text = orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
+    return f"{OBJECT}{name}", _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def configmap(obj: Mapping[str, Any]) -> list[Text]:
