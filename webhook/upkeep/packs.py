@@ -81,6 +81,7 @@ class Packs:
         self._unread: tuple[Problem, ...] = ()
         self._next = 0.0
         self._seen: object = None
+        self._given: tuple[object, ...] = ()
         self._begun = 0.0
         self.standing = Standing(frozenset(), {}, {})
         self._packs = _Objects(lambda obj: served.rulepack(obj)[0], self.stir)
@@ -112,7 +113,7 @@ class Packs:
         """Look until `stop` is set."""
         self._begun = time.monotonic()
         # The master, from which this process was forked, may know what was in force long ago.
-        self._seen = None
+        self._seen, self._given = None, ()
         self.adopt()
         for what, watch in self._watches.items():
             threading.Thread(target=watch.run, args=(stop,), name=f"watch {what}", daemon=True).start()
@@ -146,6 +147,10 @@ class Packs:
     def _look(self) -> None:
         """Have in force what is wanted now, as far as it can be."""
         packs, maps = self._packs.all(), self._maps.all()
+        given = packs, maps, self._files, self._unread
+        if all(one is before for one, before in zip(given, self._given, strict=False)) and self._given:
+            return  # as nearly always
+        self._given = given
         objects = {**packs, **maps}
         wanted = list(self._files)
         wanted += [served.rulepack(obj) for _, obj in sorted(packs.items())]
