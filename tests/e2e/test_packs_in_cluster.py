@@ -200,9 +200,18 @@ def test_a_pack_that_is_applied_changes_verdicts_soon_and_says_so(
     figures = server.metrics()
     assert 'plimsoll_pack_info{pack="acme",version="1"} 1' in figures
     assert 'plimsoll_pack_broken{source="RulePack/acme"} 0' in figures
+    findings = eventually(lambda: denied(admin), 60, what="the denials to be told")
+    assert findings["rules"][0]["name"] == "requests-equal-limits"
+    assert findings["observedBy"]
     admin("delete", "rulepack", "acme").must()
     becomes(kubectl, "allowed")
     assert 'pack="acme",version' not in server.metrics()
+
+
+def denied(admin: Kubectl) -> Object:
+    """Return what one replica counted of the pack, once that is anything that was denied."""
+    findings: Object = admin.get("rulepack/acme").get("status", {}).get("findings", {})
+    return findings if findings.get("denied") else {}
 
 
 def test_a_wrong_pack_is_refused_with_every_mistake_and_changes_nothing(
