@@ -437,6 +437,16 @@ def test_the_shipped_packs_are_there_to_be_extended_and_not_in_force_by_themselv
     eventually(lambda: len(seen(server, kubectl)) > 1)
 
 
+def test_every_shipped_pack_can_be_applied_as_it_is(admin: Kubectl, server: Server, vetted: None) -> None:
+    files = [path for path in sorted((ROOT / "policies").glob("*.yaml")) if not path.name.endswith(".test.yaml")]
+    for path in files:
+        admin("apply", "-f", str(path)).must()
+    for path in files:
+        assert loaded_as(admin, path.stem, "True")["reason"] == "Loaded"
+    for each in admin.all("rulepacks"):
+        assert each["status"]["rules"] > 0, each["metadata"]["name"]
+
+
 def test_without_an_api_server_nothing_is_decided_and_the_reason_is_said(installed: Path, tmp_path: Path) -> None:
     config = yaml.safe_load(installed.read_text())
     config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"

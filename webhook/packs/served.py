@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from webhook.packs.parse import OBJECT
+from webhook.packs.parse import DEPTH, OBJECT
 from webhook.packs.schema import API_VERSION, KIND
 
 Text = tuple[str, str]
@@ -34,7 +34,10 @@ def rulepack(obj: Mapping[str, Any]) -> Text:
     name = str(_mapping(obj.get("metadata")).get("name") or "")
     written = {key: value for key, value in obj.items() if key not in _NOT_WRITTEN and value is not None}
     document = {"apiVersion": API_VERSION, "kind": KIND, **written, "metadata": {"name": name}}
-    text = orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
+    try:
+        text = orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError:  # nested deeper than orjson writes, which is deeper than a pack may be
+        text = "[" * (2 * DEPTH)
     return f"{OBJECT}{name}", _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

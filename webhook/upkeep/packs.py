@@ -106,8 +106,6 @@ class Packs:
             self._packs.replace(list(packs))
             self._maps.replace(list(configmaps))
         self._look()
-        if not self.standing.good:
-            LOG.warning("no pack is in force: everything is let in until there is one")
 
     def run(self, stop: threading.Event) -> None:
         """Look until `stop` is set."""
@@ -188,6 +186,8 @@ class Packs:
             LOG.error("%s can't be used: %s", source, stays, extra={"fields": fields})
         for source in sorted(before.keys() - now.problems.keys()):
             LOG.info("%s has no mistakes any more", source)
+        if changed and not now.good:
+            LOG.warning("no pack is in force: everything is let in until there is one")
         if changed and self._begun:
             LOG.info("packs changed", extra={"fields": {"in_force": sorted(now.good)}})
 

@@ -63,6 +63,15 @@ def test_an_object_that_is_no_pack_is_a_mistake_and_no_bug(obj: dict[str, Any]) 
         ruleset([rulepack(obj)])
 
 
+@pytest.mark.parametrize("levels", [70, 900])
+def test_an_object_that_is_too_deep_is_a_mistake_and_no_bug(levels: int) -> None:
+    deep: Any = []
+    for _ in range(levels):
+        deep = [deep]
+    with pytest.raises(ConfigError, match="nested deeper than 64 levels"):
+        ruleset([rulepack({"metadata": {"name": "a"}, "spec": {"values": {"x": deep}}})])
+
+
 def test_strange_texts_survive() -> None:
     odd = 'tab\t "quoted" \\ back\nline \U0001f6a2 ünï ${values.x} \u2028 \u2029 end: - ['
     spec = {"values": {"x": odd, "long": "x" * 3000, "number": 1e300, "no": "no", "list": [[], {}, True, 0, "0777"]}}
