@@ -88,9 +88,11 @@ class Packs:
         self._maps = _Objects(lambda obj: served.configmap_name(str(obj["metadata"]["name"])), self.stir)
         self._watches: dict[str, Watch] = {}
         if client is not None:
+            page = int(places.PAGE["limit"])
+            maps = places.configmaps(namespace)
             self._watches = {
-                "rulepacks": Watch(client, places.RULEPACKS, self._packs, seconds=watched),
-                "configmaps": Watch(client, places.configmaps(namespace), self._maps, places.LABELLED, seconds=watched),
+                "rulepacks": Watch(client, places.RULEPACKS, self._packs, seconds=watched, page=page),
+                "configmaps": Watch(client, maps, self._maps, places.LABELLED, seconds=watched, page=page),
             }
 
     def begin(self, packs: Sequence[Object] | None = None, configmaps: Sequence[Object] = ()) -> None:
