@@ -118,8 +118,9 @@ class Compiler:
     """Compiles sources, and remembers the last that it compiled: who proved them also wants them."""
 
     def __init__(self, compile_: Callable[[Sequence[tuple[str, str]]], Ruleset]) -> None:
-        """Compile by `compile_`."""
-        self.fresh = compile_
+        """Compile by `compile_`, one at a time."""
+        self._compile = compile_
+        self._one = threading.Lock()
         self._last: tuple[list[tuple[str, str]], Ruleset] | None = None
 
     def __call__(self, sources: Sequence[tuple[str, str]]) -> Ruleset:
@@ -127,6 +128,11 @@ class Compiler:
         if self._last is None or self._last[0] != list(sources):
             self._last = list(sources), self.fresh(sources)
         return self._last[1]
+
+    def fresh(self, sources: Sequence[tuple[str, str]]) -> Ruleset:
+        """Return the rules, not remembered. Raises ConfigError."""
+        with self._one:
+            return self._compile(sources)
 
 
 def _packs(settings: Settings, client: Client | None, shelf: Shelf, compiler: Compiler) -> Packs:

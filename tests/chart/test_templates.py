@@ -317,7 +317,9 @@ def rights(role: Object) -> set[tuple[str, str, str, str]]:
 
 
 def test_it_writes_to_what_is_named_and_creates_nothing_but_events(one: One) -> None:
-    given = rights(one("ClusterRole")) | rights(one("Role", name="plimsoll")) | rights(one("Role", name="plimsoll-events"))
+    given = (
+        rights(one("ClusterRole")) | rights(one("Role", name="plimsoll")) | rights(one("Role", name="plimsoll-events"))
+    )
     written = {right for right in given if right[3] not in ("get", "list", "watch")}
     configurations = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
     assert written == {
@@ -337,7 +339,9 @@ def test_it_writes_to_what_is_named_and_creates_nothing_but_events(one: One) -> 
 def test_each_option_brings_the_right_that_it_needs_and_no_other(one: One) -> None:
     def more(*options: str) -> set[tuple[str, str, str, str]]:
         cluster = rights(one("ClusterRole", "defaults", *options)) - rights(one("ClusterRole"))
-        return cluster | (rights(one("Role", "defaults", *options, name="plimsoll")) - rights(one("Role", name="plimsoll")))
+        return cluster | (
+            rights(one("Role", "defaults", *options, name="plimsoll")) - rights(one("Role", name="plimsoll"))
+        )
 
     asked = "images.registries[0].host=registry.example"
     assert more("--set", asked) == set()

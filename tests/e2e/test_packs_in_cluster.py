@@ -200,9 +200,18 @@ def test_a_pack_that_is_applied_changes_verdicts_soon_and_says_so(
     figures = server.metrics()
     assert 'plimsoll_pack_info{pack="acme",version="1"} 1' in figures
     assert 'plimsoll_pack_broken{source="RulePack/acme"} 0' in figures
+    findings = eventually(lambda: denied(admin), 60, what="the denials to be told")
+    assert findings["rules"][0]["name"] == "requests-equal-limits"
+    assert findings["observedBy"]
     admin("delete", "rulepack", "acme").must()
     becomes(kubectl, "allowed")
     assert 'pack="acme",version' not in server.metrics()
+
+
+def denied(admin: Kubectl) -> Object:
+    """Return what one replica counted of the pack, once that is anything that was denied."""
+    findings: Object = admin.get("rulepack/acme").get("status", {}).get("findings", {})
+    return findings if findings.get("denied") else {}
 
 
 def test_a_wrong_pack_is_refused_with_every_mistake_and_changes_nothing(
@@ -426,6 +435,16 @@ def test_the_shipped_packs_are_there_to_be_extended_and_not_in_force_by_themselv
     own["spec"].pop("rules")
     admin.apply(own).must()
     eventually(lambda: len(seen(server, kubectl)) > 1)
+
+
+def test_every_shipped_pack_can_be_applied_as_it_is(admin: Kubectl, server: Server, vetted: None) -> None:
+    files = [path for path in sorted((ROOT / "policies").glob("*.yaml")) if not path.name.endswith(".test.yaml")]
+    for path in files:
+        admin("apply", "-f", str(path)).must()
+    for path in files:
+        assert loaded_as(admin, path.stem, "True")["reason"] == "Loaded"
+    for each in admin.all("rulepacks"):
+        assert each["status"]["rules"] > 0, each["metadata"]["name"]
 
 
 def test_without_an_api_server_nothing_is_decided_and_the_reason_is_said(installed: Path, tmp_path: Path) -> None:

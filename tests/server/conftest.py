@@ -92,6 +92,10 @@ class Server:
         """Return the ids of the workers: those children that hold the TLS listener open."""
         return [pid for pid in self.children() if self.port in listening(pid)]
 
+    def upkeep(self) -> list[int]:
+        """Return the ids of those children that listen nowhere: the process beside the workers."""
+        return [pid for pid in self.children() if not listening(pid)]
+
     def wait(self, true: Callable[[], bool], seconds: float = 10) -> None:
         """Wait until `true()`; fail after `seconds`."""
         ends = time.monotonic() + seconds

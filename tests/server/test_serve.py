@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,6 +75,26 @@ def test_a_changed_pack_is_used_and_a_broken_one_leaves_the_last_good(
     assert server.figure("plimsoll_packs_loaded") == 1
     server.wait(lambda: allowed(post(server.client())))
     assert allowed(post(client)), "over the connection made before"
+
+
+def test_the_process_that_looks_after_packs_is_replaced_and_knows_the_last_good(
+    serve: Callable[..., Any], post: Callable[..., Any], tmp_path: Path
+) -> None:
+    server = serve()
+    (tmp_path / "acme.yaml").write_text(PACK.format(action="audit"), encoding="utf-8")
+    server.wait(lambda: allowed(post(server.client())))
+    (tmp_path / "acme.yaml").write_text(PACK.format(action="dney"), encoding="utf-8")
+    server.wait(lambda: server.figure("plimsoll_pack_broken") == 1)
+    [upkeep] = server.upkeep()
+    os.kill(upkeep, signal.SIGKILL)
+    server.wait(lambda: server.said("the upkeep process"))
+    for worker in server.workers():  # so that all start from what the master knows
+        os.kill(worker, signal.SIGKILL)
+    server.wait(lambda: server.figure("plimsoll_pack_load_failed") == 1)
+    server.wait(lambda: "2 workers" in server.probe("/readyz")[1])
+    assert all(allowed(post(server.client())) for _ in range(10)), "the last good, and not that of the start"
+    (tmp_path / "acme.yaml").write_text(PACK.format(action="deny"), encoding="utf-8")
+    server.wait(lambda: not allowed(post(server.client())))
 
 
 def test_packs_that_vanish_leave_the_last_good(

@@ -10,6 +10,8 @@ from webhook.packs.served import GROUP, LABEL, RESOURCE, VERSION
 
 RULEPACKS = f"/apis/{GROUP}/{VERSION}/{RESOURCE}"
 LABELLED = {"labelSelector": f"{LABEL}=true"}
+PAGE = {"limit": "10"}
+"""So many packs fit into one answer (`client.ANSWER_BYTES`), though each be as large as etcd takes it, 1.5 MiB."""
 CALL = 10.0
 NOT_FOUND = 404
 _EVERYWHERE = "default"
@@ -27,12 +29,12 @@ def listing(client: Client, namespace: str) -> tuple[list[Object], list[Object]]
     Where the CustomResourceDefinition is not installed there are no RulePacks.
     """
     try:
-        packs = list(client.items(RULEPACKS, CALL))
+        packs = list(client.items(RULEPACKS, CALL, PAGE))
     except ApiError as error:
         if error.status != NOT_FOUND:
             raise
         packs = []
-    return packs, list(client.items(configmaps(namespace), CALL, LABELLED))
+    return packs, list(client.items(configmaps(namespace), CALL, {**LABELLED, **PAGE}))
 
 
 def rulepack(client: Client, name: str, timeout: float) -> Object | None:

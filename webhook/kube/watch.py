@@ -57,14 +57,19 @@ class Watch:
         query: Mapping[str, str] | None = None,
         *,
         seconds: float = SECONDS,
+        page: int = PAGE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Follow the list at `path` (`/api/v1/namespaces`), narrowed by `query` (labelSelector, fieldSelector)."""
+        """Follow the list at `path` (`/api/v1/namespaces`), narrowed by `query` (labelSelector, fieldSelector).
+
+        It is read in pages of `page` objects, each of which has to fit into one answer.
+        """
         self._client = client
         self._path = path
         self._sink = sink
         self._query = dict(query or {})
         self._seconds = seconds
+        self._page = page
         self._clock = clock
         self._heard: float | None = None
         self._version = ""
@@ -116,7 +121,7 @@ class Watch:
         objects: list[Object] = []
         again = version = ""
         while True:
-            query = {**self._query, "limit": str(PAGE), **({"continue": again} if again else {})}
+            query = {**self._query, "limit": str(self._page), **({"continue": again} if again else {})}
             page = self._client.get(self._path, LISTING, query)
             objects += map(_slim, page.get("items") or [])
             meta = page.get("metadata") or {}

@@ -6,12 +6,13 @@ left away, so that a change of those is no change of the pack.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
-from webhook.packs.parse import OBJECT
+from webhook.packs.parse import DEPTH, OBJECT
 from webhook.packs.schema import API_VERSION, KIND
 
 Text = tuple[str, str]
@@ -23,6 +24,8 @@ LABEL = "plimsoll.dev/rule-packs"
 """On a ConfigMap of our own namespace, with the value `true`."""
 _ENDINGS = (".yaml", ".yml")
 _TESTS = (".test.yaml", ".test.yml")
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""Characters of JSON that end a line in YAML."""
 _NOT_WRITTEN = ("metadata", "status")
 
 
@@ -31,7 +34,11 @@ def rulepack(obj: Mapping[str, Any]) -> Text:
     name = str(_mapping(obj.get("metadata")).get("name") or "")
     written = {key: value for key, value in obj.items() if key not in _NOT_WRITTEN and value is not None}
     document = {"apiVersion": API_VERSION, "kind": KIND, **written, "metadata": {"name": name}}
-    return f"{OBJECT}{name}", orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
+    try:
+        text = orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError:  # nested deeper than orjson writes, which is deeper than a pack may be
+        text = "[" * (2 * DEPTH)
+    return f"{OBJECT}{name}", _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def configmap(obj: Mapping[str, Any]) -> list[Text]:

@@ -81,15 +81,18 @@ class Packs:
         self._unread: tuple[Problem, ...] = ()
         self._next = 0.0
         self._seen: object = None
+        self._given: tuple[object, ...] = ()
         self._begun = 0.0
         self.standing = Standing(frozenset(), {}, {})
         self._packs = _Objects(lambda obj: served.rulepack(obj)[0], self.stir)
         self._maps = _Objects(lambda obj: served.configmap_name(str(obj["metadata"]["name"])), self.stir)
         self._watches: dict[str, Watch] = {}
         if client is not None:
+            page = int(places.PAGE["limit"])
+            maps = places.configmaps(namespace)
             self._watches = {
-                "rulepacks": Watch(client, places.RULEPACKS, self._packs, seconds=watched),
-                "configmaps": Watch(client, places.configmaps(namespace), self._maps, places.LABELLED, seconds=watched),
+                "rulepacks": Watch(client, places.RULEPACKS, self._packs, seconds=watched, page=page),
+                "configmaps": Watch(client, maps, self._maps, places.LABELLED, seconds=watched, page=page),
             }
 
     def begin(self, packs: Sequence[Object] | None = None, configmaps: Sequence[Object] = ()) -> None:
@@ -105,14 +108,12 @@ class Packs:
             self._packs.replace(list(packs))
             self._maps.replace(list(configmaps))
         self._look()
-        if not self.standing.good:
-            LOG.warning("no pack is in force: everything is let in until there is one")
 
     def run(self, stop: threading.Event) -> None:
         """Look until `stop` is set."""
         self._begun = time.monotonic()
         # The master, from which this process was forked, may know what was in force long ago.
-        self._seen = None
+        self._seen, self._given = None, ()
         self.adopt()
         for what, watch in self._watches.items():
             threading.Thread(target=watch.run, args=(stop,), name=f"watch {what}", daemon=True).start()
@@ -146,6 +147,10 @@ class Packs:
     def _look(self) -> None:
         """Have in force what is wanted now, as far as it can be."""
         packs, maps = self._packs.all(), self._maps.all()
+        given = packs, maps, self._files, self._unread
+        if all(one is before for one, before in zip(given, self._given, strict=False)) and self._given:
+            return  # as nearly always
+        self._given = given
         objects = {**packs, **maps}
         wanted = list(self._files)
         wanted += [served.rulepack(obj) for _, obj in sorted(packs.items())]
@@ -183,6 +188,8 @@ class Packs:
             LOG.error("%s can't be used: %s", source, stays, extra={"fields": fields})
         for source in sorted(before.keys() - now.problems.keys()):
             LOG.info("%s has no mistakes any more", source)
+        if changed and not now.good:
+            LOG.warning("no pack is in force: everything is let in until there is one")
         if changed and self._begun:
             LOG.info("packs changed", extra={"fields": {"in_force": sorted(now.good)}})
 

@@ -232,3 +232,26 @@ def test_the_short_way_and_flasks_own_answer_alike(service: Service, body: dict[
 )
 def test_durations_are_read_as_go_prints_them(text: str, seconds: float | None) -> None:
     assert duration(text) == seconds
+
+
+def test_packs_have_an_endpoint_where_somebody_judges_them() -> None:
+    def vet(asked: Any) -> tuple[list[str], list[str]]:
+        if asked.name == "bug":
+            raise ZeroDivisionError("secret")
+        return (["a: mistake"], []) if asked.name == "bad" else ([], ["some advice"])
+
+    app = create_app(Service(), Limits(body=20_000), vet).test_client()
+    refused = app.post("/packs", json=review(name="bad")).json["response"]
+    assert (refused["uid"], refused["allowed"]) == ("u-1", False)
+    assert refused["status"]["message"].endswith("a: mistake")
+    fine = app.post("/packs", json=review(name="good")).json["response"]
+    assert (fine["allowed"], fine["warnings"]) == (True, ["some advice"])
+    bug = app.post("/packs", json=review(name="bug")).json["response"]
+    assert bug["allowed"] and "secret" not in str(bug), "the loader judges it again"
+    assert app.post("/packs", data=b"{}", content_type="text/plain").status_code == 415
+    assert app.post("/packs", json={"kind": "x"}).status_code == 400
+    assert app.post("/packs", data=b" " * 30_000, content_type="application/json").status_code == 413
+
+
+def test_packs_have_none_where_nobody_does(client: FlaskClient) -> None:
+    assert client.post("/packs", json=review()).status_code == 404
