@@ -17,43 +17,35 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from lab import controlplane, webhooks, workloads
+from lab import installation, packs, webhooks, workloads
 from lab.controlplane import ControlPlane
 from lab.kubectl import Kubectl, Object
 from lab.process import eventually
 
+DRY = ("--dry-run=server",)
+CONFIGURATIONS = "validatingwebhookconfiguration/plimsoll", "mutatingwebhookconfiguration/plimsoll"
+VALUES: Object = {"dryRun": False, "image": {"repository": "registry.example/platform/plimsoll"}}
+"""All shipped packs; what the server makes of them in the webhook configurations is what the cluster starts with."""
+
 
 @pytest.fixture(scope="module")
 def orphaned(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A control plane that was killed and started again while its webhooks' server was gone for good."""
-    plane = controlplane.launch(tmp_path_factory.mktemp("orphaned"), programs, controllers=False)
-    try:
-        admin = plane.admin
+    """A control plane that was killed and started again while Plimsoll, installed by its chart, was gone for good."""
+    with installation.installed(tmp_path_factory.mktemp("orphaned"), programs, VALUES) as fleet:
+        admin = fleet.plane.admin
         admin("create", "namespace", "shop").must()
-        for namespace in ("kube-system", "kube-node-lease", "shop", "default"):
-            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-            admin.within(namespace).create(account).must()
-        admin.within("shop").create(workloads.pod("unbound"), workloads.deployment()).must()
-        admin.create(*dead(plane)).must()
-        eventually(lambda: admin.within("shop").create(workloads.pod("probe"), options=DRY).code == 1)
-        plane.stop_apiserver()
-        plane.start_apiserver()
-        plane.start_controllers()
-        yield plane
-    finally:
-        plane.stop()
-
-
-DRY = ("--dry-run=server",)
-
-
-def dead(plane: ControlPlane) -> list[Object]:
-    """Return the configurations for a server that is not there."""
-    bundle = plane.ca.bundle.read_bytes()
-    return [
-        webhooks.configuration(f"plimsoll-{endpoint}", endpoint, webhooks.NOWHERE, bundle, webhooks.all_but_system())
-        for endpoint in ("validate", "mutate")
-    ]
+        shop = admin.within("shop")
+        eventually(lambda: shop("get", "serviceaccount", "default").code == 0, what="the service account")
+        shop.create(workloads.pod("unbound"), workloads.deployment()).must()
+        admin.apply(packs.STRICT).must()
+        fleet.start()
+        installation.settled(fleet)
+        fleet.close()
+        eventually(lambda: "failed calling webhook" in shop.create(workloads.pod("probe"), options=DRY).err)
+        fleet.plane.stop_apiserver()
+        fleet.plane.start_apiserver()
+        eventually(lambda: shop.create(workloads.pod("probe"), options=DRY).code == 1)
+        yield fleet.plane
 
 
 @pytest.fixture
@@ -91,11 +83,11 @@ def test_system_workloads_are_made(admin: Kubectl, namespace: str, manifest: Obj
 
 
 def test_plimsolls_own_pods_are_made(admin: Kubectl, orphaned: ControlPlane) -> None:
-    admin("create", "namespace", "plimsoll").must()
     own = admin.within("plimsoll")
-    own.create(workloads.deployment("plimsoll")).must()
-    (pod,) = eventually(lambda: own.all("pods"), 40, "the pod of Plimsoll's own Deployment")
-    assert pod["metadata"]["ownerReferences"][0]["kind"] == "ReplicaSet"
+    before = len(own.all("pods"))
+    own("scale", "deployment/plimsoll", "--replicas=4").must()
+    own("rollout", "restart", "deployment/plimsoll").must()
+    eventually(lambda: len(own.all("pods")) > before, 60, "pods of Plimsoll's own Deployment")
 
 
 def test_a_node_joins_and_keeps_its_lease(admin: Kubectl, orphaned: ControlPlane, name: str) -> None:
@@ -180,13 +172,12 @@ def test_deleting_the_webhook_configurations_sets_the_cluster_free(
 ) -> None:
     shop = admin.within("shop")
     shop.create(workloads.pod(name)).refused()
+    kept = [admin.get(each) for each in CONFIGURATIONS]
+    for each in kept:
+        del each["metadata"]["resourceVersion"], each["metadata"]["uid"]
     try:
-        for kind in (
-            "validatingwebhookconfiguration/plimsoll-validate",
-            "mutatingwebhookconfiguration/plimsoll-mutate",
-        ):
-            admin("delete", kind).must()
+        admin("delete", *CONFIGURATIONS).must()
         eventually(lambda: shop.create(workloads.pod(name)).code == 0, 5, "the cluster to be free")
     finally:
-        admin.apply(*dead(orphaned)).must()
+        admin.create(*kept).must()
         eventually(lambda: shop.create(workloads.pod("probe"), options=DRY).code == 1)
