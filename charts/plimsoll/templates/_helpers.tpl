@@ -73,17 +73,6 @@ labels:
   spec:
     {{- toYaml $spec | nindent 4 }}
 {{- end }}
-{{- if not (or .Values.packs.inline .Values.packs.shipped .Values.packs.configMaps) }}
-none.yaml: |
-  # RulePacks of the cluster are the only ones that judge; a server has to have one to start with.
-  apiVersion: plimsoll.dev/v1
-  kind: RulePack
-  metadata:
-    name: none
-  spec:
-    extends: containerization
-    mode: disabled
-{{- end }}
 {{- end }}
 
 {{/* The registries file. */}}
