@@ -59,8 +59,10 @@ class Lease:
 
     def run(self, stop: threading.Event) -> None:
         """Take part until `stop` is set, then let go, so that another doesn't have to wait."""
-        while not stop.wait(EVERY * random.uniform(0.8, 1.2)):  # noqa: S311 - so that replicas don't come together
+        ended = stop.is_set()
+        while not ended:
             self.attempt()
+            ended = stop.wait(EVERY * random.uniform(0.8, 1.2))  # noqa: S311 - so that replicas don't come together
         self.release()
 
     def attempt(self) -> bool:
