@@ -136,17 +136,21 @@ class Configurations:
 
     def run(self, stop: threading.Event) -> None:
         """Keep them until `stop` is set."""
+        over = threading.Event()
         followers = []
         for copy in self._copies:
             query = {"fieldSelector": f"metadata.name={self._name}"}
             watch = Watch(self._around.client, f"{API}/{RESOURCES[copy.kind]}", copy, query)
-            follower = threading.Thread(target=watch.run, args=(stop,), name=f"watch {copy.kind}", daemon=True)
+            follower = threading.Thread(target=watch.run, args=(over,), name=f"watch {copy.kind}", daemon=True)
             follower.start()
             followers.append(follower)
-        while not stop.is_set() and all(follower.is_alive() for follower in followers):
-            self.look()
-            self._woken.wait(TICK)
-            self._woken.clear()
+        try:
+            while not stop.is_set() and all(follower.is_alive() for follower in followers):
+                self.look()
+                self._woken.wait(TICK)
+                self._woken.clear()
+        finally:
+            over.set()  # whoever begins this task again begins watches of its own
 
     def look(self) -> None:
         """Look once at both configurations, and write what differs and may be written."""
