@@ -28,9 +28,6 @@ Rendered = Callable[..., list[Object]]
 One = Callable[..., Object]
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
-NOT_YET = {"certificate-secret", "events", "lease", "service", "trace", "watch-packs", "webhooks"}
-"""Settings that the chart gives and the server does not have yet."""
-
 INHERENT = {"all-on": {"api-list-scope"}}
 """What a set of values cannot keep: an account that lists Pods over the cluster was asked for in so many words."""
 
@@ -83,9 +80,6 @@ def test_every_flag_is_a_setting_of_the_server_with_a_value_that_it_takes(values
     known = {option.flag[2:]: option for option in settings.options()}
     for arg in args:
         name, equals, value = arg.removeprefix("--").partition("=")
-        if name in NOT_YET:
-            assert name not in known, f"the server has --{name}: take it out of NOT_YET"
-            continue
         assert name in known, f"the server has no --{name}"
         assert bool(equals) != known[name].switch, arg
         key = known[name].name
@@ -462,3 +456,17 @@ def test_what_is_packaged_is_the_chart_and_not_what_its_page_is_made_of(helm: He
         names = {name.partition("/")[2] for name in packed.getnames()}
     assert {"Chart.yaml", "README.md", "values.yaml", "values.schema.json", "files/crd-rulepack.yaml"} <= names
     assert "README.tmpl.md" not in names
+
+
+def test_the_server_is_told_what_it_would_undo_in_the_webhooks(one: One) -> None:
+    webhooks = one("ValidatingWebhookConfiguration", "all-on")["webhooks"]
+    (out,) = next(each for each in webhooks if each["name"].startswith("validate"))["namespaceSelector"][
+        "matchExpressions"
+    ]
+    (container,) = one("Deployment", "all-on")["spec"]["template"]["spec"]["containers"]
+    told = {arg.partition("=")[2] for arg in container["args"] if arg.startswith("--webhook-exclude=")}
+    assert {"kube-public", "calico-system"} <= told <= set(out["values"])
+    later = one("Deployment", "all-on", "--set", "webhooks.timeoutSeconds=5")
+    assert "--webhook-timeout=5" in later["spec"]["template"]["spec"]["containers"][0]["args"]
+    (plain,) = one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert not any(arg.startswith("--webhook-") for arg in plain["args"])

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -344,7 +344,7 @@ def _introduced(client: Client, terms: Terms) -> Terms:
             return terms
         raise
     name = ((answer.get("status") or {}).get("userInfo") or {}).get("username")
-    return Terms(terms.service, terms.namespace, name or None, terms.side_effects)
+    return replace(terms, ourselves=name or None)
 
 
 def readiness(addresses: tuple[str, ...], port: int) -> Callable[[], bool]:
