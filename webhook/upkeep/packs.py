@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -73,7 +74,7 @@ class Packs:
         self.failed: Callable[[bool], None] = lambda any_: None
         """Is told whether anything is not in force as it is written."""
         self._shelf = shelf
-        self._attempt = attempt
+        self._attempt = partial(_attempted, attempt)
         self._read = files
         self._seconds = seconds
         self._clock = clock
@@ -246,6 +247,18 @@ class _Objects:
         gone = self._name(obj)
         self._held = {name: held for name, held in self._held.items() if name != gone}
         self._stir.set()
+
+
+def _attempted(attempt: Callable[[Sequence[Text]], Ruleset], texts: Sequence[Text]) -> Ruleset:
+    """Compile texts. What fails by a bug of ours can't be loaded, either, and keeps no other pack from being."""
+    try:
+        return attempt(texts)
+    except ConfigError:
+        raise
+    except Exception as error:
+        LOG.exception("a pack can't be compiled, which is a bug of Plimsoll's own")
+        text = f"Plimsoll fails on it, which is a bug of its own; its log has the place ({type(error).__name__})"
+        raise ConfigError([Problem("", 0, "", text)]) from error
 
 
 def _nothing() -> None:

@@ -82,3 +82,19 @@ def test_a_task_that_fails_leaves_no_watch_behind(shelf: Shelf, monkeypatch: pyt
     assert len(following) >= 4
     assert all(stop.is_set() for stop in following[:4])
     assert following[0] is not following[2]  # each begins with its own, and ends it
+
+
+def test_a_pack_on_which_we_fail_keeps_no_other_from_being_loaded_and_no_server_from_starting(shelf: Shelf) -> None:
+    def attempt(texts: Any) -> Ruleset:
+        if any("bad" in name for name, _ in texts):
+            raise TypeError("a bug")
+        return compiled(texts)
+
+    bad: dict[str, Any] = {"metadata": {"name": "bad"}, "spec": {}}
+    rule = {"name": "a", "expression": "true", "message": "m", "action": "warn"}
+    good = {"metadata": {"name": "good"}, "spec": {"version": "1", "rules": [rule]}}
+    task = Packs(shelf, attempt, list, 3600, Client(NOBODY), "plimsoll")
+    task.begin([bad, good])
+    assert task.standing.good == {"RulePack/good"}
+    (problem,) = task.standing.problems["RulePack/bad"]
+    assert "bug of its own" in str(problem)
