@@ -126,6 +126,15 @@ class Settings:
     webhooks: str = _setting(
         "", _text, "name of our webhook configurations, which are kept as the packs need them; default: left alone"
     )
+    webhook_exclude: tuple[str, ...] = _setting(
+        (),
+        _text,
+        "namespace that these leave out, besides kube-system, kube-node-lease, our own, and those that packs exclude",
+        many=True,
+    )
+    webhook_timeout: int = _setting(
+        3, _whole(1, 30), "seconds that API servers are told to wait for /validate and /advise"
+    )
     certificate_secret: str = _setting(
         "",
         _text,

@@ -70,12 +70,18 @@ def conditions(ourselves: str | None = None) -> list[Object]:
 
 @record(frozen=True, slots=True)
 class Terms:
-    """Who we are: our Service and its namespace, our user name; `side_effects`: reviews are written down."""
+    """Who we are: our Service and its namespace, our user name; `side_effects`: reviews are written down.
+
+    `excluded` are namespaces that whoever installed us leaves out, `seconds` is how long `/validate` and `/advise` are
+    waited for.
+    """
 
     service: str
     namespace: str
     ourselves: str | None = None
     side_effects: bool = False
+    excluded: tuple[str, ...] = ()
+    seconds: int = SECONDS["validate"]
 
 
 def wanted(
@@ -103,7 +109,7 @@ def wanted(
 
 
 def _entry(endpoint: str, rules: list[Object], common: Pushed, terms: Terms) -> Object:
-    out = sorted({*SYSTEM_NAMESPACES, terms.namespace, *common.excluded})
+    out = sorted({*SYSTEM_NAMESPACES, terms.namespace, *terms.excluded, *common.excluded})
     named: Clause = ("kubernetes.io/metadata.name", "NotIn", tuple(out))
     own = conditions(terms.ourselves) if endpoint == "advise" else []
     more = [{"name": name, "expression": expression} for name, expression in common.conditions]
@@ -120,7 +126,7 @@ def _entry(endpoint: str, rules: list[Object], common: Pushed, terms: Terms) -> 
         "objectSelector": _selector(common.object_selector),
         "rules": rules,
         "sideEffects": "NoneOnDryRun" if terms.side_effects else "None",
-        "timeoutSeconds": SECONDS[endpoint],
+        "timeoutSeconds": SECONDS[endpoint] if endpoint == "mutate" else terms.seconds,
         **({"reinvocationPolicy": "IfNeeded"} if endpoint == "mutate" else {}),
     }
 

@@ -49,6 +49,7 @@ RENEWALS = ("conflict", "done", "failed")
 CONFIGURATIONS = {
     "missing": "1 while a webhook configuration of ours is not there: somebody deleted it, and nobody asks us",
     "paused": "1 while a webhook configuration is left alone, because it says plimsoll.dev/paused",
+    "behind": "1 while a webhook configuration has for a minute not been what the rules in force need",
     "weakened": "1 while a webhook configuration has Ignore where Fail is meant, which is left alone",
 }
 """What may be the matter with a webhook configuration (upkeep/configurations.py)."""

@@ -85,12 +85,15 @@ def _more_problems(
             path: Path = ("spec", part, i) if isinstance(found, list) else ("spec", part)
             if not isinstance(entry, dict) or not right(path):
                 continue
-            if part == "rules":
-                _compiled(notes, path, entry, scopes.WHOLE, number, kinds, checks)
-            elif part == "exemptions":
-                scopes.exemption(notes, path, entry, kinds)
-            else:
-                scopes.scope(notes, path, entry, kinds, bodies.scope_names(number))
+            try:
+                if part == "rules":
+                    _compiled(notes, path, entry, scopes.WHOLE, number, kinds, checks)
+                elif part == "exemptions":
+                    scopes.exemption(notes, path, entry, kinds)
+                else:
+                    scopes.scope(notes, path, entry, kinds, bodies.scope_names(number))
+            except (TypeError, ValueError, AttributeError, LookupError):
+                continue  # what is wrong with it is known, but at another path: that of a value or of its base
     return notes.problems
 
 

@@ -40,7 +40,7 @@ SCALED = frozenset(
 )
 # Kubernetes' own groups are matched in the one version that 1.30 to 1.37 all serve, to which `matchPolicy:
 # Equivalent` converts the others; all else in any, since nobody knows which versions a cluster serves.
-_VERSIONS = {
+VERSIONS = {
     **dict.fromkeys(("", "apps", "batch", "policy"), "v1"),
     "autoscaling": "v2",
     "discovery.k8s.io": "v1",
@@ -153,7 +153,7 @@ def resource_rules(endpoint: str, wanted: Mapping[Kind, Need], resources: Mappin
     return [
         {
             "apiGroups": [group],
-            "apiVersions": [_VERSIONS.get(group, "*")],
+            "apiVersions": [VERSIONS.get(group, "*")],
             "operations": list(operations),
             "resources": sorted(names),
             "scope": "*",

@@ -17,7 +17,7 @@ from webhook.model.pods import Kinds
 from webhook.model.record import record
 from webhook.model.review import MIRROR
 from webhook.packs.match import Clause
-from webhook.packs.needs import Kind
+from webhook.packs.needs import VERSIONS, Kind
 from webhook.packs.rule import Rule
 
 Condition = tuple[str, str]
@@ -132,8 +132,11 @@ def _users(rules: list[Rule]) -> Iterator[Condition]:
 def _written(rules: list[Rule], registered: Iterable[Kind]) -> Iterator[Condition]:
     """Yield the `matchConditions` that all rules have; where a kind is not Kubernetes' own, those on objects say yes.
 
-    An API server shows CEL what such an object has been given, nulls and all, which nobody sees here.
+    An API server shows CEL what such an object has been given, nulls and all, which nobody sees here. Of a Scale it
+    leaves out a number of 0, which is filled in here (`Ruleset.workload`).
     """
+    scaled = any(rule.on_replicas for rule in rules)
+    scale = "has(request.subResource) && request.subResource == 'scale' || " if scaled else ""
     foreign = sorted({group for group, _ in registered if not _own(group)})
     common = _common(
         frozenset(
@@ -155,11 +158,10 @@ def _written(rules: list[Rule], registered: Iterable[Kind]) -> Iterator[Conditio
         while (numbered := name if number == 1 else f"{name}-{number}") in taken:
             number += 1
         taken.add(numbered)
-        aside = f"request.resource.group in {literal(foreign)} || " if on_objects and foreign else ""
+        aside = scale + (f"request.resource.group in {literal(foreign)} || " if foreign else "") if on_objects else ""
         yield numbered, f"{aside}{wide}"
 
 
 def _own(group: str) -> bool:
-    return group in ("", "apps", "batch", "autoscaling", "policy") or (
-        group.endswith(".k8s.io") and not group.endswith((".x-k8s.io", "gateway.networking.k8s.io"))
-    )
+    # by name, since CustomResourceDefinitions have groups below k8s.io, too
+    return group in VERSIONS

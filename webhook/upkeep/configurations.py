@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -44,6 +44,8 @@ DISCOVERY = 300.0
 """Seconds after which it is asked again which kinds the cluster has, of those that not every cluster has."""
 AGAIN = 3600.0
 """Seconds after which the log says once more that hands are kept off."""
+LATE = 60.0
+"""Seconds for which one may differ from what the rules need before that is said: others may have to write it."""
 NOWHERE = "default"
 """The namespace of Events about objects that lie in none."""
 
@@ -52,7 +54,7 @@ class Figures(Protocol):
     """What is told how the configurations are."""
 
     def configuration(self, kind: str, **words: bool) -> None:
-        """Hear what is the matter with one: `missing`, `paused`, `weakened`."""
+        """Hear what is the matter with one: `missing`, `paused`, `behind`, `weakened`."""
         ...
 
     def configuration_repaired(self, kind: str) -> None:
@@ -89,6 +91,7 @@ class _Copy:
     next: float = float("-inf")  # when it may be repaired
     repaired: tuple[int, float] = (0, float("-inf"))
     rest: float = float("-inf")
+    differs: float = float("inf")  # since when, from what the rules in force need
     said: dict[str, float] = field(default_factory=dict)
 
     def replace(self, objects: list[Object]) -> None:
@@ -136,17 +139,21 @@ class Configurations:
 
     def run(self, stop: threading.Event) -> None:
         """Keep them until `stop` is set."""
+        over = threading.Event()
         followers = []
         for copy in self._copies:
             query = {"fieldSelector": f"metadata.name={self._name}"}
             watch = Watch(self._around.client, f"{API}/{RESOURCES[copy.kind]}", copy, query)
-            follower = threading.Thread(target=watch.run, args=(stop,), name=f"watch {copy.kind}", daemon=True)
+            follower = threading.Thread(target=watch.run, args=(over,), name=f"watch {copy.kind}", daemon=True)
             follower.start()
             followers.append(follower)
-        while not stop.is_set() and all(follower.is_alive() for follower in followers):
-            self.look()
-            self._woken.wait(TICK)
-            self._woken.clear()
+        try:
+            while not stop.is_set() and all(follower.is_alive() for follower in followers):
+                self.look()
+                self._woken.wait(TICK)
+                self._woken.clear()
+        finally:
+            over.set()  # whoever begins this task again begins watches of its own
 
     def look(self) -> None:
         """Look once at both configurations, and write what differs and may be written."""
@@ -162,13 +169,14 @@ class Configurations:
             return  # nobody could verify us yet
         for copy in self._copies:
             if copy.object is None or entries.paused(copy.object):
-                copy.settled = None
+                copy.settled, copy.differs = None, float("inf")
                 continue
             self._keep(copy, copy.object, bundle)
 
     def _keep(self, copy: _Copy, held: Object, bundle: bytes | None) -> None:
         wanted, now = self._entries[copy.kind], self._clock()
         found = self._wished(held, wanted, bundle, fill=True)
+        copy.differs = min(copy.differs, now) if found.differences else float("inf")
         if not found.differences and not found.annotations:
             copy.settled = (wanted, bundle)
             return
@@ -289,6 +297,10 @@ class Configurations:
             "paused": ""
             if held is None or not entries.paused(held)
             else f"it is left alone, its caBundle too, until its annotation {entries.PAUSED} is taken away",
+            "behind": ""
+            if self._clock() < copy.differs + LATE
+            else "it is not what the rules in force need, so that the API server may not ask about all they judge; "
+            "the log of the replica that holds the Lease says why it could not be written",
             "weakened": ""
             if not weak
             else f"{', '.join(weak)}: failurePolicy is Ignore where Fail is meant, so that requests go through "
@@ -344,7 +356,7 @@ def _introduced(client: Client, terms: Terms) -> Terms:
             return terms
         raise
     name = ((answer.get("status") or {}).get("userInfo") or {}).get("username")
-    return Terms(terms.service, terms.namespace, name or None, terms.side_effects)
+    return replace(terms, ourselves=name or None)
 
 
 def readiness(addresses: tuple[str, ...], port: int) -> Callable[[], bool]:

@@ -43,6 +43,8 @@ CLIMB = 1.0
 AT_ONCE = 200
 """Denials that are read before what is due is written."""
 _NO_NAME = re.compile(r"[^a-z0-9.-]+")
+_NAMESPACE = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?\Z")
+"""Whoever reaches the port says what it is: it is never any other part of a path."""
 Key = tuple[str, ...]
 
 
@@ -114,6 +116,9 @@ class Events:
 
     def _take(self, told: dict[str, Any]) -> None:
         obj = told["object"]
+        if not _NAMESPACE.match(obj.get("namespace") or ""):
+            self._count("dropped", 1)
+            return
         key = (*(str(obj.get(part, "")) for part in ("namespace", "kind", "name", "uid")), *told["rules"])
         now = self._now()
         series = self._series.get(key)

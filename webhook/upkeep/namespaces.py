@@ -20,6 +20,13 @@ BEAT = 5.0
 QUIET = 150.0
 """Seconds of silence after which a watch is not believed: API servers send a bookmark each minute or so, and a stream
 that has none is begun anew after `kube.client.SILENCE`."""
+ROOM = 32 * 1024 * 1024
+"""Bytes of memory for all namespaces. They share it with packs and figures, and a full /dev/shm ends whoever counts;
+a namespace's annotations are its owner's to write, 256 KiB of them."""
+LARGEST = 64 * 1024
+"""Bytes of one: a namespace has 1 to 2 KB."""
+PAGE = 4096
+"""Bytes that the smallest file takes."""
 
 
 class Namespaces:
@@ -80,12 +87,15 @@ class _Sink:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._full = False
+        self._sizes: dict[str, int] = {}
+        self._taken = 0
 
     def replace(self, objects: list[Object]) -> None:
         kept = {_name(obj) for obj in objects}
         for name in self._shelf.names(FOLDER):
             if name not in kept:
-                self._shelf.drop(f"{FOLDER}/{name}")
+                self._forget(f"{FOLDER}/{name}")
+        self._full = False
         for obj in objects:
             self.put(obj)
 
@@ -93,19 +103,37 @@ class _Sink:
         name = f"{FOLDER}/{_name(obj)}"
         # items of a list don't say what they are
         data = orjson.dumps({"apiVersion": "v1", "kind": "Namespace", **obj})
+        if not self._fits(name, len(data)):
+            self._refuse(name, f"of {ROOM} bytes, and {LARGEST} for one")
+            return
         if self._shelf.get(name) == data:
             return  # as most are where the list is read again
         try:
             self._shelf.put(name, data)
-            self._full = False
         except OSError as error:
-            self._shelf.drop(name)  # what it was is no longer true
-            if not self._full:  # once, and not for each of thousands
-                LOG.warning("no room on the shelf for all namespaces; the rest is asked for: %s", error.strerror)
-            self._full = True
+            self._refuse(name, str(error.strerror))
+
+    def _fits(self, name: str, size: int) -> bool:
+        """Take the room for one, if there is."""
+        pages = -(-size // PAGE) * PAGE
+        taken = self._taken - self._sizes.get(name, 0) + pages
+        if size > LARGEST or taken > ROOM:
+            return False
+        self._sizes[name], self._taken = pages, taken
+        return True
+
+    def _refuse(self, name: str, why: str) -> None:
+        self._forget(name)  # what it was is no longer true
+        if not self._full:  # once, and not for each of thousands
+            LOG.warning("no room on the shelf for all namespaces; the rest is asked for: %s", why)
+        self._full = True
+
+    def _forget(self, name: str) -> None:
+        self._taken -= self._sizes.pop(name, 0)
+        self._shelf.drop(name)
 
     def drop(self, obj: Object) -> None:
-        self._shelf.drop(f"{FOLDER}/{_name(obj)}")
+        self._forget(f"{FOLDER}/{_name(obj)}")
 
 
 def _name(obj: Object) -> str:

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -73,7 +74,7 @@ class Packs:
         self.failed: Callable[[bool], None] = lambda any_: None
         """Is told whether anything is not in force as it is written."""
         self._shelf = shelf
-        self._attempt = attempt
+        self._attempt = partial(_attempted, attempt)
         self._read = files
         self._seconds = seconds
         self._clock = clock
@@ -84,15 +85,23 @@ class Packs:
         self._given: tuple[object, ...] = ()
         self._begun = 0.0
         self.standing = Standing(frozenset(), {}, {})
+        self._nudged = False
+        self._client = client
+        self._namespace = namespace
+        self._watched = watched
+        self._watches: dict[str, Watch] = {}
+        self._follow()
+
+    def _follow(self) -> None:
+        """Begin anew to know what the cluster holds: nobody who followed it before can still tell us anything."""
         self._packs = _Objects(lambda obj: served.rulepack(obj)[0], self.stir)
         self._maps = _Objects(lambda obj: served.configmap_name(str(obj["metadata"]["name"])), self.stir)
-        self._watches: dict[str, Watch] = {}
-        if client is not None:
+        if self._client is not None:
+            client, seconds, path = self._client, self._watched, places.configmaps(self._namespace)
             page = int(places.PAGE["limit"])
-            maps = places.configmaps(namespace)
             self._watches = {
-                "rulepacks": Watch(client, places.RULEPACKS, self._packs, seconds=watched, page=page),
-                "configmaps": Watch(client, maps, self._maps, places.LABELLED, seconds=watched, page=page),
+                "rulepacks": Watch(client, places.RULEPACKS, self._packs, seconds=seconds, page=page),
+                "configmaps": Watch(client, path, self._maps, places.LABELLED, seconds=seconds, page=page),
             }
 
     def begin(self, packs: Sequence[Object] | None = None, configmaps: Sequence[Object] = ()) -> None:
@@ -115,23 +124,32 @@ class Packs:
         # The master, from which this process was forked, may know what was in force long ago.
         self._seen, self._given = None, ()
         self.adopt()
+        self._follow()
+        over = threading.Event()
         for what, watch in self._watches.items():
-            threading.Thread(target=watch.run, args=(stop,), name=f"watch {what}", daemon=True).start()
-        while not stop.is_set():
-            told = self.stir.wait(EVERY)
-            if told and not stop.wait(GATHER):
-                self.stir.clear()
-            if told or time.monotonic() >= self._next:
-                self._next = time.monotonic() + self._seconds
-                self._look_at_files()
-            self._tell_quiet()
-            # what the master listed before the fork may be old by now
-            if all(watch.quiet is not None for watch in self._watches.values()):
-                self._look()
+            threading.Thread(target=watch.run, args=(over,), name=f"watch {what}", daemon=True).start()
+        try:
+            while not stop.is_set():
+                self._turn(stop)
+        finally:
+            over.set()  # whoever begins this task again begins watches of its own
+
+    def _turn(self, stop: threading.Event) -> None:
+        told = self.stir.wait(EVERY) or self._nudged
+        if told and not stop.wait(GATHER):
+            self.stir.clear()
+            self._nudged = False
+        if told or time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._seconds
+            self._look_at_files()
+        self._tell_quiet()
+        # what the master listed before the fork may be old by now
+        if all(watch.quiet is not None for watch in self._watches.values()):
+            self._look()
 
     def nudge(self) -> None:
-        """Have it look now."""
-        self.stir.set()
+        """Have it look soon. Takes no lock: a handler of signals may come on top of itself, and would wait for ever."""
+        self._nudged = True
 
     def _tell_quiet(self) -> None:
         for what, watch in self._watches.items():
@@ -235,6 +253,18 @@ class _Objects:
         gone = self._name(obj)
         self._held = {name: held for name, held in self._held.items() if name != gone}
         self._stir.set()
+
+
+def _attempted(attempt: Callable[[Sequence[Text]], Ruleset], texts: Sequence[Text]) -> Ruleset:
+    """Compile texts. What fails by a bug of ours can't be loaded, either, and keeps no other pack from being."""
+    try:
+        return attempt(texts)
+    except ConfigError:
+        raise
+    except Exception as error:
+        LOG.exception("a pack can't be compiled, which is a bug of Plimsoll's own")
+        text = f"Plimsoll fails on it, which is a bug of its own; its log has the place ({type(error).__name__})"
+        raise ConfigError([Problem("", 0, "", text)]) from error
 
 
 def _nothing() -> None:

@@ -103,9 +103,14 @@ def _configurations(pod: Pod, lease: Lease) -> Configurations:
         ready=readiness(settings.bind, settings.health_port),
         ours=bool(settings.certificate_secret),
     )
-    return Configurations(
-        around, settings.webhooks, entries.Terms(settings.service, pod.namespace, side_effects=settings.writes)
+    terms = entries.Terms(
+        settings.service,
+        pod.namespace,
+        side_effects=settings.writes,
+        excluded=settings.webhook_exclude,
+        seconds=settings.webhook_timeout,
     )
+    return Configurations(around, settings.webhooks, terms)
 
 
 class Election:

@@ -53,8 +53,8 @@ class Decider(Protocol):
         ...
 
 
-Vetter = Callable[[Review], tuple[Sequence[str], Sequence[str]]]
-"""Returns all that keeps the pack of a review from being loaded, and advice where nothing does."""
+Vetter = Callable[[Review, float], tuple[Sequence[str], Sequence[str]]]
+"""Returns all that keeps the pack of a review from being loaded, and advice where nothing does, until a time."""
 
 
 def admit(service: Decider, endpoint: str, environ: Mapping[str, Any], limits: Limits) -> Answer:
@@ -95,13 +95,15 @@ def vet(judge: Vetter, environ: Mapping[str, Any], limits: Limits) -> Answer:
     """
     uid = ""
     try:
+        started = float(environ.get(STARTED) or time.monotonic())
         kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             return refuse(415, f"content type is {kind or 'missing'!r}, wanted application/json")
         document = decode(_body(environ, limits.body))
         uid = _uid(document)
         review = parse(document)
-        problems, advice = judge(review)
+        until = deadline(started, _timeout(environ.get("QUERY_STRING", "")), limits.deadline)
+        problems, advice = judge(review, until)
         return Answer(200, answer.vetted(review.uid, f"{review.kind.kind} {review.name}", problems, advice))
     except ReviewError as error:
         return refuse(error.status, error.message)

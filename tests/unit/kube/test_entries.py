@@ -142,3 +142,17 @@ def test_what_a_dry_run_adds_stops_nobody_and_what_it_takes_out_is_not_remembere
     assert made["failurePolicy"] == "Ignore"
     found = kept(held(made), {}, PEM, dry_run=True)
     assert (found.webhooks, found.annotations) == ([], {})
+
+
+def test_what_an_installation_leaves_out_and_how_long_it_waits_stays() -> None:
+    terms = Terms("plimsoll", "ours", excluded=("mesh", "ours"), seconds=5)
+    pack = {**PACK, "spec": {**PACK["spec"], "rules": [PACK["spec"]["rules"][0], {  # type: ignore[index]
+        "name": "b", "action": "warn", "when": "!has(pod.spec.dnsPolicy)",
+        "patch": [{"op": "add", "path": "/spec/dnsPolicy", "value": "Default"}]}]}}  # fmt: skip
+    found = wanted(ruleset([("a.yaml", json.dumps(pack))]), RESOURCES, terms)
+    made = {name: hook for kind in found.values() for name, hook in kind.items()}
+    for hook in made.values():
+        (out,) = hook["namespaceSelector"]["matchExpressions"]
+        assert out["values"] == ["kube-node-lease", "kube-system", "mesh", "ours"]
+    assert made[NAME]["timeoutSeconds"] == 5
+    assert made["mutate.plimsoll.dev"]["timeoutSeconds"] == 1

@@ -171,6 +171,16 @@ def test_what_lies_in_no_namespace_is_told_in_default(desk: Desk) -> None:
     assert desk.only["metadata"]["name"].startswith("system-acme.")
 
 
+@pytest.mark.parametrize(
+    "namespace", ["../../../apis/plimsoll.dev/v1/rulepacks?x=", "shop/pods/web/log?x=", "Shop", "a%2Fb"]
+)
+def test_what_is_no_namespace_leads_to_no_other_path(desk: Desk, namespace: str) -> None:
+    desk.tell({**WEB, "namespace": namespace})
+    desk.tick()
+    assert desk.api.calls == []
+    assert desk.counted == {"dropped": 1}
+
+
 def test_an_event_that_is_gone_is_written_anew(desk: Desk) -> None:
     desk.tell()
     desk.tick()

@@ -78,3 +78,28 @@ def test_values_that_cel_cannot_see_are_told() -> None:
     head = 'apiVersion: plimsoll.dev/v1\nkind: RulePack\nmetadata: {name: a}\nspec:\n  values: {a: "x\\0y"}\n'
     with pytest.raises(ConfigError, match=r"p.yaml:5: spec.values.a"):
         ruleset([("p.yaml", head + "  rules: [{name: a, expression: 'true', action: deny}]\n")])
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        "match: {namespaces: '${values.x}'}",
+        "rules: [{name: a, check: no-ip-address, params: {allowRanges: '${values.y}'}, action: warn}]",
+    ],
+)
+def test_a_value_of_a_wrong_type_is_a_mistake_and_no_failure(match: str) -> None:
+    """In a cluster a failure here would keep all other packs from being loaded, and a server from starting."""
+    rules = "" if match.startswith("rules") else "rules: [{name: a, expression: 'true', message: m, action: warn}]"
+    text = f"""
+apiVersion: plimsoll.dev/v1
+kind: RulePack
+metadata: {{name: acme}}
+spec:
+  version: "1"
+  values: {{x: [[]], y: 1.5}}
+  {match}
+  {rules}
+"""
+    with pytest.raises(ConfigError) as raised:
+        ruleset([("acme.yaml", text)])
+    assert any("wanted" in str(problem) for problem in raised.value.problems)

@@ -365,3 +365,48 @@ def test_the_label_by_which_a_namespace_asks_for_a_trial_leaves_nothing_out() ->
     hook = entry(packs(pack({"expression": "has(pod.spec.x)"}, allowNamespaceMode=["dry-run"])), "advise")
     assert hook is not None
     assert "plimsoll.dev/mode" not in json.dumps(hook)
+
+
+def test_a_scale_to_none_is_sent_though_the_wire_leaves_its_number_out() -> None:
+    rules = packs(
+        pack(
+            {"expression": "object.spec.replicas > 1", "action": "deny"},
+            match={
+                "kinds": ["Deployment"],
+                "matchConditions": [{"name": "scaled", "expression": "has(object.spec.replicas)"}],
+            },
+        )
+    )
+    scale: Object = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {}}
+    review = parse(
+        {
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "request": {
+                "uid": "1",
+                "kind": {"group": "autoscaling", "version": "v1", "kind": "Scale"},
+                "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
+                "subResource": "scale",
+                "operation": "UPDATE",
+                "name": "web",
+                "namespace": "shop",
+                "userInfo": {"username": "ann"},
+                "object": scale,
+                "oldObject": {**scale, "spec": {"replicas": 3}},
+            },
+        }
+    )
+    assert not evaluate(rules, review, Facts(), NOW, "validate").allowed
+    assert unsent(entry(rules, "validate", WRAPPERS), review, {}) == ""
+
+
+def test_conditions_on_objects_of_other_groups_leave_nothing_out_whatever_their_groups_are_called() -> None:
+    """Their CustomResourceDefinitions may keep nulls, which an API server takes for something and we for nothing."""
+    for kind in ("autoscaling.k8s.io/VerticalPodAutoscaler", "snapshot.storage.k8s.io/VolumeSnapshot", "x.dev/Thing"):
+        match = {"kinds": [kind], "matchConditions": [{"name": "a", "expression": "!has(object.spec.mode)"}]}
+        rules = packs(pack({"expression": "has(object.spec.y)"}, match=match))
+        group, _, name = kind.partition("/")
+        hook = entry(rules, "advise", {**WRAPPERS, (group, name): "things"})
+        assert hook is not None
+        (text,) = [one["expression"] for one in hook["matchConditions"] if one["name"] == "pack-a"]
+        assert text.startswith(f"request.resource.group in ['{group}'] || "), kind

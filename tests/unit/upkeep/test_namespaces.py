@@ -156,6 +156,29 @@ def test_a_shelf_without_room_leaves_the_watch_alone_and_workers_ask(
     assert said == ["no room on the shelf for all namespaces; the rest is asked for: No space left on device"]
 
 
+def test_no_namespace_takes_the_room_of_packs_and_figures(
+    shelf: Shelf, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its owner writes into one is theirs to choose; what is left out is asked for."""
+    monkeypatch.setattr(upkeep, "ROOM", 3 * upkeep.PAGE)
+    monkeypatch.setattr(upkeep, "LARGEST", 2 * upkeep.PAGE)
+    sink = upkeep._Sink(shelf)
+    sink.put(namespace("a"))
+    sink.put(namespace("b", team="x" * 5000))
+    sink.put(namespace("c"))
+    assert shelf.names("namespaces") == ["a", "b"]
+    sink.put(namespace("a", team="x" * 9000))
+    assert shelf.names("namespaces") == ["b"], "what it was is no longer true"
+    sink.put(namespace("c"))
+    sink.drop(namespace("b"))
+    sink.put(namespace("d"))
+    assert shelf.names("namespaces") == ["c", "d"]
+    sink.replace([namespace("e"), namespace("f"), namespace("g"), namespace("h")])
+    assert shelf.names("namespaces") == ["e", "f", "g"]
+    said = [record.getMessage() for record in caplog.records if "no room" in record.getMessage()]
+    assert len(said) == 2, "once, and once more where the list is read again"
+
+
 def test_readers_in_threads_never_see_half_of_one(shelf: Shelf, clock: Any) -> None:
     put(shelf, namespace(team="0" * 2000), seen=clock())
     reader = kube.Namespaces(Client(NOBODY), BOUNDS, clock, shelf)
