@@ -235,7 +235,7 @@ def test_durations_are_read_as_go_prints_them(text: str, seconds: float | None) 
 
 
 def test_packs_have_an_endpoint_where_somebody_judges_them() -> None:
-    def vet(asked: Any) -> tuple[list[str], list[str]]:
+    def vet(asked: Any, until: float | None) -> tuple[list[str], list[str]]:
         if asked.name == "bug":
             raise ZeroDivisionError("secret")
         return (["a: mistake"], []) if asked.name == "bad" else ([], ["some advice"])
