@@ -100,15 +100,24 @@ class Watch:
                 if error.status == GONE:
                     self._version = ""
                 else:
-                    if error.status == ABSENT:  # its kind is not installed, so there are none; it may be some day
-                        self._version = ""
-                        self._sink.replace([])
-                        self._heard = self._clock()
+                    if error.status == ABSENT:
+                        self._absent()
                     self._say(error)
             if self._clock() - begun >= HELD:
                 rest = RESTS[0]
             stop.wait(rest * random.uniform(0.8, 1.2))  # noqa: S311 - so that replicas don't come together
             rest = min(2 * rest, RESTS[1])
+
+    def _absent(self) -> None:
+        """Take it that the kind is not installed, so that there are none; it may be some day.
+
+        What was known stays: where a kind is taken away, each of its objects is said to be deleted first, and a 404 may
+        be the word of something that stands before the API server.
+        """
+        self._version = ""
+        if self._heard is None:
+            self._sink.replace([])
+            self._heard = self._clock()
 
     def _say(self, error: ApiError) -> None:
         # once, and not again and again for hours; numbers (ports, versions) may differ each time

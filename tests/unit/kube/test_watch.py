@@ -35,12 +35,15 @@ class Feed:
         self.since: list[str] = []
         self.streams: list[queue.Queue[bytes | None]] = []
         self.refuse: list[tuple[int, Object]] = []
+        self.absent = False
         api.answers[PATH] = self.answer
 
     def answer(self, handler: Any) -> tuple[int, Any]:
         query = {key: values[0] for key, values in parse_qs(urlsplit(handler.path).query).items()}
         if "watch" not in query:
             self.lists += "continue" not in query
+            if self.absent:
+                return 404, {"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"}
             page = int(query.get("continue", "0"))
             more = {"continue": str(page + 1)} if page + 1 < len(self.pages) else {}
             return 200, {"metadata": {"resourceVersion": self.version, **more}, "items": self.pages[page]}
@@ -319,3 +322,24 @@ def test_a_connection_that_lives_and_says_nothing_is_given_up(
     proxy.deaf = False
     until(lambda: len(feed.streams) >= 2)
     assert feed.since[1] == "10", "what was lost on the way is told again"
+
+
+def test_a_kind_that_nobody_serves_has_no_objects_until_it_does(feed: Feed, kept: Kept, begin: Begin) -> None:
+    feed.refuse.append((404, {"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"}))
+    feed.absent = True
+    made = begin()
+    until(lambda: made.quiet is not None)
+    assert (kept.replaced, kept.objects) == (1, {})
+    feed.pages, feed.absent = [[namespace("a")]], False
+    until(lambda: "a" in kept.objects)
+
+
+def test_what_is_known_is_not_forgotten_for_a_404(feed: Feed, kept: Kept, begin: Begin) -> None:
+    feed.pages = [[namespace("a")]]
+    begin()
+    until(lambda: feed.streams)
+    feed.absent, before = True, feed.lists
+    feed.refuse.append((404, {"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"}))
+    feed.end()
+    until(lambda: feed.lists >= before + 2)
+    assert sorted(kept.objects) == ["a"]
