@@ -7,13 +7,13 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webhook import rulebook
 from webhook.errors import ConfigError, Problem
 from webhook.shelf import PACKS
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from webhook.settings import Settings
     from webhook.shelf import Shelf
     from webhook.upkeep.packs import Packs
-    from webhook.vetting import Vetter
     from webhook.web.turn import Turn
 
 LOG = logging.getLogger("plimsoll")
@@ -39,11 +38,6 @@ CONNECTIONS = 32
 """To the API server from the process beside the workers: one for each watch, and some for calls."""
 WARM = 500
 """Images that are asked for ahead."""
-PATIENCE = 60.0
-"""Seconds that a server that starts waits for an API server to tell it the packs; then the kubelet starts it again."""
-AGAIN = 2.0
-BASE = 2.0
-"""Seconds in which an API server has to say what a pack extends, while somebody waits for its `kubectl apply`."""
 
 
 def serve(flags: Mapping[str, Any]) -> int:
@@ -76,7 +70,7 @@ def _serve(settings: Settings, directory: Path) -> int:
         raise ConfigError([Problem("--policies", 0, "", "a server reads packs again and again: not from stdin")])
     shipped = [(source.name, source.text) for source in sources.read([str(path) for path in sources.shipped()])]
     kinds = pods.table(settings.workload)
-    compiler = Compiler(
+    compiler = rulebook.Compiler(
         lambda texts: packs.ruleset(texts, settings.mode or None, settings.dry_run, kinds, bases=shipped)
     )
     figures = Metrics()
@@ -84,7 +78,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     client = _cluster(settings, turn.leave)
     _certified(settings, client)
     shelf = Shelf(directory / metrics.SHELF)
-    task = _packs(settings, client, shelf, compiler)
+    task = rulebook.packs_task(settings, client, shelf, compiler)
     asking = images(settings, client, figures.image, turn.leave)
     readers = _readers(client, kinds, shelf, figures)
     told = _told(settings, client)
@@ -101,119 +95,17 @@ def _serve(settings: Settings, directory: Path) -> int:
         service.ready()[1],
         extra={"fields": {"packs": sorted(pack.name for pack in service.ruleset.packs)}},
     )
-    look = Look(service, figures, shelf, _upkeep(settings, asking, client, directory) if asking else _nothing)
+    look = rulebook.Look(service, figures, shelf, _upkeep(settings, asking, client, directory) if asking else _nothing)
     around = partial(_register, settings, service)
     from webhook.hosting import host
 
     # The other looks ask registries for what new rules need; one worker doing so is enough.
-    apart = Look(service, figures, shelf, _nothing)
+    apart = rulebook.Look(service, figures, shelf, _nothing)
     source = told[1] if told else None
     beside = partial(_beside, settings, client, shelf, service, figures, apart, task, directory, source)
-    vetter = _vetter(settings, client, shelf, compiler, shipped, turn.leave)
+    vetter = rulebook.vetter(settings, client, shelf, compiler, shipped, turn.leave)
     wrap = tracer.listen if tracer else _as_it_is
     return host(settings, directory, service, figures, look, around, turn, beside, wrap, vetter)
-
-
-class Compiler:
-    """Compiles sources, and remembers the last that it compiled: who proved them also wants them."""
-
-    def __init__(self, compile_: Callable[[Sequence[tuple[str, str]]], Ruleset]) -> None:
-        """Compile by `compile_`, one at a time."""
-        self._compile = compile_
-        self._one = threading.Lock()
-        self._last: tuple[list[tuple[str, str]], Ruleset] | None = None
-
-    def __call__(self, sources: Sequence[tuple[str, str]]) -> Ruleset:
-        """Return the rules. Raises ConfigError."""
-        if self._last is None or self._last[0] != list(sources):
-            self._last = list(sources), self.fresh(sources)
-        return self._last[1]
-
-    def fresh(self, sources: Sequence[tuple[str, str]]) -> Ruleset:
-        """Return the rules, not remembered. Raises ConfigError."""
-        with self._one:
-            return self._compile(sources)
-
-
-def _packs(settings: Settings, client: Client | None, shelf: Shelf, compiler: Compiler) -> Packs:
-    """Return the task that says which packs are in force, with the first of them on the shelf. Raises ConfigError."""
-    from webhook import sources
-    from webhook.kube.client import Client
-    from webhook.upkeep.packs import Packs
-
-    shipped = [] if settings.watch_packs else [str(path) for path in sources.shipped()]
-    paths = settings.policies or shipped
-
-    def read() -> list[tuple[str, str]]:
-        return [(source.name, source.text) for source in sources.read(paths)]
-
-    if not settings.watch_packs:
-        task = Packs(shelf, compiler, read, settings.poll)
-        task.begin()
-        return task
-    if client is None:
-        text = "needs a connection to a cluster: a pod's own, or --kubeconfig"
-        raise ConfigError([Problem("--watch-packs", 0, "", text)])
-    own = Client(client.access)  # workers must not inherit its connections
-    task = Packs(shelf, compiler, read, settings.poll, own, client.access.namespace)
-    try:
-        task.begin(*_listed(own))
-    finally:
-        own.close()
-    return task
-
-
-def _listed(client: Client) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the packs that the cluster holds; waits for an API server that does not answer. Raises ConfigError.
-
-    Nobody listens meanwhile, so that no review is decided without packs, and the pod is not ready.
-    """
-    from webhook.kube import packs
-    from webhook.kube.client import ApiError
-
-    ends = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return packs.listing(client, client.access.namespace)
-        except ApiError as error:
-            if time.monotonic() > ends:
-                text = f"the cluster's packs can't be read, and without them nothing is decided: {error}"
-                raise ConfigError([Problem("--watch-packs", 0, "", text)]) from error
-            LOG.warning("the cluster's packs can't be read yet; tried again: %s", error)
-            time.sleep(AGAIN)
-
-
-def _vetter(
-    settings: Settings,
-    client: Client | None,
-    shelf: Shelf,
-    compiler: Compiler,
-    shipped: Sequence[tuple[str, str]],
-    waits: Callable[[], None],
-) -> Vetter:
-    from webhook.kube import packs
-    from webhook.kube.client import ApiError
-    from webhook.packs import served
-    from webhook.shelf import PACKS
-    from webhook.vetting import Vetter
-
-    def stored(name: str) -> dict[str, Any] | None:
-        if client is None or not settings.watch_packs:
-            return None
-        try:
-            return packs.rulepack(client, name, BASE)
-        except ApiError as error:
-            LOG.info("a base of a pack can't be asked for: %s", error)
-            return None
-
-    return Vetter(
-        lambda: served.restore(shelf.get(PACKS)),
-        compiler.fresh,
-        shipped,
-        namespace=client.access.namespace if client else "",
-        stored=stored,
-        waits=waits,
-    )
 
 
 def _beside(
@@ -222,7 +114,7 @@ def _beside(
     shelf: Shelf,
     service: Service,
     figures: Metrics,
-    look: Look,
+    look: rulebook.Look,
     packs: Packs,
     directory: Path,
     told: socket.socket | None,
@@ -317,46 +209,6 @@ def _recording(settings: Settings, figures: Metrics) -> Recorder:
 
     terms = Terms(settings.record_every, settings.record_files, settings.record_bytes)
     return Recording(Path(settings.record), terms, utc_now, figures.recorded)
-
-
-class Look:
-    """Looks whether other packs are on the shelf, and has them loaded then. Called from one thread of each process."""
-
-    def __init__(self, service: Service, figures: Metrics, shelf: Shelf, upkeep: Callable[[Ruleset], None]) -> None:
-        """Look at what is on `shelf`, of which `service` has loaded what is there now.
-
-        `upkeep` is told of the rules that are in force now.
-        """
-        self._upkeep = upkeep
-        self._service = service
-        self._figures = figures
-        self._shelf = shelf
-        self._seen = shelf.stamp(PACKS)
-        self._said = False
-
-    def __call__(self) -> None:
-        """Look once. They were proven before they were put there; should they not load, the last good ones stay."""
-        found = self._shelf.stamp(PACKS)
-        if found == self._seen:
-            if not self._said:
-                self._said = True
-                self._loaded()
-            return
-        self._seen, self._said = found, True
-        if self._service.reload():
-            self._loaded()
-            LOG.info("packs loaded again: %s", self._service.ready()[1])
-            return
-        self._figures.load_failed()
-        problems = self._service.problems.problems if self._service.problems else ()
-        fields = {"problems": [str(problem) for problem in problems]}
-        LOG.error("proven packs can't be loaded here, which is a bug of Plimsoll's own", extra={"fields": fields})
-
-    def _loaded(self) -> None:
-        ruleset = self._service.ruleset
-        self._figures.loaded(len(ruleset.packs))
-        self._figures.expect((rule.about.pack, rule.about.rule) for rule in ruleset.rules)
-        self._upkeep(ruleset)
 
 
 def _access(settings: Settings) -> Access | None:
