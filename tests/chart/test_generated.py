@@ -90,7 +90,7 @@ def test_the_version_is_that_of_the_server() -> None:
 
 def counted() -> set[str]:
     """Return the names of all figures that the server gives."""
-    found = {"plimsoll_certificate_expiry_seconds"}
+    found = {"plimsoll_certificate_expiry_seconds", "plimsoll_pack_broken", "plimsoll_pack_info"}
     for family in Metrics().registry.collect():
         found.add(family.name + ("_total" if family.type == "counter" else ""))
         if family.type == "histogram":
@@ -134,3 +134,14 @@ def test_flags_that_the_page_names_are_settings() -> None:
     text = (CHART / "README.md").read_text()
     known = {option.flag for option in options()}
     assert set(re.findall(r"`(--image-[a-z-]+)", text)) <= known
+
+
+@pytest.mark.parametrize("name", ["alerts.yaml", "dashboard.json"])
+def test_every_label_that_is_added_up_by_is_one_of_the_metrics(name: str) -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    rows = re.findall(r"^\| `plimsoll_\w+` \| \w+ \| (.*?) ?\|", page, re.MULTILINE)
+    labels = {label for row in rows for label in re.findall(r"`(\w+)`", row)}
+    by = re.findall(r"\bby \(([^)]*)\)", (CHART / "files" / name).read_text())
+    named = {label.strip() for each in by for label in each.split(",")}
+    assert named
+    assert named <= labels | {"le", "pod", "instance", "namespace"}
