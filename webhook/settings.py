@@ -106,7 +106,9 @@ class Settings:
     mode: str = _setting("", _one_of("", "enforce", "dry-run"), "judge as if every pack had this mode")
     dry_run: bool = _setting(False, _switch, "deny nothing, whatever packs say; findings become annotations")
     poll: float = _setting(5.0, _number(0.1, 3600), "seconds between looks at the pack files; SIGHUP looks at once")
-    drain: float = _setting(10.0, _number(0, 120), "seconds to go on serving after SIGTERM")
+    drain: float = _setting(
+        15.0, _number(0, 120), "seconds to go on serving after SIGTERM, not ready, each answer with Connection: close"
+    )
     keep_alive: float = _setting(
         150.0, _number(1, 3600), "seconds a connection may be idle; API servers keep theirs 90"
     )

@@ -72,7 +72,7 @@ class Limits:
     head: float = 10.0
     body: float = 10.0
     write: float = 10.0
-    drain: float = 10.0
+    drain: float = 15.0
     body_limit: int = 7 * MIB
     connections: int = 256
     requests: int = 128
