@@ -78,13 +78,14 @@ def at(kind: str, number: int = 0) -> str:
 
 
 @pytest.fixture(scope="module")
-def hub(cluster: ControlPlane) -> Kubectl:
+def hub(cluster: ControlPlane) -> Iterator[Kubectl]:
     """The administrator of a cluster that has the kinds of all three projects."""
     admin = cluster.admin
     crds.install(admin, "ocm", "karmada", "clusternet", "plimsoll")
     for name in NAMESPACES:
         admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).must()
-    return admin
+    yield admin
+    crds.remove(admin, "ocm", "karmada", "clusternet", "plimsoll")
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,10 @@ EDITOR: Object = {
 }
 
 
+SERVER = "moderator"
+"""The user that the server is."""
+
+
 def documented(kind: str) -> list[Object]:
     """Return the objects of a kind that docs/cluster.md has."""
     page = (ROOT / "docs" / "cluster.md").read_text()
@@ -42,8 +46,12 @@ def documented(kind: str) -> list[Object]:
 def users(cluster: ControlPlane) -> tuple[Kubectl, Kubectl]:
     """Two users who may write namespaces; the second may set their mode, too."""
     admin = cluster.admin
-    admin.apply(EDITOR, *documented("ClusterRole")).must()
-    for user, role in (("jane", "namespace-editor"), ("pat", "namespace-editor"), ("pat", ROLE), ("judge", "plimsoll")):
+    plain = yaml.safe_load_all((ROOT / "charts" / "plain" / "plimsoll.yaml").read_text())
+    (rights,) = [each for each in plain if each["kind"] == "ClusterRole"]
+    rights["metadata"]["name"] = "plimsoll-of-modes"  # others install their own
+    admin.apply(EDITOR, rights, *documented("ClusterRole")).must()
+    bound = (("jane", "namespace-editor"), ("pat", "namespace-editor"), ("pat", ROLE), (SERVER, "plimsoll-of-modes"))
+    for user, role in bound:
         admin("create", "clusterrolebinding", f"{user}-{role}", f"--clusterrole={role}", f"--user={user}").must()
     return cluster.user("jane", "dev"), cluster.user("pat", "dev")
 
@@ -55,7 +63,7 @@ def guarded(
     """Send writes of the test's namespace to a server, which has the rights of the docs (or those of `user`)."""
     stack = []
 
-    def begin(user: str = "judge", url: str = "", failure: str = "Ignore") -> None:
+    def begin(user: str = SERVER, url: str = "", failure: str = "Ignore") -> None:
         server = serve(LENIENT, options=("--kubeconfig", str(cluster.kubeconfig(user))))
         name = f"{kubectl.namespace}-namespaces"
         made = webhooks.configuration(

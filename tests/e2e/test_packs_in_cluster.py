@@ -16,14 +16,13 @@ from typing import Any
 
 import pytest
 import yaml
-from lab import packs, plimsoll, webhooks, workloads
+from lab import crds, packs, plimsoll, webhooks, workloads
 from lab.controlplane import ControlPlane
 from lab.kubectl import Kubectl, Object
 from lab.plimsoll import Server
 from lab.process import Process, eventually, start
 
 ROOT = Path(__file__).resolve().parents[2]
-CRD = ROOT / "charts" / "plimsoll" / "files" / "crd-rulepack.yaml"
 TEN = ROOT / "tests" / "golden" / "packs" / "ten-mistakes.yaml"
 HOME = "plimsoll-home"
 """The namespace that the server calls its own."""
@@ -83,11 +82,10 @@ subjects: [{kind: ServiceAccount, name: plimsoll, namespace: plimsoll-home}]
 
 
 @pytest.fixture(scope="module")
-def installed(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The kubeconfig of Plimsoll's service account, in a cluster that knows RulePacks."""
     admin = cluster.admin
-    admin("apply", "-f", str(CRD)).must()
-    admin("wait", "--for=condition=Established", "crd/rulepacks.plimsoll.dev", "--timeout=30s").must()
+    crds.install(admin, "plimsoll")
     conditions = admin.get("crd/rulepacks.plimsoll.dev")["status"]["conditions"]
     assert "NonStructuralSchema" not in {each["type"] for each in conditions if each["status"] == "True"}
     admin("create", "namespace", HOME).must()
@@ -99,7 +97,8 @@ def installed(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -
     config["contexts"][0]["context"]["namespace"] = HOME
     path = tmp_path_factory.mktemp("packs") / "kubeconfig"
     path.write_text(yaml.safe_dump(config))
-    return path
+    yield path
+    crds.remove(admin, "plimsoll")
 
 
 @pytest.fixture(scope="module")

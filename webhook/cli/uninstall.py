@@ -13,7 +13,7 @@ WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
 """What makes the API server ask Plimsoll; always first, since from then on nothing else can be in anybody's way."""
 REST = (
     *("PodDisruptionBudget", "HorizontalPodAutoscaler", "Deployment", "Service", "NetworkPolicy", "ResourceQuota"),
-    *("ConfigMap", "RoleBinding", "Role", "ClusterRoleBinding", "ClusterRole", "ServiceAccount"),
+    *("ConfigMap", "Lease", "RoleBinding", "Role", "ClusterRoleBinding", "ClusterRole", "ServiceAccount"),
 )
 """What an installation by plain manifests consists of, in the order in which it goes: the rights last."""
 PACKS = ("CustomResourceDefinition",)

@@ -36,6 +36,7 @@ _PATHS: Mapping[str, str] = MappingProxyType(
         "NetworkPolicy": "/apis/networking.k8s.io/v1/networkpolicies",
         "ResourceQuota": "/api/v1/resourcequotas",
         "ConfigMap": "/api/v1/configmaps",
+        "Lease": "/apis/coordination.k8s.io/v1/leases",
         "RoleBinding": f"{_RIGHTS}/rolebindings",
         "Role": f"{_RIGHTS}/roles",
         "ClusterRoleBinding": f"{_RIGHTS}/clusterrolebindings",
