@@ -133,7 +133,7 @@ def followed(server: Server) -> bool:
 
 
 def trusted(server: Server, ask: Asker, rest: Rest) -> None:
-    """Wait until all workers go by the watch: each looks once a second whether it goes on, and asks itself till then."""
+    """Wait until all workers go by the watch: each looks once a second whether it goes on, and else asks itself."""
 
     def goes_on() -> bool:
         name = f"fresh-{uuid.uuid4().hex[:8]}"  # of which no worker can have kept anything
