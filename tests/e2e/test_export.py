@@ -690,7 +690,7 @@ def test_a_mutating_policy_makes_of_an_object_what_the_fix_makes_of_it(
             return answer.status == 201 and template(answer.body) == wanted
 
         # until the policy is in force for this kind, too
-        eventually(mended, 60, f"what the fix makes of {json.dumps(obj)}")
+        eventually(mended, 180, f"what the fix makes of {json.dumps(obj)}")
         changed += bool(decision.patch)
     assert 3 < changed < len(given)
 
@@ -753,7 +753,7 @@ def alike(rest: Rest, namespace: str, carried: Ruleset, asked: Object) -> bool:
         answer = post(rest, namespace, asked)
         return answer.status == 201 and template(answer.body) == wanted
 
-    eventually(mended, 60, f"what the fix makes of {json.dumps(asked)}")
+    eventually(mended, 180, f"what the fix makes of {json.dumps(asked)}")
     return bool(patch)
 
 
