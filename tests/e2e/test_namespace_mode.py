@@ -43,7 +43,7 @@ def documented(kind: str) -> list[Object]:
 
 
 @pytest.fixture(scope="module")
-def users(cluster: ControlPlane) -> tuple[Kubectl, Kubectl]:
+def users(cluster: ControlPlane) -> Iterator[tuple[Kubectl, Kubectl]]:
     """Two users who may write namespaces; the second may set their mode, too."""
     admin = cluster.admin
     plain = yaml.safe_load_all((ROOT / "charts" / "plain" / "plimsoll.yaml").read_text())
@@ -53,7 +53,10 @@ def users(cluster: ControlPlane) -> tuple[Kubectl, Kubectl]:
     bound = (("jane", "namespace-editor"), ("pat", "namespace-editor"), ("pat", ROLE), (SERVER, "plimsoll-of-modes"))
     for user, role in bound:
         admin("create", "clusterrolebinding", f"{user}-{role}", f"--clusterrole={role}", f"--user={user}").must()
-    return cluster.user("jane", "dev"), cluster.user("pat", "dev")
+    yield cluster.user("jane", "dev"), cluster.user("pat", "dev")
+    for user, role in bound:
+        admin("delete", "clusterrolebinding", f"{user}-{role}").must()
+        admin("delete", "clusterrole", role, "--ignore-not-found").must()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +50,7 @@ def status(
         "rules": sum(rule.pack is pack for rule in ruleset.rules) if pack else 0,
     }
     if counted is not None and pack is not None:
-        found["findings"] = _findings(name, counted)
+        found["findings"] = _findings(name, {rule.about.rule for rule in ruleset.rules if rule.pack is pack}, counted)
     return found
 
 
@@ -97,11 +97,12 @@ def told(problems: Iterable[Problem], lead: str, most: int) -> str:
     return text
 
 
-def _findings(name: str, counted: Counted) -> dict[str, Any]:
+def _findings(name: str, present: Set[str], counted: Counted) -> dict[str, Any]:
     rules: dict[str, dict[str, int]] = {}
     for (pack, rule, effective), number in counted.findings.items():
         key = {"deny": "denied", "warn": "warned", "audit": "audited"}.get(effective)
-        if pack == name and key and number:
+        # a rule that was taken out of the pack has been counted, too
+        if pack == name and rule in present and key and number:
             entry = rules.setdefault(rule, {})
             entry[key] = entry.get(key, 0) + number
     return {

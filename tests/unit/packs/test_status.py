@@ -74,6 +74,12 @@ def test_counts_are_those_of_one_pod_and_say_so() -> None:
     assert not differs({**PACK, "status": made()}, made(counted=counted)), "counts alone are no difference"
 
 
+def test_a_rule_that_was_taken_out_of_the_pack_is_counted_no_more() -> None:
+    counted = Counted("plimsoll-0", NOW, {("acme", "gone", "deny"): 3, ("acme", "one", "deny"): 1})
+    found = made(counted=counted)["findings"]
+    assert (found["denied"], found["rules"]) == (1, [{"name": "one", "denied": 1}])
+
+
 def test_a_pack_that_another_extends_is_loaded_and_judges_no_more_by_itself(load: Callable[..., Ruleset]) -> None:
     found = made(rules=load("rules: [{name: r, expression: 'true', action: deny}]"))
     assert (found["conditions"][0]["reason"], found["rules"], found["version"]) == ("Extended", 0, None)
