@@ -154,7 +154,8 @@ class Vetter:
         sound = load(everything, CHECKS, self._bases).sound
         documents = [document for document in sound if document.place(()).source in ours]
         written = "\n".join(text for _, text in (*everything, *self._bases))
-        return [str(one) for one in advice(documents, compiled, self._now().date(), written) if one.source in ours]
+        packs = [(one, [rule for rule in compiled.rules if rule.pack.name == name_of(one)]) for one in documents]
+        return [str(one) for one in advice(packs, self._now().date(), written) if one.source in ours]
 
 
 def _names(texts: Sequence[Text]) -> tuple[set[str], set[str]]:

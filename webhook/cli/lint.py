@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, timedelta
 from typing import Any
 
-from webhook.checks import CHECKS
 from webhook.cli import cellint, policies, reach
-from webhook.errors import Problem
+from webhook.errors import ConfigError, Problem
 from webhook.model.kinds import find
 from webhook.model.pods import KINDS
-from webhook.packs.compile import ruleset
-from webhook.packs.load import load
+from webhook.packs.compile import survey
 from webhook.packs.parse import Document
 from webhook.packs.parse import Path as Place
-from webhook.packs.rule import Ruleset
+from webhook.packs.rule import Rule
 from webhook.packs.suggest import hint
 from webhook.ports import Rooms
 
@@ -41,34 +39,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, rooms: Rooms) -> int:
-    """Print advice; return 0 or 1. Raises ConfigError with every mistake."""
-    texts = policies.texts(rooms, args.paths)
-    bases = policies.texts(rooms, ())
-    compiled = ruleset(texts, bases=bases)
-    documents = load(texts, CHECKS, bases).sound
+    """Print advice; return 0 or 1. Raises ConfigError with every mistake, when the advice is printed."""
+    texts, bases = policies.given(rooms, args.paths)
+    surveyed = survey(texts, bases=bases)
     written = "\n".join(text for _, text in (*texts, *bases))
-    found = advice(documents, compiled, rooms.clock().astimezone(UTC).date(), written)
+    packs = [(part.document, part.rules) for part in surveyed.sound]
+    found = advice(packs, rooms.clock().astimezone(UTC).date(), written)
     for problem in found:
         print(problem)
-    packs = len(compiled.packs)
-    rules = len(compiled.rules)
-    counted = f"{packs} pack{'s' if packs != 1 else ''} with {rules} rule{'s' if rules != 1 else ''}"
+    if surveyed.problems:
+        raise ConfigError(surveyed.problems)
+    rules = sum(len(rules) for _, rules in packs)
+    counted = f"{len(packs)} pack{'s' if len(packs) != 1 else ''} with {rules} rule{'s' if rules != 1 else ''}"
     # figures are for people; who reads the advice by a program gets nothing else
     print(f"{counted}: no mistakes, {len(found)} piece{'s' if len(found) != 1 else ''} of advice", file=sys.stderr)
     return 1 if found and args.strict else 0
 
 
-def advice(documents: Iterable[Document], compiled: Ruleset, today: date, written: str) -> list[Problem]:
+def advice(packs: Iterable[tuple[Document, Sequence[Rule]]], today: date, written: str) -> list[Problem]:
     """Return what is hardly meant in packs that load, sorted; only what is certain.
 
-    `today` is a UTC day, `written` the text of all packs and those that they may extend.
+    Each comes with its compiled rules. `today` is a UTC day, `written` the text of all packs and those that they
+    may extend.
     """
     found: set[Problem] = set()
-    for document in documents:
+    for document, rules in packs:
         found.update(_of_pack(document, today))
         found.update(_of_rules(document))
-        found.update(_of_compiled(document, compiled))
-        found.update(_of_exemptions(document, compiled, today))
+        found.update(_of_compiled(document, rules))
+        found.update(_of_exemptions(document, rules, today))
         found.update(_of_values(document, written))
     return sorted(found)
 
@@ -123,10 +122,10 @@ def _selectable(document: Document, path: Place, why: str) -> Problem:
     return document.problem(path, text, key=True)
 
 
-def _of_compiled(document: Document, compiled: Ruleset) -> Iterator[Problem]:
+def _of_compiled(document: Document, compiled: Sequence[Rule]) -> Iterator[Problem]:
     """Yield what only a compiled rule tells: where it reaches, and what its CEL reads."""
     match = document.value["spec"].get("match") or {}
-    rules = {rule.about.rule: rule for rule in compiled.rules if rule.pack.name == _name(document)}
+    rules = {rule.about.rule: rule for rule in compiled}
     table = cellint.table()
     for at, text in cellint.pack_constant(list(rules.values()), match):
         yield document.problem(at, text)
@@ -142,8 +141,8 @@ def _of_compiled(document: Document, compiled: Ruleset) -> Iterator[Problem]:
             yield document.problem(at, text)
 
 
-def _of_exemptions(document: Document, compiled: Ruleset, today: date) -> Iterator[Problem]:
-    judged = {rule.about.rule: rule.kinds for rule in compiled.rules if rule.pack.name == _name(document)}
+def _of_exemptions(document: Document, compiled: Sequence[Rule], today: date) -> Iterator[Problem]:
+    judged = {rule.about.rule: rule.kinds for rule in compiled}
     for number, entry in enumerate(document.value["spec"].get("exemptions") or ()):
         path: Place = ("spec", "exemptions", number)
         last = date.fromisoformat(entry["expires"])
@@ -175,7 +174,3 @@ def _everything(match: Mapping[str, Any], judged: frozenset[tuple[str, str]]) ->
 def _rules(document: Document) -> Iterator[tuple[Place, Mapping[str, Any]]]:
     for number, rule in enumerate(document.value["spec"].get("rules") or ()):
         yield ("spec", "rules", number), rule
-
-
-def _name(document: Document) -> str:
-    return str(document.value["metadata"]["name"])

@@ -133,11 +133,10 @@ def explain(ruleset: Ruleset, review: Review, facts: Facts, now: datetime, endpo
     `all`, too: the API server asks at both endpoints.
     """
     trace = _by_rules(ruleset, review, facts, now, endpoint)
-    where = guard.ENDPOINT if endpoint == "all" else endpoint
-    right = guard.right(ruleset, review, where)
-    return (
-        trace if right is None else replace(trace, guarded=Guarded(right, guard.decide(ruleset, review, facts, where)))
-    )
+    right = guard.right(ruleset, review, guard.ENDPOINT if endpoint == "all" else endpoint)
+    if right is None:
+        return trace
+    return replace(trace, guarded=Guarded(right, guard.weigh(right, ruleset, review, facts)))
 
 
 def _by_rules(ruleset: Ruleset, review: Review, facts: Facts, now: datetime, endpoint: str) -> Trace:

@@ -46,13 +46,18 @@ def right(ruleset: Ruleset, review: Review, endpoint: str) -> Right | None:
 
 
 def decide(ruleset: Ruleset, review: Review, facts: Facts, endpoint: str) -> Decision | None:
-    """Return what comes of that right, None where the review hangs on none.
+    """Return what comes of the right that a review hangs on, None where it hangs on none."""
+    needed = right(ruleset, review, endpoint)
+    return None if needed is None else weigh(needed, ruleset, review, facts)
+
+
+def weigh(needed: Right, ruleset: Ruleset, review: Review, facts: Facts) -> Decision | None:
+    """Return what comes of a right that a review hangs on, None where the requester has it.
 
     Without it the write is denied. So it is where nobody could say: only a write of the label waits for that. The
     server's dry-run, which refuses nobody anything, makes it `audit`.
     """
-    needed = right(ruleset, review, endpoint)
-    if needed is None or facts.access is True:
+    if facts.access is True:
         return None
     action: Action = "audit" if ruleset.dry_run else "deny"
     packs = tuple(pack.title for pack in ruleset.lenient)

@@ -11,6 +11,7 @@ from webhook.errors import ConfigError, Problem
 from webhook.model import pointer as pointers
 from webhook.model.decision import About, Action
 from webhook.model.pods import KINDS, Kinds
+from webhook.model.record import record
 from webhook.packs import bodies, scopes
 from webhook.packs.bodies import Body
 from webhook.packs.chorus import choruses
@@ -39,30 +40,69 @@ def ruleset(
     `bases` are packs that may be extended without being among the sources. Raises ConfigError with every problem
     of every pack.
     """
-    loaded = load(sources, checks, bases)
-    problems = list(loaded.problems)
-    for number, document in enumerate(loaded.unsound):
-        problems += _more_problems(document, loaded.problems, number, kinds, checks)
-    compiled = []
-    for number, document in enumerate(loaded.sound):
-        notes = Notes(document)
-        compiled.append(_pack(notes, number, mode, kinds, checks))
-        problems += notes.problems
-    if problems:
-        raise ConfigError(problems)
-    compiled.sort(key=lambda entry: entry[0].name)
-    rules = tuple(rule for _, rules, _ in compiled for rule in rules)
+    found = survey(sources, mode, kinds, checks, bases)
+    if found.problems:
+        raise ConfigError(found.problems)
+    compiled = sorted(found.sound, key=lambda part: part.pack.name)
+    rules = tuple(rule for part in compiled for rule in part.rules)
     indexed = index(rules, kinds)
     return Ruleset(
-        packs=tuple(pack for pack, _, _ in compiled),
+        packs=tuple(part.pack for part in compiled),
         rules=rules,
         index=indexed,
         choruses=choruses(indexed),
-        values={bodies.values_key(number): given for _, _, (number, given) in compiled},
+        values={bodies.values_key(part.number): part.values for part in compiled},
         widths=widths(rules),
         kinds=kinds,
         dry_run=dry_run,
     )
+
+
+@record(frozen=True, slots=True)
+class Part:
+    """One pack: what is written, and what it is compiled to. Its CEL finds its values by its number."""
+
+    document: Document
+    number: int
+    pack: Pack
+    rules: tuple[Rule, ...]
+    values: Any
+
+
+@record(frozen=True, slots=True)
+class Survey:
+    """Packs without a mistake of their own, in the order given, and every problem of every pack.
+
+    Where two have one name, that is a problem, and both are among them.
+    """
+
+    sound: tuple[Part, ...]
+    problems: tuple[Problem, ...]
+
+
+def survey(
+    sources: Iterable[tuple[str, str]],
+    mode: str | None = None,
+    kinds: Kinds = KINDS,
+    checks: Mapping[str, Module] = CHECKS,
+    bases: Iterable[tuple[str, str]] = (),
+) -> Survey:
+    """Return what is sound among packs in (name, text) sources, compiled, and what is wrong; see `ruleset`.
+
+    Raises nothing: for those who tell of packs, as `plimsoll lint` does, and do not judge by them.
+    """
+    loaded = load(sources, checks, bases)
+    problems = list(loaded.problems)
+    for number, document in enumerate(loaded.unsound):
+        problems += _more_problems(document, loaded.problems, number, kinds, checks)
+    sound = []
+    for number, document in enumerate(loaded.sound):
+        notes = Notes(document)
+        pack, rules, values = _pack(notes, number, mode, kinds, checks)
+        problems += notes.problems
+        if not notes.problems:
+            sound.append(Part(document, number, pack, tuple(rules), values))
+    return Survey(tuple(sound), tuple(problems))
 
 
 def _more_problems(
@@ -99,7 +139,7 @@ def _more_problems(
 
 def _pack(
     notes: Notes, number: int, mode: str | None, kinds: Kinds, checks: Mapping[str, Module]
-) -> tuple[Pack, list[Rule], tuple[int, Any]]:
+) -> tuple[Pack, list[Rule], Any]:
     spec = notes.document.value["spec"]
     own_mode = spec.get("mode", "enforce")
     pack = Pack(
@@ -123,7 +163,7 @@ def _pack(
             rules.append(_rule(pack, (base, own), entry, body, judged, (number, i), spec.get("enforceFrom")))
     for pointer, sentence in cel.unfit(spec.get("values", {})):
         notes.problem(("spec", "values", *pointers.split(pointer)), sentence)
-    return pack, rules, (number, spec.get("values", {}))
+    return pack, rules, spec.get("values", {})
 
 
 def _compiled(

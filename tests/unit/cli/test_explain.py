@@ -5,9 +5,37 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
+from webhook import sources
 from webhook.checks import CHECKS
+
+ROOT = Path(__file__).parents[3]
+
+
+def closed(schema):
+    """Return a schema whose objects have the properties that it names, and no more."""
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: closed(value) for key, value in schema.items()}
+    return {**found, "additionalProperties": False} if "properties" in found and "type" in found else found
+
+
+PUBLISHED = json.loads((ROOT / "docs" / "schemas" / "explain.json").read_text())
+SCHEMA = {**PUBLISHED, "$defs": closed(PUBLISHED["$defs"])}  # no key is printed that the published one does not know
+
+
+def read(ran):
+    """Return what a command printed as JSON, which keeps its schema."""
+    assert (ran.status, ran.err) == (0, "")
+    found = json.loads(ran.out)
+    jsonschema.validate(found, SCHEMA)
+    return found
+
 
 PACK = """\
 apiVersion: plimsoll.dev/v1
@@ -141,7 +169,7 @@ def test_of_rules_with_one_name_in_several_packs_all_are_offered(plimsoll):
 
 
 def test_the_page_as_json_has_the_same(explained):
-    said = json.loads(explained("host-path", "-o", "json").out)
+    said = read(explained("host-path", "-o", "json"))
     assert (said["version"], said["rule"], said["action"], said["today"]) == (1, "acme/host-path", "deny", "warn")
     assert said["parameters"] == [
         {"name": "allow", "value": [{"prefix": "/srv/**"}], "from": "values.places (acme.yaml:8)"}
@@ -195,7 +223,7 @@ def test_an_admission_review_is_traced_with_its_own_user_and_lines(explained, re
     )
     asked = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": dict(review(obj).request)}
     Path("asked.json").write_text(json.dumps(asked, indent=1))
-    said = json.loads(explained("--review", "asked.json", "-o", "json").out)["results"][0]
+    said = read(explained("--review", "asked.json", "-o", "json"))["results"][0]
     assert (said["user"], said["operation"]) == ("jane", "CREATE")
     finding = said["rules"][0]["subjects"][0]["findings"][0]
     line = Path("asked.json").read_text().split("\n")[finding["line"] - 1]
@@ -237,12 +265,53 @@ def test_a_value_that_is_long_is_cut_in_text_and_whole_in_json(explained):
     stdin = (POD % ("web", "shop")).encode()
     cut = " ".join(explained("--review", "-", stdin=stdin).out.split())
     assert "xxx... (502 characters)" in cut
-    whole = json.loads(explained("--review", "-", "-o", "json", stdin=stdin).out)["results"][0]["rules"][1]
+    whole = read(explained("--review", "-", "-o", "json", stdin=stdin))["results"][0]["rules"][1]
     assert whole["subjects"][0]["values"][0]["value"] == "x" * 500
 
 
+@pytest.mark.parametrize("path", sources.shipped(), ids=lambda path: path.stem)
+def test_the_pages_of_rules_keep_the_schema(plimsoll, path):
+    pack = yaml.safe_load(path.read_text())
+    assert pack["spec"]["rules"]
+    for rule in pack["spec"]["rules"]:
+        name = f"{pack['metadata']['name']}/{rule['name']}"
+        assert read(plimsoll("explain", name, "--policies", str(path), "-o", "json"))["rule"] == name
+
+
+@pytest.mark.parametrize("name", ["api-list-scope", "approved-image", "image-digest"])
+def test_the_page_of_a_check_keeps_the_schema(explained, name):
+    assert read(explained(name, "-o", "json"))["check"] == name
+
+
+@pytest.mark.parametrize("sample", sorted((ROOT / "samples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_trace_by_all_that_comes_with_plimsoll_keeps_the_schema(plimsoll, sample):
+    found = read(plimsoll("explain", "--review", str(sample), "--mode", "enforce", "-o", "json"))
+    assert found["results"]
+
+
+def test_what_is_exempt_and_what_fails_keep_the_schema(explained):
+    failing = "    - {name: fails, expression: 'object.spec.nothing == 1', message: m, action: deny}\n"
+    Path("acme.yaml").write_text(PACK.replace("    - {name: probes", f"{failing}    - {{name: probes"))
+    found = read(explained("--review", "-", "-o", "json", stdin=(POD % ("web-old", "shop")).encode()))
+    assert {"exempt", "failed"} <= {rule["state"] for rule in found["results"][0]["rules"]}
+
+
+def test_an_update_of_what_was_there_keeps_the_schema(explained, review, pod):
+    obj = pod(
+        spec={"containers": [{"name": "web", "image": "a"}], "volumes": [{"name": "n", "hostPath": {"path": "/"}}]}
+    )
+    new = json.loads(json.dumps(obj))
+    new["spec"]["volumes"][0]["hostPath"]["type"] = "Directory"
+    request = {**review(new).request, "operation": "UPDATE", "oldObject": obj}
+    asked = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+    stdin = json.dumps(asked).encode()
+    found = read(explained("--review", "-", "-o", "json", "--date", "2027-01-01", stdin=stdin))
+    (finding,) = found["results"][0]["rules"][0]["subjects"][0]["findings"]
+    assert (finding["effective"], finding["existing"]) == ("warn", True)
+
+
 def test_the_state_of_a_rule_is_the_gravest(explained):
-    said = json.loads(explained("--review", "-", "-o", "json", stdin=(POD % ("web", "shop")).encode()).out)
+    said = read(explained("--review", "-", "-o", "json", stdin=(POD % ("web", "shop")).encode()))
     assert [(rule["rule"], rule["state"]) for rule in said["results"][0]["rules"]] == [
         ("acme/host-path", "found"), ("acme/few", "found"), ("acme/probes", "disabled"),
     ]  # fmt: skip
@@ -278,5 +347,5 @@ def test_a_trace_tells_the_right_that_the_requester_needs_to_set_a_namespaces_mo
     said = " ".join(plimsoll(*given, stdin=stdin).out.split())
     assert "plimsoll/namespace-mode: unknown needs: the right set-mode on namespaces.plimsoll.dev shop" in said
     assert "bound to user jane by a ClusterRoleBinding" in said
-    [result] = json.loads(plimsoll(*given, "-o", "json", stdin=stdin).out)["results"]
+    [result] = read(plimsoll(*given, "-o", "json", stdin=stdin))["results"]
     assert (result["right"]["state"], result["right"]["effective"]) == ("unknown", "deny")

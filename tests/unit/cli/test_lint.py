@@ -62,6 +62,52 @@ def test_mistakes_exit_with_two(lint: Callable[..., Any]) -> None:
     assert "did you mean deny?" in ran.err
 
 
+def test_two_packs_of_one_name_do_not_hide_what_else_is_wrong_with_either(plimsoll: Callable[..., Any]) -> None:
+    pack = PACK.replace("MATCH", "{names: [a]}")
+    Path("a.yaml").write_text(pack.replace("contact: us", "description: x"))
+    Path("b.yaml").write_text(pack.replace("remediation: use another volume", "description: y"))
+
+    ran = plimsoll("lint", "a.yaml", "b.yaml")
+
+    assert ran.status == 2
+    assert [line.split(": ")[0:2] for line in ran.out.splitlines()] == [
+        ["a.yaml:5", "spec.contact"],
+        ["b.yaml:8", "spec.rules[0].remediation"],
+    ]
+    assert ran.err.startswith("b.yaml:4: metadata.name: the pack acme is loaded twice; the other stands at a.yaml:4")
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_two_packs_of_one_name_in_one_file_get_advice_of_their_own_rules(plimsoll: Callable[..., Any]) -> None:
+    pack = PACK.replace("MATCH", "{names: [a]}")
+    cel = "{name: always, expression: 'true', message: m, action: warn}"
+    other = pack.replace(
+        "{name: no-host-path, check: no-host-path, action: deny, remediation: use another volume}", cel
+    )
+    Path("a.yaml").write_text(f"{pack}---\n{other.replace('[no-host-path]', '[always]')}")
+
+    ran = plimsoll("lint", "a.yaml")
+
+    assert "a.yaml:19: spec.rules[0].expression: it is always true" in ran.out
+    assert len(ran.out.splitlines()) == 1
+    assert "loaded twice" in ran.err
+
+
+def test_a_pack_with_mistakes_does_not_hide_advice_on_another(plimsoll: Callable[..., Any]) -> None:
+    pack = PACK.replace("MATCH", "{names: [a]}").replace("contact: us", "description: x")
+    Path("a.yaml").write_text(pack)
+    Path("b.yaml").write_text(pack.replace("name: acme", "name: other").replace("action: deny", "action: dny"))
+    Path("c.yaml").write_text(
+        pack.replace("name: acme", "name: cel").replace("check: no-host-path", "expression: object.")
+    )
+
+    ran = plimsoll("lint", "a.yaml", "b.yaml", "c.yaml")
+
+    assert (ran.status, len(ran.out.splitlines())) == (2, 1)
+    assert "a.yaml:5: spec.contact" in ran.out
+    assert [line.split(":")[0] for line in ran.err.splitlines() if line[1:6] == ".yaml"] == ["b.yaml", "c.yaml"]
+
+
 @pytest.mark.parametrize(
     ("match", "everything"),
     [

@@ -19,6 +19,7 @@ from webhook.cli.edit import nodes, splice
 from webhook.cli.edit.mend import Made, mend
 from webhook.cli.fix import ROUNDS
 from webhook.cli.judge import Judged, Namespaces, Neighbours, court
+from webhook.errors import ConfigError
 from webhook.model import pointer as pointers
 from webhook.model.patch import Draft
 from webhook.model.review import clean
@@ -142,6 +143,44 @@ def test_the_line_ends_that_only_yaml_knows_are_line_ends() -> None:
     text = "a: x\u2028b: # c\x85  c: 1\u2028"
 
     assert spliced(text, put("/b/d", 2))[0] == "a: x\u2028b: # c\x85  c: 1\u2028  d: 2\u2028"
+
+
+@pytest.mark.parametrize(
+    ("text", "wants", "wanted"),
+    [
+        # two lists end in it, and lines follow both: its header is changed once
+        ("a:\n- - |\n    t", {"a": [["t", "x"], "z"]}, "a:\n- - |-\n    t\n  - x\n- z"),
+        ("a:\n- - |+\n    t", {"a": [["t", "x"], "z"]}, "a:\n- - |-\n    t\n  - x\n- z"),
+        ("a:\n- - |-\n    t", {"a": [["t", "x"], "z"]}, "a:\n- - |-\n    t\n  - x\n- z"),
+        ("a:\n- |2+\n    t", {"a": ["  t", "x"]}, "a:\n- |2-\n    t\n- x"),
+        # it is written anew, and lines follow
+        ("a: |\n  t", {"a": "t u", "b": 1}, "a: |-\n  t u\nb: 1"),
+        ("a: >\n  t", {"a": "t u", "b": 1}, "a: >-\n  t u\nb: 1"),
+        ("a: |\n  t", {"a": "t\n", "b": 1}, 'a: "t\\n"\nb: 1'),
+        ("a: |\n  t", {"a": {"b": 1}}, "a:\n  b: 1"),
+        # what follows goes, up to the end of the file: the break that ends it has to stay
+        ("a: |\n  t\nb: 1", {"a": "t\n"}, "a: |\n  t\n"),
+        ("a: |+\n  t\n\nb: 1", {"a": "t\n\n"}, "a: |+\n  t\n\n"),
+        ("a: |\n  t\nb: 1\nc:\n- 2", {"a": "t\n"}, "a: |\n  t\n"),
+        ("a:\n  a: |\n    t\n  b: 1\nb: 2", {"a": {"a": "t\n"}}, "a:\n  a: |\n    t\n"),
+        ("a: |+\n  t\n\nb: 1", {"a": "t\n\n", "c": 1}, "a: |+\n  t\n\nc: 1"),
+        ("a: |\r\n  t\r\nb: 1", {"a": "t\n"}, "a: |\r\n  t\r\n"),
+        # blank lines behind what goes would be of its text, where it keeps them or they hold more spaces
+        ("a: |+\n  t\nb: 1\n\n\nc: 2\n", {"a": "t\n", "c": 2}, "a: |+\n  t\nc: 2\n"),
+        ("a: |+\n  t\nb: 1\n\n", {"a": "t\n"}, "a: |+\n  t\n"),
+        ("a: |\n  t\nb: 1\n    \n", {"a": "t\n"}, "a: |\n  t\n"),
+        ("a: |\r\n  t\r\nb: 1\r\n    \r\n", {"a": "t\n"}, "a: |\r\n  t\r\n"),
+        ("a: |\n  t\nb: 1\n\nc: 2\n", {"a": "t\n", "c": 2}, "a: |\n  t\n\nc: 2\n"),
+        # spaces that its header leaves to it are its text, in lines without anything else, too
+        ("a: |2\n    t\n    \n", {"a": "  t\n  \n", "b": 1}, "a: |2\n    t\n    \nb: 1\n"),
+        ("a: |\n  t\n   ", {"a": "t\n ", "b": 1}, "a: |-\n  t\n   \nb: 1"),
+    ],
+)
+def test_the_text_of_a_block_scalar_stays_whatever_comes_or_goes_behind_it(text: str, wants: Any, wanted: str) -> None:
+    found, _, held = spliced(text, wants)
+
+    assert (found, held) == (wanted, [])
+    assert read(found) == wants
 
 
 # -- what is shared ---------------------------------------------------------------------------------------------------
@@ -426,6 +465,65 @@ def test_what_is_taken_out_leaves_all_else(text: str, random: Any) -> None:
 @given(documents(anchors=True), randoms)
 def test_with_anchors_a_change_is_made_whole_or_held(text: str, random: Any) -> None:
     found, new, held = spliced(text, lambda old: grown(random, old), careful=True)
+
+    assert held or read(found) == new
+
+
+class Blocks:
+    """Writes documents of block scalars: every header, blank lines with and without spaces, every end of the file."""
+
+    def __init__(self, random: Any) -> None:
+        self.random = random
+
+    def scalar(self, pad: str) -> str:
+        pick, inside = self.random.choice, f"{pad}  "
+        header = pick("|||>") + (width := pick(["", "", "2"])) + pick(["", "", "-", "+"])
+        first = inside + (pick(["", "  "]) if width else "") + "t"
+        more = [pick(["", pad, inside, f"{inside} ", f"{inside}u", f"{inside}  v"]) for _ in range(pick([0, 1, 2]))]
+        blank = [pick(["", pad, inside, f"{inside}  "]) for _ in range(pick([0, 0, 1, 3]))]
+        return "\n".join([header + pick(["", "", " # c"]), *pick([[first, *more]] * 8 + [[], [inside]]), *blank])
+
+    def value(self, pad: str, depth: int) -> str:
+        form = self.random.choice(["scalar", "mapping", "list"]) if depth else "scalar"
+        if form == "scalar":
+            return " " + (self.scalar(pad) if self.random.random() < 0.7 else self.random.choice(["1", "x", "[a]", ""]))
+        inner = f"{pad}  "
+        leads = self.random.sample(("a:", "b:", "c:"), self.random.randint(1, 3))
+        leads = leads if form == "mapping" else ["-"] * len(leads)
+        return "".join(f"\n{inner}{lead}{self.value(inner, depth - 1)}" for lead in leads)
+
+    def document(self) -> str:
+        names = self.random.sample("xzw", self.random.randint(1, 3))
+        text = "\n".join(f"{name}:{self.value('', 2)}" for name in names)
+        text += self.random.choice(["", "", "\n", "\n\n", " \n", "\n..."])
+        return text.replace("\n", self.random.choice(["\n", "\n", "\r\n"]))
+
+
+def otherwise(random: Any, old: Any) -> Any:
+    """Return a value with scalars changed, parts taken out and more in it, a few of each."""
+    new = jsons.loads(jsons.dumps(old))
+    for _ in range(random.randint(0, 2)):
+        full = [one for one in containers(new) if len(one) > 1]  # what gets empty may be of another form
+        if full:
+            one = random.choice(full)
+            del one[random.choice(list(one) if isinstance(one, dict) else range(len(one)))]
+        one = random.choice(containers(new))
+        place = random.choice(list(one) if isinstance(one, dict) else range(len(one))) if one else None
+        if place is not None and not isinstance(one[place], dict | list):
+            one[place] = random.choice(["w", "w\n", "w\n\n", f"{one[place]}z", 5, {"n": 1}, [1], "one\ntwo\n"])
+    return grown(random, new) if random.random() < 0.5 else new
+
+
+@MANY
+@given(randoms)
+def test_block_scalars_however_they_end_keep_their_text_when_all_else_changes(random: Any) -> None:
+    text = Blocks(random).document()
+    try:
+        read(text)
+    except ConfigError:  # a first line that stands farther in than the header says
+        return
+
+    found, new, held = spliced(text, lambda old: otherwise(random, old))
 
     assert held or read(found) == new
 

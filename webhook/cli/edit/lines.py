@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from webhook.cli.edit.emit import Manner
 from webhook.cli.edit.nodes import BREAK, Node, gap
 
-_BREAKS = "\r\n\x85\u2028\u2029"
+BREAKS = "\r\n\x85\u2028\u2029"
 
 
 def begin(text: str, at: int) -> int:
     """Return where the line begins in which `at` is."""
-    while at > 0 and text[at - 1] not in _BREAKS:
+    while at > 0 and text[at - 1] not in BREAKS:
         at -= 1
     return at
 

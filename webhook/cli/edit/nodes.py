@@ -126,7 +126,7 @@ class _Reader:
         node.style = event.style if event.style in ("'", '"', "|", ">") else ""
         node.null = event.tag is None and event.implicit[0] and resolve(event.value) is None
         if node.style in ("|", ">"):
-            node.end = _block_end(self.text, node.start, node.end)
+            node.end = _block_end(self.text, node.start, node.end, event.value)
         return node
 
     def _done(self, node: Node, event: Any) -> Node | None:
@@ -153,7 +153,7 @@ class _Reader:
         top.entries.append((key, value))
 
 
-def _block_end(text: str, start: int, end: int) -> int:
+def _block_end(text: str, start: int, end: int, value: str) -> int:
     """Return the end of the last line of a block scalar, without the blank lines that are none of its content."""
     lines = [match.start() for match in BREAK.finditer(text, start, end)]
     header, _, _ = text[start:end].partition("#")
@@ -162,7 +162,7 @@ def _block_end(text: str, start: int, end: int) -> int:
     if "+" in header[: lines[0] - start]:
         return lines[-1] if BREAK.fullmatch(text, lines[-1], end) else end
     body = text[lines[0] : end]
-    width = min((len(line) - len(line.lstrip(" ")) for line in BREAK.split(body) if line.strip(" ")), default=0)
+    width = _lead(body) - _lead(value)  # a header like `|2` leaves spaces to the text
     blank = re.compile(rf"(?:{BREAK.pattern}) {{0,{width}}}")
     ends = len(body)
     for found in reversed(list(BREAK.finditer(body))):
@@ -170,6 +170,11 @@ def _block_end(text: str, start: int, end: int) -> int:
             break
         ends = found.start()
     return lines[0] + ends
+
+
+def _lead(text: str) -> int:
+    """Return how many spaces its first line begins with that has anything else; 0 where there is none."""
+    return next((len(line) - len(line.lstrip(" ")) for line in BREAK.split(text) if line.strip(" ")), 0)
 
 
 def _space(text: str, at: int) -> int:

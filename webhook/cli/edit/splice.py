@@ -24,6 +24,7 @@ WIDTH = 100
 """Columns up to which what was empty in flow style is filled on its own line."""
 _ABSENT = object()
 _HEADER = re.compile(r"[|>][0-9+-]*")
+_BLANK = re.compile(rf"(?:(?>{BREAK.pattern})[ \t]*(?={BREAK.pattern}|\Z))*")
 
 _SHARED = "is shared by the anchor &{name} with other places, which would change with it; change it by hand"
 _ALIAS = "is an alias of what stands at the anchor &{name}; change it there, or write it out here"
@@ -69,6 +70,7 @@ def changes(text: str, root: Node, old: Any, new: Any, *, json: bool, careful: b
     splicer = _Splicer(text, root, lines.manner(root, text, json), wants, careful)
     if old != new:
         splicer.change(root, old, new, "", None, None)
+        splicer.close()
     return splicer.edits, splicer.held
 
 
@@ -94,6 +96,7 @@ class _Splicer:
     careful: bool
     edits: list[Edit] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)  # the ids of values that are taken away
 
     def edit(self, start: int, end: int, text: str) -> None:
         self.edits.append(Edit(start, end, text))
@@ -140,8 +143,8 @@ class _Splicer:
         found = [emit.token(new, self.manner, flow, node.style)]
         if node.style == "|":
             found.insert(0, _literal(written, new, self.manner.newline))
-        if new.startswith(old):
-            more = new[len(old) :]
+        more = new.removeprefix(old)
+        if new.startswith(old) and not (node.style in ("|", ">") and "\n" in more):
             quoted = {"'": more.replace("'", "''"), '"': emit.escaped(more)}.get(node.style)
             found.insert(0, written + more if quoted is None else written[:-1] + quoted + node.style)
         ends = "\n" if BREAK.match(self.text, lines.end(self.text, node.end)) else ""
@@ -240,10 +243,13 @@ class _Splicer:
         by_line = node.style == "block" and lines.margin(text, parts[0][0]) is not None
         if left[0] and not by_line:
             self.edit(parts[0][0], parts[left[0]][0], "")
+        values = list(node.inner())
+        self.gone.update(id(values[number]) for number in gone)
         for number in gone:
             start, end = parts[number]
             if node.style == "block" and (by_line or number > left[0]):
-                self.edit(lines.before(text, start), lines.end(text, end), "")
+                before = [values[one] for one in left if one < number]
+                self.edit(lines.before(text, start), self._blank(before, lines.end(text, end)), "")
             elif number > left[0]:
                 self.edit(parts[number - 1][1], end, "")
         return left[-1]
@@ -251,16 +257,58 @@ class _Splicer:
     def _below(self, last: Node, end: int, added: Sequence[str]) -> None:
         """Put lines below the one in which `last`, the value in front of them, ends."""
         at = lines.end(self.text, end)
+        at = max([at, *(edit.end for edit in self.edits if edit.start < at < edit.end)])
         found = BREAK.match(self.text, at)
         newline = found[0] if found else self.manner.newline
-        while last.style == "block" and (last.entries or last.items):
-            last = [*last.items, *(value for _, value in last.entries)][-1]
-        if last.style in ("|", ">") and found is None:
-            # it ends with the file, without a break, so that its text has none at its end
-            header = _HEADER.match(self.text, last.start)
-            if header and "-" not in header[0]:
-                self.edit(header.start(), header.end(), header[0].replace("+", "") + "-")
+        leaf = self._leaf(last)
+        if lines.end(self.text, leaf.end) == len(self.text):
+            self._strip(leaf)
         self.edit(at, at, "".join(newline + line for line in added))
+
+    def _leaf(self, node: Node) -> Node:
+        """Return the value that stands last in a node, of those that stay."""
+        inner = [value for value in node.inner() if id(value) not in self.gone] if node.style == "block" else []
+        return self._leaf(inner[-1]) if inner else node
+
+    def _strip(self, leaf: Node) -> None:
+        """Have a block scalar say that its text ends without a break.
+
+        It is one that ends with the file, without a break, and lines follow it now.
+        """
+        if leaf.style not in ("|", ">"):
+            return
+        for number, (start, end, text) in enumerate(self.edits):
+            if start <= leaf.start < end:  # it is written anew, or its header is changed already
+                self.edits[number] = Edit(start, end, _HEADER.sub(_stripped, text) if text[:1] in ("|", ">") else text)
+                return
+        header = _HEADER.match(self.text, leaf.start)
+        if header and header[0] != _stripped(header):
+            self.edit(header.start(), header.end(), _stripped(header))
+
+    def _blank(self, before: Sequence[Node], end: int) -> int:
+        """Return up to where what ends at `end` is taken away: with the blank lines behind it where they would count.
+
+        They would be of the text of a block scalar in front, if it keeps them (`|+`) or they hold spaces.
+        """
+        leaf = self._leaf(before[-1]) if before else None
+        found = _BLANK.match(self.text, end)
+        if leaf is None or leaf.style not in ("|", ">") or found is None:
+            return end
+        header = _HEADER.match(self.text, leaf.start)
+        counts = header is not None and "+" in header[0]
+        return found.end() if counts or found[0].strip("".join(lines.BREAKS)) else end
+
+    def close(self) -> None:
+        """End the text with a break where what stood behind a block scalar is gone, up to the end of the text.
+
+        Without a break the scalar's own text would lose its own.
+        """
+        end, leaf = len(self.text), self._leaf(self.root)
+        behind = [edit for edit in self.edits if edit.start >= leaf.end]
+        cut = any(edit.end == end for edit in behind) and not any(edit.text for edit in behind)
+        if leaf.style in ("|", ">") and cut:
+            found = BREAK.search(self.text, leaf.start)
+            self.edit(end, end, found[0] if found else self.manner.newline)
 
     def _append(
         self,
@@ -365,6 +413,11 @@ def _gone(old: list[Any], new: list[Any]) -> list[int]:
         if len(gone) < len(old) - len(new) and (at >= len(new) or new[at] != value):
             gone.append(number)
     return gone
+
+
+def _stripped(header: re.Match[str]) -> str:
+    """Return the header of a block scalar, so that its text ends without a break."""
+    return header[0] if "-" in header[0] else header[0].replace("+", "") + "-"
 
 
 def _literal(written: str, new: str, newline: str) -> str:
