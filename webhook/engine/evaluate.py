@@ -65,11 +65,7 @@ def _by_rules(
     sitting = Sitting(ruleset, review, facts, now, view, packs)
     if endpoint == "mutate":
         return fixes.mend(sitting, rules, expired)
-    for rule in _left(bucket, view, expired) if rules is bucket.rules else rules:
-        if expired():
-            sitting.late(rule)
-        else:
-            sitting.hear(rule)
+    sitting.hear(_left(bucket, view, expired) if rules is bucket.rules else rules, expired)
     return sitting.decision()
 
 
@@ -97,7 +93,7 @@ def verdicts(
 
 
 def _verdict(sitting: Sitting, rule: Rule) -> bool | None:
-    sitting.hear(rule)
+    sitting.hear((rule,))
     if any(finding.exempt is None for finding in sitting.findings):
         return False
     if sitting.findings or sitting.errors or sitting.unknown:
