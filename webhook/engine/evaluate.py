@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from webhook.engine import fixes, guard
@@ -115,7 +115,7 @@ def _asked(ruleset: Ruleset, bucket: Bucket, review: Review, seen: tuple[Subject
     return bucket.rules
 
 
-def _left(bucket: Bucket, view: View, expired: Callable[[], bool]) -> Iterable[Rule]:
+def _left(bucket: Bucket, view: View, expired: Callable[[], bool]) -> Sequence[Rule]:
     """Return the rules of a bucket that are to be judged by themselves, because no chorus says that they are kept."""
     kept = [chorus for chorus in bucket.choruses if not expired() and view.kept(chorus)]
     if len(kept) == len(bucket.choruses):
