@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +15,11 @@ from webhook.model.image import Image
 from webhook.model.neighbours import Found, Ref
 from webhook.model.oci import Content, Inspected, Lookup
 from webhook.model.pods import Kinds
+from webhook.model.record import record
 from webhook.model.review import Review
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Owner:
     """A controller owner as the cluster has it now; `object` is the whole of it."""
 
@@ -135,7 +136,7 @@ class Cluster(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Remnant:
     """An object of Plimsoll's in a cluster; `about` says what is in it, `stays` why it has to stay, "" where it may go.
 
@@ -162,7 +163,7 @@ class Uninstaller(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rooms:
     """What `main` hands to the commands, since rooms of one row don't know each other.
 

@@ -53,7 +53,6 @@ class Compiler:
 def packs_task(settings: Settings, client: Client | None, shelf: Shelf, compiler: Compiler) -> Packs:
     """Return the task that says which packs are in force, with the first of them on the shelf. Raises ConfigError."""
     from webhook import sources
-    from webhook.kube.client import Client
     from webhook.upkeep.packs import Packs
 
     shipped = [] if settings.watch_packs else [str(path) for path in sources.shipped()]
@@ -69,6 +68,8 @@ def packs_task(settings: Settings, client: Client | None, shelf: Shelf, compiler
     if client is None:
         text = "needs a connection to a cluster: a pod's own, or --kubeconfig"
         raise ConfigError([Problem("--watch-packs", 0, "", text)])
+    from webhook.kube.client import Client
+
     own = Client(client.access)  # workers must not inherit its connections
     task = Packs(shelf, compiler, read, settings.poll, own, client.access.namespace)
     try:

@@ -121,9 +121,8 @@ def _beside(
     go_on: Callable[[], bool],
 ) -> None:
     """Do what the process beside the workers does, until `go_on()` is false."""
-    from webhook.kube.client import Client
     from webhook.observe import metrics
-    from webhook.upkeep import run, tasks
+    from webhook.upkeep import run
 
     master = os.getppid()
     packs.adopt, packs.stale, packs.failed = look, figures.quiet, figures.load_failed
@@ -131,6 +130,10 @@ def _beside(
     signal.signal(signal.SIGHUP, lambda number, frame: packs.nudge())
     found: list[run.Task] = [packs]
     if client is not None:
+        # not elsewhere: with what tasks need, certificates above all, this process is 5 MB larger
+        from webhook.kube.client import Client
+        from webhook.upkeep import tasks
+
         pod = tasks.Pod(
             settings=settings,
             client=Client(client.access, connections=CONNECTIONS),

@@ -43,6 +43,19 @@ def test_help_lists_the_commands_and_imports_none(capsys: pytest.CaptureFixture[
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_help_of_check_imports_nothing_of_what_it_does() -> None:
+    script = (
+        "import sys; from webhook import main\n"
+        "try: main.main(['check', '--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'webhook.checks', 'webhook.engine', 'cel_expr_python', 'yaml'} & set(sys.modules)\n"
+        "sys.exit(','.join(sorted(heavy)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(main.__file__).parents[1], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_check_of_one_file_imports_nothing_that_only_a_server_or_many_files_need(tmp_path: Path) -> None:
     manifest = tmp_path / "pod.yaml"
     manifest.write_text("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: b}]}}")

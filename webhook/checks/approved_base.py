@@ -96,7 +96,6 @@ None. The image has to be built anew; the message says what to write in `FROM`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -157,7 +156,7 @@ Path = tuple[str | int, ...]
 _REASON, _OUTDATED = "not built on an approved base", "built on a base that was replaced"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Base:
     """An approved base that registries are asked for: as it is written, and how it is asked for."""
 
@@ -193,7 +192,7 @@ class Stack:
         return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(self.layers, layers, strict=False))))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled; `grace` is in seconds."""
 

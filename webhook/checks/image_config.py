@@ -104,7 +104,6 @@ None: the image has to be built anew.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -206,7 +205,7 @@ _LARGEST = 2**31 - 1
 _Problem = tuple[tuple[str | int, ...], str]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Condition:
     """One condition, compiled; `dated`: it asks when the image was created."""
 
@@ -217,7 +216,7 @@ class Condition:
     dated: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled; `age` and `written` are the most that is allowed, None for any."""
 

@@ -71,7 +71,6 @@ whether a digest is there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -85,6 +84,7 @@ from webhook.model.image import Pattern
 from webhook.model.oci import Lookup
 from webhook.model.patch import Draft
 from webhook.model.pods import Pod
+from webhook.model.record import record
 
 ID = "image-digest"
 _PATTERNS: dict[str, Any] = {"type": "array", "items": {"type": "string", "minLength": 1}}
@@ -101,7 +101,7 @@ KINDS: tuple[str, ...] = ()
 READS: tuple[str, ...] = ("pod",)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled."""
 
@@ -109,7 +109,7 @@ class Standard:
     excepted: tuple[Pattern, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unpinned:
     """One place that names an image without a digest: what is written, where, in which container or volume."""
 

@@ -79,7 +79,6 @@ None: the image has to be built anew, on a base with a newer JDK.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -123,7 +122,7 @@ _REBUILD = "build the image on a newer base, by its FROM"
 _DECLARE = "an image that tells it, such as by ENV JAVA_VERSION=17.0.9 beside its JDK"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standard:
     """The parameters of one rule, compiled. `by_cgroups`: the versions are those that see their limits on Linux."""
 

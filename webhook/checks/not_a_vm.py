@@ -98,7 +98,7 @@ None. What the service is among all that runs there, only its owner knows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import re2
@@ -106,7 +106,7 @@ import re2
 from webhook.checks.check import Check, ParamError
 from webhook.model import env
 from webhook.model.decision import Violation
-from webhook.model.glob import compile_globs
+from webhook.model.glob import KEPT, compile_globs
 from webhook.model.pods import Container, Pod, listing, mapping
 from webhook.model.record import record
 from webhook.model.shell import SHELLS, Start, Words, starts
@@ -197,9 +197,9 @@ class Programs:
 
 @record(frozen=True, slots=True)
 class Standard:
-    """The parameters of one rule, compiled."""
+    """The parameters of one rule, compiled. `forbids` gives all of the `programs` that a name or path is one of."""
 
-    programs: tuple[Programs, ...]
+    forbids: Callable[[str], tuple[Programs, ...]]
     keep_alive: bool
     ports: frozenset[int]
     host: tuple[str, ...]
@@ -221,9 +221,18 @@ def build(params: Mapping[str, Any]) -> Check:
     if problems:
         raise ParamError(problems)
     ports = frozenset(params["ports"])
-    return Check(
-        pod=partial(_pod, Standard(tuple(programs), params["keepAlive"], ports, tuple(params["hostNamespaces"])))
-    )
+    forbids = _remembered(tuple(programs))
+    return Check(pod=partial(_pod, Standard(forbids, params["keepAlive"], ports, tuple(params["hostNamespaces"]))))
+
+
+def _remembered(programs: tuple[Programs, ...]) -> Callable[[str], tuple[Programs, ...]]:
+    """Return what gives all of `programs` that a program is one of, and knows its last answers but for long words."""
+
+    def forbids(path: str) -> tuple[Programs, ...]:
+        return tuple(one for one in programs if one(path))
+
+    known = lru_cache(maxsize=128)(forbids)
+    return lambda path: known(path) if len(path) <= KEPT else forbids(path)
 
 
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
@@ -238,9 +247,9 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
 
 
 def _ports(standard: Standard, container: Container) -> Iterator[Violation]:
-    for number, port in enumerate(listing(container.spec.get("ports"))):
+    for number, port in enumerate(map(mapping, listing(container.spec.get("ports")))):
         for key in ("containerPort", "hostPort"):
-            value = mapping(port).get(key)
+            value = port.get(key)
             if isinstance(value, int) and value in standard.ports:
                 at = f"{container.pointer}/ports/{number}/{key}"
                 yield Violation(at, "port to log in by", f"{key} {value}", "no such port", container.name)
@@ -287,9 +296,8 @@ def _reasons(
         return
     program = _daemon(start.words)
     if program and not (bare and "/" not in program):
-        for programs in standard.programs:
-            if programs(program):
-                yield programs.reason, programs.wanted
+        for programs in standard.forbids(program):
+            yield programs.reason, programs.wanted
 
 
 def _daemon(words: Words) -> str:

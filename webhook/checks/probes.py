@@ -251,8 +251,10 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
                 continue
             names = _ports(container)
             for probe in probes.values():
-                yield from _unknown_port(container, probe, names)
-                yield from _often(standard, container, probe)
+                if "httpGet" in probe.spec or "tcpSocket" in probe.spec:
+                    yield from _unknown_port(container, probe, names)
+                if "exec" in probe.spec:
+                    yield from _often(standard, container, probe)
             yield from _same(standard, container, probes, names)
             yield from _start(standard, container, probes)
 
@@ -279,20 +281,21 @@ def _same(
     live, ready = probes.get("livenessProbe"), probes.get("readinessProbe")
     if live is None or ready is None or standard.same_handler == "allow":
         return
+    if standard.same_handler == "patient" and live.patience > ready.patience:
+        return  # whatever they ask
     handler = _handler(live, names)
     if not handler or handler != _handler(ready, names):
         return
-    if standard.same_handler == "never" or live.patience <= ready.patience:
-        wanted = "another handler"
-        if standard.same_handler == "patient":
-            wanted += f", or failureThreshold x periodSeconds above {ready.patience} s"
-        yield Violation(
-            live.pointer,
-            "liveness probe does what the readiness probe does",
-            f"both ask {_shown(live)}; unready after {ready.patience} s, killed after {live.patience} s",
-            wanted,
-            container.name,
-        )
+    wanted = "another handler"
+    if standard.same_handler == "patient":
+        wanted += f", or failureThreshold x periodSeconds above {ready.patience} s"
+    yield Violation(
+        live.pointer,
+        "liveness probe does what the readiness probe does",
+        f"both ask {_shown(live)}; unready after {ready.patience} s, killed after {live.patience} s",
+        wanted,
+        container.name,
+    )
 
 
 def _start(standard: Standard, container: Container, probes: Mapping[str, Probe]) -> Iterator[Violation]:
@@ -355,10 +358,8 @@ def _handler(probe: Probe, names: Mapping[str, Any]) -> Handler:
         return str(names.get(port, port) if isinstance(port, str) else port)
 
     if http := mapping(probe.spec.get("httpGet")):
-        headers = sorted(
-            (str(header.get("name")).lower(), str(header.get("value")))
-            for header in map(mapping, listing(http.get("httpHeaders")))
-        )
+        written = listing(http.get("httpHeaders"))
+        headers = sorted([_header(mapping(header)) for header in written]) if written else []
         path = str(http.get("path") or "/")
         place = (http.get("host") or "", number(http.get("port")), path if path.startswith("/") else f"/{path}")
         return ("httpGet", http.get("scheme") or "HTTP", *place, tuple(headers))
@@ -368,6 +369,10 @@ def _handler(probe: Probe, names: Mapping[str, Any]) -> Handler:
         return ("grpc", number(grpc.get("port")), grpc.get("service") or "")
     command = listing(mapping(probe.spec.get("exec")).get("command"))
     return ("exec", *map(str, command)) if command else ()
+
+
+def _header(header: Mapping[str, Any]) -> tuple[str, str]:
+    return str(header.get("name")).lower(), str(header.get("value"))
 
 
 def _shown(probe: Probe) -> str:

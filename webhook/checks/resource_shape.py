@@ -322,8 +322,12 @@ def _shape(standard: Standard, cpu: Fraction, memory: Fraction, at: str, name: s
 def _together(own: Mapping[str, Any], containers: list[Container]) -> Asked:
     """Return what a pod asks for, as the scheduler counts it (`AggregateContainerRequests`, KEP-753, KEP-2837)."""
     each = [(one, _amounts(mapping(one.spec.get("resources")))) for one in containers]
-    amounts, partly = {}, set()
-    for resource in RESOURCES:
+    amounts: dict[str, Fraction] = {}
+    partly: set[str] = set()
+    if len(each) == 1:  # as mostly: nothing to add up
+        one, amounts = each[0]
+        partly = {resource for resource in RESOURCES if resource not in amounts} if one.role != "init" else set()
+    for resource in RESOURCES if len(each) > 1 else ():
         asks = [(one.role, asked[resource]) for one, asked in each if resource in asked]
         if asks:
             amounts[resource] = _peak(asks)

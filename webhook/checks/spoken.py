@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.model.glob import Globs, regex
 from webhook.model.pods import TABLE
+from webhook.model.record import record
 
 NAMESPACE = "request.?namespace.orValue('')"
 """The namespace of an object, as a request has it; empty for those without."""
@@ -15,7 +15,7 @@ _DAEMONS = sorted(f"{row.group}/{row.kind}" for row in TABLE if set(row.paths) =
 _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Put:
     """One write of a fix: where `when` is true, the field at `path` below the pod gets `value`; both are CEL.
 
@@ -27,7 +27,7 @@ class Put:
     when: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Each:
     """Writes of a fix into the elements of lists: `text` is CEL and gives a list of `JSONPatch`.
 
@@ -38,7 +38,7 @@ class Each:
     paths: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Mend:
     """A fix in CEL, asked where the standard is not kept; it has the variables of the check, and then its own."""
 
@@ -51,7 +51,7 @@ class Mend:
         return tuple(path for one in self.writes for path in (one.paths if isinstance(one, Each) else (one.path,)))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Spoken:
     """A check in CEL, over the words of rules (`pod`, `containers`, `object`, `request`), in Kubernetes' functions.
 

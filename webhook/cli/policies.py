@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING
 
-from webhook.cli.objects import STDIN
 from webhook.errors import ConfigError, Problem
 from webhook.model.pods import KINDS, Kinds, Row, row, table
-from webhook.packs.compile import ruleset
-from webhook.packs.rule import Ruleset
 from webhook.ports import Rooms
+
+if TYPE_CHECKING:
+    from webhook.packs.rule import Ruleset
 
 MOST = 256
 """Processes that may be asked for."""
@@ -64,6 +65,8 @@ def subjects(parser: argparse.ArgumentParser) -> None:
 
 def load(args: argparse.Namespace, rooms: Rooms) -> Ruleset:
     """Return the packs that the arguments name, compiled. Raises ConfigError with every problem."""
+    from webhook.cli.objects import STDIN
+
     if STDIN in args.policies and STDIN in getattr(args, "paths", ()):
         raise ConfigError([Problem("-", 0, "", "stdin holds either packs or manifests; name a file for the others")])
     return compiled(rooms, args.policies, args.mode, table(args.workload))
@@ -74,6 +77,8 @@ def compiled(rooms: Rooms, paths: Sequence[str], mode: str | None = None, kinds:
 
     As in the server, those that come with it may be extended without being named.
     """
+    from webhook.packs.compile import ruleset  # with CEL, which nobody needs for `--help`
+
     sources, bases = given(rooms, paths)
     return ruleset(sources, mode, kinds=kinds, bases=bases)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from webhook.errors import ConfigError, Problem
 from webhook.model.image import Image, parse
 from webhook.model.oci import Content, Inspected, Lookup
+from webhook.model.record import record
 from webhook.ports import ImageReader, ImageSource, Rooms, Unknown
 
 SECONDS = 30.0
@@ -104,7 +104,7 @@ def _host(text: str) -> str:
     return named.registry
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Patient:
     """A reader that is given a person's time instead of a review's."""
 

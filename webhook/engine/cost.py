@@ -50,7 +50,7 @@ def costs(
         first = True
         for rule in (*rules[at:], *rules[:at]):
             started = ticks()
-            sitting.hear(rule)
+            sitting.hear((rule,))
             taken = ticks() - started
             if first and _in_cel(rule):
                 firsts.append((rule.label, taken))

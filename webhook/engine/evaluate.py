@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from webhook.engine import fixes, guard
@@ -65,11 +65,7 @@ def _by_rules(
     sitting = Sitting(ruleset, review, facts, now, view, packs)
     if endpoint == "mutate":
         return fixes.mend(sitting, rules, expired)
-    for rule in _left(bucket, view, expired) if rules is bucket.rules else rules:
-        if expired():
-            sitting.late(rule)
-        else:
-            sitting.hear(rule)
+    sitting.hear(_left(bucket, view, expired) if rules is bucket.rules else rules, expired)
     return sitting.decision()
 
 
@@ -97,7 +93,7 @@ def verdicts(
 
 
 def _verdict(sitting: Sitting, rule: Rule) -> bool | None:
-    sitting.hear(rule)
+    sitting.hear((rule,))
     if any(finding.exempt is None for finding in sitting.findings):
         return False
     if sitting.findings or sitting.errors or sitting.unknown:
@@ -119,7 +115,7 @@ def _asked(ruleset: Ruleset, bucket: Bucket, review: Review, seen: tuple[Subject
     return bucket.rules
 
 
-def _left(bucket: Bucket, view: View, expired: Callable[[], bool]) -> Iterable[Rule]:
+def _left(bucket: Bucket, view: View, expired: Callable[[], bool]) -> Sequence[Rule]:
     """Return the rules of a bucket that are to be judged by themselves, because no chorus says that they are kept."""
     kept = [chorus for chorus in bucket.choruses if not expired() and view.kept(chorus)]
     if len(kept) == len(bucket.choruses):

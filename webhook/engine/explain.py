@@ -7,7 +7,7 @@ Nothing is judged here: what left a rule out, what it found and what covers that
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,13 +24,14 @@ from webhook.errors import RuleError
 from webhook.model.access import Right
 from webhook.model.decision import Action, Decision, Fault, Finding
 from webhook.model.pods import Subject, mapping
+from webhook.model.record import record
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption
 from webhook.packs.match import Known, Out, namespace_of
 from webhook.packs.rule import Rule, Ruleset, Terms
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Absence:
     """Why a rule was not asked: the clause, and what was found there."""
 
@@ -38,7 +39,7 @@ class Absence:
     found: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Value:
     """What a variable, or the expression of a rule in CEL gives at a place; `failed` says why it gives nothing."""
 
@@ -48,7 +49,7 @@ class Value:
     failed: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cover:
     """An exemption that covers something: its clauses, each with what of the object is in it."""
 
@@ -56,7 +57,7 @@ class Cover:
     clauses: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Weighed:
     """A finding, and the exemption that covers it."""
 
@@ -64,7 +65,7 @@ class Weighed:
     cover: Cover | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Heard:
     """One rule on one subject (the object, or a manifest in it).
 
@@ -97,7 +98,7 @@ class Heard:
         return next((state for state, so in states.items() if so), "kept")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Traced:
     """One rule: why it was not asked about the review at all, or what it says of each subject."""
 
@@ -106,7 +107,7 @@ class Traced:
     heard: tuple[Heard, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Guarded:
     """The right that a review hangs on besides the rules, and what comes of it; None: the requester has it."""
 
@@ -114,7 +115,7 @@ class Guarded:
     decision: Decision | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Trace:
     """How the rules come to their decision on a review, in the order in which they are asked.
 

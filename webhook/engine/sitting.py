@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -48,12 +48,36 @@ class Sitting:
     wants: set[str] = field(default_factory=set)
     spared: list[tuple[Exemption, str]] = field(default_factory=list)
 
-    def hear(self, rule: Rule) -> None:
-        """Judge every subject by one rule."""
-        for number in range(len(self.view.subjects)):
-            found = self.guarded(rule, self.view, number, self._ask)
-            if found:
-                self.findings += found
+    def hear(self, rules: Sequence[Rule], expired: Callable[[], bool] = lambda: False) -> None:
+        """Judge every subject by each of the rules; those that are left once `expired` says so count as failed.
+
+        A check that every pod of a lone object concerns, which most are, is called right here: the calls on the way to
+        it (`guarded`, `_ask`, `left_out`, `violations`) would cost as much as what it does.
+        """
+        if not rules:
+            return  # a chorus has answered for all
+        view, lone = self.view, self.view.lone
+        kind, owned = (lone.group, lone.kind) if lone else ("", ""), lone is not None and controller(lone.object)
+        for rule in rules:
+            if expired():
+                self.late(rule)
+                continue
+            check = rule.check
+            if lone is None or check is None or rule.hangs or rule.narrows or (owned and rule.on_workload):
+                for number in range(len(view.subjects)):
+                    self.findings += self.of(rule, view, number)
+            elif kind in rule.kinds:
+                found: list[Violation | Unsure] = []
+                try:
+                    if check.subject is not None:
+                        found += check.subject(lone)
+                    if check.pod is not None:
+                        for pod in lone.pods:
+                            found += check.pod(pod)
+                    if found:
+                        self.findings += self._sift(rule, view, 0, found)
+                except Exception as error:  # as in `guarded`
+                    self.fails(rule, 0, error, view)
 
     def late(self, rule: Rule) -> None:
         """Note that a rule was not asked, because nobody waits for the answer any more; `onError` decides."""
@@ -67,7 +91,7 @@ class Sitting:
         """Return what a rule's work gives, None where it raises: that becomes one fault of that rule."""
         try:
             return work(rule, view, number)
-        except Exception as error:  # one of the two broad ones: no rule may take another, or the server, down
+        except Exception as error:  # broad, as that in `hear`: no rule may take another, or the server, down
             self.fails(rule, number, error, view)
             return None
 
@@ -78,8 +102,10 @@ class Sitting:
                 self.lacks(rule, number, out, view)
             return []
         found = violations(rule, view, number)
-        if not found:
-            return []
+        return self._sift(rule, view, number, found) if found else []
+
+    def _sift(self, rule: Rule, view: View, number: int, found: list[Violation | Unsure]) -> list[Finding]:
+        """Return the findings of what a rule gave; what it could not tell is noted."""
         for unsure in found:
             if isinstance(unsure, Unsure):
                 self.lacks(rule, number, Lacking(unsure.fact, unsure.why), view)

@@ -86,6 +86,13 @@ class View:
         return self._old
 
     @property
+    def lone(self) -> Subject | None:
+        """The object, where it is all that is judged, and its pods can be read; None otherwise."""
+        if len(self.subjects) != 1 or any([pod.unreadable for pod in self.subjects[0].pods]):
+            return None
+        return self.subjects[0]
+
+    @property
     def no_namespace(self) -> str:
         """Say why the Namespace of the review is not there; '' where it is, or where there is none to be had."""
         review, namespace = self.review, self.facts.namespace

@@ -9,7 +9,7 @@ import re2
 
 from webhook.model.record import record
 
-_KEPT = 256  # characters of the longest text whose answer is kept; no name of Kubernetes is longer
+KEPT = 256  # characters of the longest text whose answer is kept; no name of Kubernetes is longer
 
 
 @record(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def remembered(match: Callable[[str], object]) -> Callable[[str], bool]:
     def known(text: str) -> bool:
         return match(text) is not None
 
-    return lambda text: known(text) if len(text) <= _KEPT else match(text) is not None
+    return lambda text: known(text) if len(text) <= KEPT else match(text) is not None
 
 
 def regex(text: str) -> str:

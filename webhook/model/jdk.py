@@ -22,7 +22,6 @@ of Debian, Alpine and others with a package of OpenJDK have at best a JAVA_HOME 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -49,7 +48,7 @@ _DRAGONWELL = ((4, 262), (5, 275), (6, 282), (12, 345), (15, 372), (16, 382))
 _CORRETTO_8 = re2.compile(r"8\.([0-9]{3})\.[0-9]+\.[0-9]+(?:-.*)?")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Vendor:
     """How a vendor's JDK is known: by JAVA_HOME, by what built the image, and what that says of the version."""
 

@@ -7,7 +7,7 @@ sidecars, ephemeral containers or image volumes, nor the pods inside a wrapped m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ LISTS = ("initContainers", "containers", "ephemeralContainers")
 Fields = tuple[tuple[tuple[str, ...], frozenset[str]], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Row:
     """One workload kind: where its pod templates stand, or where the manifests stand that it wraps.
 

@@ -92,9 +92,15 @@ def _metrics(spec: Mapping[str, Any]) -> Iterator[Metric]:
 
 def scaled_by(subject: Subject, found: Found) -> tuple[Autoscaler, ...]:
     """Return the autoscalers among those found whose target a workload is."""
-    every = (autoscaler(obj) for obj in found.objects)
-    # an empty name would be every object of the kind
-    return tuple(one for one in every if one.target.name and one.target.fits(subject.group, subject.kind, subject.name))
+    # by their names first: among many files each workload is held against every autoscaler of its namespace; and an
+    # empty name would be every object of the kind
+    named = (obj for obj in found.objects if subject.name and _named(obj) == subject.name)
+    every = (autoscaler(obj) for obj in named)
+    return tuple(one for one in every if one.target.fits(subject.group, subject.kind, subject.name))
+
+
+def _named(obj: Mapping[str, Any]) -> str:
+    return str(mapping(mapping(obj.get("spec")).get("scaleTargetRef")).get("name") or "")
 
 
 def target(one: Autoscaler) -> Ref | None:

@@ -57,16 +57,35 @@ Vetter = Callable[[Review, float], tuple[Sequence[str], Sequence[str]]]
 """Returns all that keeps the pack of a review from being loaded, and advice where nothing does, until a time."""
 
 
-def admit(service: Decider, endpoint: str, environ: Mapping[str, Any], limits: Limits) -> Answer:
-    """Answer one request (its WSGI environ, PEP 3333) to `endpoint`.
+Work = Callable[[Review, float], bytes]
+"""Returns the answer to a review, as JSON, until a time (monotonic seconds)."""
+
+
+def deciding(service: Decider, endpoint: str) -> Work:
+    """Return the work of /validate, /advise or /mutate."""
+    return lambda review, until: answer.encode(review, service.decide(endpoint, review, until), endpoint)
+
+
+def vetting(judge: Vetter) -> Work:
+    """Return the work of /packs: whether a pack that somebody applies can be loaded."""
+
+    def vetted(review: Review, until: float) -> bytes:
+        problems, advice = judge(review, until)
+        return answer.vetted(review.uid, f"{review.kind.kind} {review.name}", problems, advice)
+
+    return vetted
+
+
+def admit(work: Work, endpoint: str, limits: Limits, environ: Mapping[str, Any]) -> Answer:
+    """Answer one request (its WSGI environ, PEP 3333) to `endpoint`, which does `work`.
 
     What is wrong with the request is said with a 4xx and a sentence. This is the outermost handler, one of
-    the two broad excepts: whatever a bug of ours raises outside a rule (rules have their own net in the
+    the broad excepts: whatever a bug of ours raises outside a rule (rules have their own net in the
     engine), the caller gets an AdmissionReview with its uid, and the log the place of the error.
     /validate then denies, since nobody knows whether the object keeps the standards, and `failurePolicy:
     Fail` means just that; the API server doesn't ask failurePolicy about a review that was answered, so this
     answers in its place. /mutate and /advise allow with a warning: they are registered as Ignore, and no bug
-    of ours may take deployments down there.
+    of ours may take deployments down there. So does /packs: the loader looks at the pack again.
     """
     uid = ""
     try:
@@ -78,38 +97,13 @@ def admit(service: Decider, endpoint: str, environ: Mapping[str, Any], limits: L
         uid = _uid(document)
         review = parse(document)
         until = deadline(started, _timeout(environ.get("QUERY_STRING", "")), limits.deadline)
-        decision = service.decide(endpoint, review, until)
-        return Answer(200, answer.encode(review, decision, endpoint))
+        return Answer(200, work(review, until))
     except ReviewError as error:
         LOG.info("no review: %s", error.message, extra={"fields": {"endpoint": endpoint, "uid": uid}})
         return refuse(error.status, error.message)
     except Exception:
         LOG.exception("a bug of the server itself", extra={"fields": {"endpoint": endpoint, "uid": uid}})
         return Answer(200, answer.failure(uid, FAILED, allowed=endpoint != "validate"))
-
-
-def vet(judge: Vetter, environ: Mapping[str, Any], limits: Limits) -> Answer:
-    """Answer one request to /packs: whether a pack that somebody applies can be loaded.
-
-    Errors are answered as by `admit`. A bug of ours lets a pack in with a warning: the loader looks at it again.
-    """
-    uid = ""
-    try:
-        started = float(environ.get(STARTED) or time.monotonic())
-        kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            return refuse(415, f"content type is {kind or 'missing'!r}, wanted application/json")
-        document = decode(_body(environ, limits.body))
-        uid = _uid(document)
-        review = parse(document)
-        until = deadline(started, _timeout(environ.get("QUERY_STRING", "")), limits.deadline)
-        problems, advice = judge(review, until)
-        return Answer(200, answer.vetted(review.uid, f"{review.kind.kind} {review.name}", problems, advice))
-    except ReviewError as error:
-        return refuse(error.status, error.message)
-    except Exception:
-        LOG.exception("a bug of the server itself", extra={"fields": {"endpoint": PACKS, "uid": uid}})
-        return Answer(200, answer.failure(uid, FAILED, allowed=True))
 
 
 def _body(environ: Mapping[str, Any], most: int) -> bytes:

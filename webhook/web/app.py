@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from webhook.web.admission import ENDPOINTS, PACKS, Answer, Decider, Limits, Vetter, admit, refuse, vet
+from webhook.web.admission import ENDPOINTS, PACKS, Answer, Decider, Limits, Vetter, admit, deciding, refuse, vetting
 
 LIMITS = Limits()
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -61,15 +61,11 @@ def create_app(service: Decider, limits: Limits = LIMITS, vetter: Vetter | None 
     """
     app = App()
     for endpoint in ENDPOINTS:
-        app.add_endpoint(endpoint, partial(_admit, service, endpoint, limits))
+        app.add_endpoint(endpoint, partial(admit, deciding(service, endpoint), endpoint, limits))
     if vetter is not None:
-        app.add_endpoint(PACKS, partial(vet, vetter, limits=limits))
+        app.add_endpoint(PACKS, partial(admit, vetting(vetter), PACKS, limits))
     app.register_error_handler(HTTPException, _explain)
     return app
-
-
-def _admit(service: Decider, endpoint: str, limits: Limits, environ: Mapping[str, Any]) -> Answer:
-    return admit(service, endpoint, environ, limits)
 
 
 def _response(answer: Answer) -> Response:

@@ -253,5 +253,14 @@ def test_packs_have_an_endpoint_where_somebody_judges_them() -> None:
     assert app.post("/packs", data=b" " * 30_000, content_type="application/json").status_code == 413
 
 
+@pytest.mark.parametrize("endpoint", ["validate", "packs"])
+def test_what_is_no_review_is_logged_at_every_endpoint(endpoint: str, caplog: pytest.LogCaptureFixture) -> None:
+    app = create_app(Service(), Limits(body=20_000), lambda asked, until: ([], [])).test_client()
+    with caplog.at_level(logging.INFO):
+        app.post(f"/{endpoint}", json={**review(operation=""), "kind": "Pod"})
+    assert [record.fields for record in caplog.records] == [{"endpoint": endpoint, "uid": "u-1"}]  # type: ignore[attr-defined]
+    assert caplog.records[0].getMessage().startswith("no review: ")
+
+
 def test_packs_have_none_where_nobody_does(client: FlaskClient) -> None:
     assert client.post("/packs", json=review()).status_code == 404
