@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from webhook.errors import Problem
+from webhook.kube import events
 from webhook.kube import packs as places
 from webhook.kube.client import ApiError, Client, Object
+from webhook.kube.events import Event
 from webhook.packs import status as saying
 from webhook.packs.parse import OBJECT
 from webhook.packs.rule import Ruleset
@@ -140,7 +141,7 @@ class Status:
         else:
             self._event(source, obj, "Normal", "Loaded", "in force as it is written")
 
-    def _event(self, source: str, obj: Object, kind: str, reason: str, message: str) -> None:
+    def _event(self, source: str, obj: Object, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         last = self._evented.setdefault(source, {})
         if self._clock() - last.get(reason, float("-inf")) < EVENTS:
             return
@@ -155,16 +156,8 @@ class Status:
         }
         if len(message) > saying.EVENT:
             message = message[: saying.EVENT - 30].rpartition("\n")[0] + "\n... the status has all"
-        places.write_event(
-            self._client,
-            about,
-            secrets.token_hex(8),
-            type=kind,
-            reason=reason,
-            message=message,
-            time=saying.stamp(self._now()),
-            host=self._pod,
-        )
+        now = self._now()
+        events.write(self._client, Event(about, kind, reason, message, now, now, instance=self._pod), places.CALL)
 
 
 def _core(wanted: Mapping[str, Any]) -> object:
