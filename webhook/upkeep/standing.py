@@ -17,6 +17,7 @@ from webhook.kube.events import Event
 from webhook.packs import status as saying
 from webhook.packs.parse import OBJECT
 from webhook.packs.rule import Ruleset
+from webhook.packs.served import LAST_GOOD
 from webhook.packs.status import Counted
 from webhook.upkeep.packs import Packs, Standing
 
@@ -84,7 +85,14 @@ class Status:
                 continue
             problems = standing.problems.get(source, ())
             wanted = saying.status(
-                obj, source, standing.good, problems, self._ruleset(), self._now(), self._counts_now()
+                obj,
+                source,
+                standing.good,
+                problems,
+                self._ruleset(),
+                self._now(),
+                self._counts_now(),
+                standing.kept.get(source, ""),
             )
             if self._due(source, obj, wanted):
                 self._write(source, obj, wanted)
@@ -114,7 +122,7 @@ class Status:
         self._wrote[source] = self._clock(), _core(wanted)
         name = obj["metadata"]["name"]
         try:
-            places.write_status(self._client, name, wanted)
+            places.write_status(self._client, name, saying.change(obj, wanted))
         except ApiError as error:
             if error.status != places.NOT_FOUND:  # deleted meanwhile
                 raise
@@ -170,4 +178,5 @@ def _core(wanted: Mapping[str, Any]) -> object:
         condition["message"],
         wanted["version"],
         wanted["rules"],
+        wanted.get(LAST_GOOD),
     )
