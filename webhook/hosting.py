@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from webhook.observe.metrics import Metrics
     from webhook.settings import Settings
     from webhook.shelf import Shelf
+    from webhook.tls.reload import Certificate
     from webhook.web.admission import Vetter
+    from webhook.web.board import Board
     from webhook.web.turn import Turn
 
 LOG = logging.getLogger("plimsoll")
@@ -62,9 +65,7 @@ def host(
     """
     from webhook.observe import metrics
     from webhook.shelf import Shelf
-    from webhook.tls import store
-    from webhook.tls.reload import Certificate
-    from webhook.web import admission, beside, health
+    from webhook.web import admission
     from webhook.web.app import create_app
     from webhook.web.board import Board
     from webhook.web.server import Plan, Server
@@ -73,17 +74,11 @@ def host(
 
     shelf = Shelf(directory / "shelf")
     files = _files(settings, shelf)
-    certificate = Certificate(
-        *files,
-        minimum=settings.tls_minimum,
-        client_ca=Path(settings.client_ca) if settings.client_ca else None,
-        may_lack=bool(settings.certificate_secret),
-    )
+    certificate = _certificate(settings, files)
     sockets = listen(settings.bind, settings.port, "port")
     probes = listen(settings.bind, settings.health_port, "health_port")
-    board = Board(lacking=lambda: (shelf.get(store.REASON) or b"it is being looked for").decode())
+    board = Board(lacking=partial(_lacking, shelf))
     wake = threading.Event()
-    pages = health.pages(board, lambda: metrics.render(directory, board.expires, time.time), time.time, health.alive)
 
     def beat(age: int, pid: int) -> None:
         certificate.look()  # so that its end, and a change of it, are known without a connection
@@ -95,15 +90,6 @@ def host(
         look()  # one that takes another's place was forked from the master, which has the packs of the start
         _watch(look, wake, min(settings.poll, LOOK))
 
-    def probe(go_on: Callable[[], bool]) -> None:
-        health.Loop(probes, pages).run(go_on)
-        if os.getppid() != board.master:
-            metrics.clear(directory)  # nobody else is left to do it
-
-    processes = {"health": lambda close: beside.start(probe, close)}
-    if upkeep is not None:
-        apart = [sock.fileno() for sock in probes]
-        processes["upkeep"] = lambda close: beside.start(upkeep, [*close, *apart])
     addresses, probed = [address(sock) for sock in sockets], [address(sock) for sock in probes]
     leaving = ExitStack()
     plan = Plan(
@@ -115,7 +101,7 @@ def host(
         key=str(files[1]),
         workers=settings.workers,
         log_level=settings.log_level,
-        beside=processes,
+        beside=_beside(directory, board, probes, upkeep),
         in_worker=in_worker,
         ended=lambda pid: metrics.bury(directory, pid),
         stopping=leaving.close,  # nobody is to be sent here while we drain
@@ -126,6 +112,45 @@ def host(
     with leaving:
         leaving.enter_context(around(addresses))
         return _run(Server(plan))
+
+
+def _beside(
+    directory: Path, board: Board, probes: Sequence[socket.socket], upkeep: Callable[[Callable[[], bool]], None] | None
+) -> dict[str, Callable[[Sequence[int]], int]]:
+    """Return what starts the processes beside the workers, by name: who answers probes, and who does the upkeep."""
+    from webhook.observe import metrics
+    from webhook.web import beside, health
+
+    pages = health.pages(board, lambda: metrics.render(directory, board.expires, time.time), time.time, health.alive)
+
+    def probe(go_on: Callable[[], bool]) -> None:
+        health.Loop(probes, pages).run(go_on)
+        if os.getppid() != board.master:
+            metrics.clear(directory)  # nobody else is left to do it
+
+    found = {"health": lambda close: beside.start(probe, close)}
+    if upkeep is not None:
+        apart = [sock.fileno() for sock in probes]
+        found["upkeep"] = lambda close: beside.start(upkeep, [*close, *apart])
+    return found
+
+
+def _certificate(settings: Settings, files: tuple[Path, Path]) -> Certificate:
+    from webhook.tls.reload import Certificate
+
+    return Certificate(
+        *files,
+        minimum=settings.tls_minimum,
+        client_ca=Path(settings.client_ca) if settings.client_ca else None,
+        may_lack=bool(settings.certificate_secret),
+    )
+
+
+def _lacking(shelf: Shelf) -> str:
+    """Say why there is no certificate, where one is kept on the shelf."""
+    from webhook.tls import store
+
+    return (shelf.get(store.REASON) or b"it is being looked for").decode()
 
 
 def listen(addresses: Sequence[str], port: int, name: str) -> list[socket.socket]:

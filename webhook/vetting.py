@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
+from webhook.advice.pack import advice
 from webhook.checks import CHECKS
-from webhook.cli.lint import advice
 from webhook.errors import ConfigError
 from webhook.model.pods import mapping
 from webhook.model.review import Review

@@ -17,7 +17,7 @@ from pathlib import Path
 import build
 
 HERE = Path(__file__).parent
-TABLE = HERE.parents[1] / "webhook" / "cli" / "fields.json"
+TABLE = HERE.parents[1] / "webhook" / "advice" / "fields.json"
 MODULE = "k8s.io/kubernetes"
 
 

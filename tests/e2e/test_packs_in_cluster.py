@@ -426,6 +426,39 @@ def test_a_server_starts_with_what_is_good_and_says_what_is_not(
     assert loaded_as(admin, "broken", "False")["reason"] == "Invalid"
 
 
+def test_a_server_that_starts_while_a_pack_is_broken_has_its_last_good_text(
+    kubectl: Kubectl, admin: Kubectl, server: Server, installed: Path, tmp_path: Path
+) -> None:
+    """With no more rights than to write the status: the replica that had it in force has left it there."""
+    admin.apply(pack(kubectl, "acme", "deny")).must()
+    eventually(lambda: seen(server, kubectl) == ["deny"])
+    assert loaded(admin, "acme")["reason"] == "Loaded"
+    admin.apply(pack(kubectl, "acme", "block"), options=("--validate=false",)).must()
+    assert loaded_as(admin, "acme", "False")["reason"] == "LastGoodKept"
+    assert json.loads(admin.get("rulepack/acme")["status"]["lastGood"])["spec"]["rules"][0]["action"] == "deny"
+    with another(tmp_path, installed) as late:
+        assert seen(late, kubectl) == ["deny"]
+        assert "RulePack/acme can't be used: its last good text stays" in late.process.log.read_text()
+        admin.apply(pack(kubectl, "acme", "audit")).must()
+        eventually(lambda: seen(late, kubectl) == [], what="a pack that only notes, which is at another endpoint")
+    assert loaded_as(admin, "acme", "True")["reason"] == "Loaded"
+    assert "lastGood" not in admin.get("rulepack/acme")["status"]
+
+
+def test_who_may_not_write_the_status_brings_no_text_in_by_it(
+    kubectl: Kubectl, admin: Kubectl, server: Server, installed: Path, tmp_path: Path
+) -> None:
+    """Whoever writes the pack itself writes no status, neither with a new pack nor with one that is there."""
+    text = json.dumps(pack(kubectl, "acme", "deny"))
+    for _ in range(2):
+        given = {**pack(kubectl, "acme", "block"), "status": {"lastGood": text}}
+        admin.apply(given, options=("--validate=false",)).must()
+        assert loaded_as(admin, "acme", "False")["reason"] == "Invalid"
+        assert "lastGood" not in admin.get("rulepack/acme")["status"]
+    with another(tmp_path, installed) as late:
+        assert seen(late, kubectl) == []
+
+
 def test_the_shipped_packs_are_there_to_be_extended_and_not_in_force_by_themselves(
     kubectl: Kubectl, admin: Kubectl, server: Server
 ) -> None:

@@ -46,7 +46,7 @@ class Namespaces:
         self._count = count
         self._client = client
         self._shelf = shelf
-        self._trusted = (False, float("-inf"))
+        self._known = float("-inf")
         self._kept_for = bounds.kept
         self._clock = clock
         self._cache: Cache[str, Object] = Cache(bounds, clock, client.waits)
@@ -75,14 +75,17 @@ class Namespaces:
 
     def _told(self, name: str) -> Object | None:
         """Return what the watch says; None where there is none, or where it has not seen the namespace (yet)."""
-        if self._shelf is None:
-            return None
-        trusted, looked = self._trusted
-        now = self._clock()
-        if now - looked >= 1.0:
-            trusted = now - self._seen() < TRUSTED
-            self._trusted = trusted, now
-        return self._read(name) if trusted else None
+        return self._read(name) if self._trusted() else None
+
+    def _trusted(self) -> bool:
+        """Say whether the watch goes on, by the newest word of it, which is looked for as soon as the known one is old.
+
+        So all workers of a pod are of one mind at each moment. One that noticed a second later would ask for itself,
+        know a label before the others, and say of the next change what it had asked for then.
+        """
+        if self._clock() - self._known >= TRUSTED:
+            self._known = self._seen()
+        return self._clock() - self._known < TRUSTED
 
     def _seen(self) -> float:
         seen = self._shelf.get(SEEN) if self._shelf else None

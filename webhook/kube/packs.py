@@ -1,8 +1,7 @@
-"""Where packs are in a cluster: paths, one listing of all, and what is written about them."""
+"""Where packs are in a cluster: paths, one listing of all, and their status."""
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
 
 from webhook.kube.client import ApiError, Client, Object
@@ -14,8 +13,6 @@ PAGE = {"limit": "10"}
 """So many packs fit into one answer (`client.ANSWER_BYTES`), though each be as large as etcd takes it, 1.5 MiB."""
 CALL = 10.0
 NOT_FOUND = 404
-_EVERYWHERE = "default"
-"""Where Events on objects of the cluster are (k8s.io/api/core/v1 Event)."""
 
 
 def configmaps(namespace: str) -> str:
@@ -50,25 +47,3 @@ def rulepack(client: Client, name: str, timeout: float) -> Object | None:
 def write_status(client: Client, name: str, status: Object) -> None:
     """Write the status of a RulePack; ApiError."""
     client.call("PATCH", f"{RULEPACKS}/{quote(name, safe='')}/status", CALL, {"status": status})
-
-
-def write_event(client: Client, about: Object, unique: str, **said: Any) -> None:
-    """Write an Event on the object that `about` describes (kind, apiVersion, name, uid, namespace); ApiError.
-
-    `said` are its type, reason, message, time and host; `unique` is part of its name.
-    """
-    namespace = str(about.get("namespace") or _EVERYWHERE)
-    event = {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{about['name']}.{unique}"[-253:].lstrip("-."), "namespace": namespace},
-        "involvedObject": about,
-        "type": said["type"],
-        "reason": said["reason"],
-        "message": said["message"],
-        "firstTimestamp": said["time"],
-        "lastTimestamp": said["time"],
-        "count": 1,
-        "source": {"component": "plimsoll", "host": said["host"]},
-    }
-    client.call("POST", f"/api/v1/namespaces/{namespace}/events", CALL, event)

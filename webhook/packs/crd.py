@@ -184,4 +184,8 @@ def _status() -> dict[str, Any]:
         version=_text("The version that is in force."),
         rules=_count("Rules that are in force."),
         findings=findings,
+        lastGood=_text(
+            "The last good text, as JSON, while what is written can't be loaded: it is in force, also in servers that "
+            "start meanwhile."
+        ),
     )

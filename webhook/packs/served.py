@@ -26,6 +26,8 @@ _ENDINGS = (".yaml", ".yml")
 _TESTS = (".test.yaml", ".test.yml")
 _BREAKS = re.compile("[\x85\u2028\u2029]")
 """Characters of JSON that end a line in YAML."""
+LAST_GOOD = "lastGood"
+"""The key of a RulePack's status for the text that is in force in place of what is written."""
 _NOT_WRITTEN = ("metadata", "status")
 
 
@@ -39,6 +41,18 @@ def rulepack(obj: Mapping[str, Any]) -> Text:
     except orjson.JSONEncodeError:  # nested deeper than orjson writes, which is deeper than a pack may be
         text = "[" * (2 * DEPTH)
     return f"{OBJECT}{name}", _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def last_good(obj: Mapping[str, Any]) -> Text | None:
+    """Return the text that the status of a RulePack keeps as its last good one, None where it keeps none.
+
+    It is read as an object of this name, whatever it says itself: nobody brings in a pack by the status of another.
+    """
+    try:
+        kept = orjson.loads(_mapping(obj.get("status")).get(LAST_GOOD) or "")
+    except orjson.JSONDecodeError:
+        return None
+    return rulepack({**kept, "metadata": obj.get("metadata")}) if isinstance(kept, dict) else None
 
 
 def configmap(obj: Mapping[str, Any]) -> list[Text]:

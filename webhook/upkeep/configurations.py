@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from webhook.kube import entries
+from webhook.kube import entries, events
 from webhook.kube.client import ApiError, Client, Object
 from webhook.kube.entries import API, RESOURCES, Kept, Terms
+from webhook.kube.events import Event
 from webhook.kube.register import plural
 from webhook.kube.watch import Watch
 from webhook.model.record import record
@@ -46,8 +47,6 @@ AGAIN = 3600.0
 """Seconds after which the log says once more that hands are kept off."""
 LATE = 60.0
 """Seconds for which one may differ from what the rules need before that is said: others may have to write it."""
-NOWHERE = "default"
-"""The namespace of Events about objects that lie in none."""
 
 
 class Figures(Protocol):
@@ -317,25 +316,11 @@ class Configurations:
                     self._event(copy.kind, held, word.capitalize(), text)
 
     def _event(self, kind: str, held: Object, reason: str, text: str) -> None:
-        now = self._now().astimezone(UTC)
-        stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-        metadata = held["metadata"]
+        now, metadata = self._now(), held["metadata"]
         about = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind}
-        event: Object = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{self._name}.{int(now.timestamp() * 1e6):x}", "namespace": NOWHERE},
-            "involvedObject": {**about, "name": metadata["name"], "uid": metadata["uid"]},
-            "reason": reason,
-            "message": text,
-            "type": "Warning",
-            "count": 1,
-            "firstTimestamp": stamp,
-            "lastTimestamp": stamp,
-            "source": {"component": "plimsoll"},
-        }
+        about |= {"name": metadata["name"], "uid": metadata["uid"]}
         try:
-            self._around.client.call("POST", f"/api/v1/namespaces/{NOWHERE}/events", CALL, event)
+            events.write(self._around.client, Event(about, "Warning", reason, text, now, now), CALL)
         except ApiError as error:
             LOG.info("no Event says so: %s", error)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 import select
 import socket
 import threading
@@ -22,14 +21,15 @@ from typing import Any
 
 import orjson
 
+from webhook.kube import events as places
 from webhook.kube.client import ApiError, Client, Object
+from webhook.kube.events import Event
 from webhook.kube.owners import Owners
 from webhook.observe.tell import LONGEST, MESSAGE
 from webhook.ports import Unknown
 
 LOG = logging.getLogger(__name__)
 REASON = "PolicyViolation"
-COMPONENT = "plimsoll"
 AGAIN = 60.0
 """Seconds between two writes of one Event."""
 RATE, BURST = 1.0, 25
@@ -42,7 +42,6 @@ CLIMB = 1.0
 """Seconds for looking up whose ReplicaSet it is."""
 AT_ONCE = 200
 """Denials that are read before what is due is written."""
-_NO_NAME = re.compile(r"[^a-z0-9.-]+")
 _NAMESPACE = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?\Z")
 """Whoever reaches the port says what it is: it is never any other part of a path."""
 Key = tuple[str, ...]
@@ -85,7 +84,7 @@ class Events:
         self._client = client
         self._source = source
         self._owners = owners
-        self._instance = instance[:128]
+        self._instance = instance
         self._count = count
         self._clock = clock
         self._now = now
@@ -152,8 +151,9 @@ class Events:
     def _put(self, series: _Series) -> None:
         left, count = series.count - series.written, series.count
         try:
-            if not (series.name and self._patched(series)):
-                self._create(series)
+            if not (series.name and places.repeat(self._client, series.name, self._told(series), CALL)):
+                series.object = self._owner(series.object)
+                series.name = places.write(self._client, self._told(series), CALL)
         except ApiError as error:
             self._count("failed", left)
             series.written = count  # once told is enough: it is the next denial that tries again
@@ -166,36 +166,9 @@ class Events:
             self._count("repeated", left - 1)
         series.written = count
 
-    def _patched(self, series: _Series) -> bool:
-        """Write an Event anew; False where it is gone (they live for an hour)."""
-        change = {"count": series.count, "lastTimestamp": _time(series.last), "message": series.message}
-        try:
-            self._client.call("PATCH", f"{_path(series.object)}/{series.name}", CALL, change)
-        except ApiError as error:
-            if error.status == 404:
-                return False
-            raise
-        return True
-
-    def _create(self, series: _Series) -> None:
-        obj = series.object = self._owner(series.object)
-        series.name = f"{_plain(obj['name'])}.{secrets.token_hex(8)}"
-        event = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": series.name, "namespace": _namespace(obj)},
-            "involvedObject": obj,
-            "type": "Warning",
-            "reason": REASON,
-            "message": series.message,
-            "source": {"component": COMPONENT},
-            "reportingComponent": COMPONENT,
-            "reportingInstance": self._instance,
-            "firstTimestamp": _time(series.first),
-            "lastTimestamp": _time(series.last),
-            "count": series.count,
-        }
-        self._client.call("POST", _path(obj), CALL, event)
+    def _told(self, series: _Series) -> Event:
+        said = (series.message, series.first, series.last, series.count)
+        return Event(series.object, "Warning", REASON, *said, instance=self._instance)
 
     def _owner(self, obj: Object) -> Object:
         """Return the workload of a ReplicaSet, which is what people look at; the ReplicaSet where that isn't known."""
@@ -218,21 +191,3 @@ class Events:
         if text != self._said:  # once, and not for each of thousands
             self._said = text
             LOG.warning("an Event can't be written: %s; such are counted, and not said again", error)
-
-
-def _namespace(obj: Object) -> str:
-    """Return where an Event is kept: cluster-scoped objects have theirs in `default`."""
-    return obj.get("namespace") or "default"
-
-
-def _path(obj: Object) -> str:
-    return f"/api/v1/namespaces/{_namespace(obj)}/events"
-
-
-def _plain(name: str) -> str:
-    """Return a name as an Event's may begin: roles, for one, have colons in theirs."""
-    return _NO_NAME.sub("-", name.lower())[:200].strip("-.") or "object"
-
-
-def _time(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

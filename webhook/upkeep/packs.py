@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -43,6 +44,8 @@ class Standing:
     problems: Mapping[str, tuple[Problem, ...]]
     objects: Mapping[str, Object]
     """By source: RulePacks by their own, ConfigMaps by what the names of their sources begin with."""
+    kept: Mapping[str, str]
+    """By source the texts in force of those that have problems: their last good ones."""
 
 
 class Packs:
@@ -84,7 +87,7 @@ class Packs:
         self._seen: object = None
         self._given: tuple[object, ...] = ()
         self._begun = 0.0
-        self.standing = Standing(frozenset(), {}, {})
+        self.standing = Standing(frozenset(), {}, {}, {})
         self._nudged = False
         self._client = client
         self._namespace = namespace
@@ -116,7 +119,20 @@ class Packs:
         else:
             self._packs.replace(list(packs))
             self._maps.replace(list(configmaps))
+            self._recall()
         self._look()
+
+    def _recall(self) -> None:
+        """Have in force before anything else what the cluster keeps of packs that were broken: it was good before.
+
+        Where it is not any more, the pack is as one that never was good.
+        """
+        recalled = dict(found for obj in self._packs.all().values() if (found := served.last_good(obj)))
+        if recalled:
+            before = [
+                (name, recalled.get(name, text)) for name, text in self._wanted(self._packs.all(), self._maps.all())
+            ]
+            self._shelf.put(PACKS, served.dump(keep((), before, self._attempt).good))
 
     def run(self, stop: threading.Event) -> None:
         """Look until `stop` is set."""
@@ -170,12 +186,10 @@ class Packs:
             return  # as nearly always
         self._given = given
         objects = {**packs, **maps}
-        wanted = list(self._files)
-        wanted += [served.rulepack(obj) for _, obj in sorted(packs.items())]
-        wanted += [text for _, obj in sorted(maps.items()) for text in served.configmap(obj)]
+        wanted = self._wanted(packs, maps)
         seen = wanted, self._unread
         if seen == self._seen:
-            self.standing = Standing(self.standing.good, self.standing.problems, objects)
+            self.standing = replace(self.standing, objects=objects)
             return
         on_shelf = self._shelf.get(PACKS)
         good = served.restore(on_shelf)
@@ -186,7 +200,8 @@ class Packs:
         changed = on_shelf is None or list(kept.good) != good
         if changed:
             self._shelf.put(PACKS, served.dump(kept.good))
-        standing = Standing(frozenset(name for name, _ in kept.good), problems, objects)
+        last = {name: text for name, text in kept.good if name in problems}
+        standing = Standing(frozenset(name for name, _ in kept.good), problems, objects, last)
         self._tell_figures(self._attempt(kept.good), dict(good), dict(kept.good), standing)
         self._log(self.standing.problems, standing, changed)
         if changed:
@@ -194,6 +209,11 @@ class Packs:
             self.wake()
         self._seen, self.standing = seen, standing
         self.failed(bool(problems))
+
+    def _wanted(self, packs: Mapping[str, Object], maps: Mapping[str, Object]) -> list[Text]:
+        wanted = list(self._files)
+        wanted += [served.rulepack(obj) for _, obj in sorted(packs.items())]
+        return wanted + [text for _, obj in sorted(maps.items()) for text in served.configmap(obj)]
 
     def _log(self, before: Mapping[str, tuple[Problem, ...]], now: Standing, changed: bool) -> None:
         for source, problems in now.problems.items():

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from webhook.errors import Problem
+from webhook.kube import events
 from webhook.kube import packs as places
 from webhook.kube.client import ApiError, Client, Object
+from webhook.kube.events import Event
 from webhook.packs import status as saying
 from webhook.packs.parse import OBJECT
 from webhook.packs.rule import Ruleset
+from webhook.packs.served import LAST_GOOD
 from webhook.packs.status import Counted
 from webhook.upkeep.packs import Packs, Standing
 
@@ -83,7 +85,14 @@ class Status:
                 continue
             problems = standing.problems.get(source, ())
             wanted = saying.status(
-                obj, source, standing.good, problems, self._ruleset(), self._now(), self._counts_now()
+                obj,
+                source,
+                standing.good,
+                problems,
+                self._ruleset(),
+                self._now(),
+                self._counts_now(),
+                standing.kept.get(source, ""),
             )
             if self._due(source, obj, wanted):
                 self._write(source, obj, wanted)
@@ -113,7 +122,7 @@ class Status:
         self._wrote[source] = self._clock(), _core(wanted)
         name = obj["metadata"]["name"]
         try:
-            places.write_status(self._client, name, wanted)
+            places.write_status(self._client, name, saying.change(obj, wanted))
         except ApiError as error:
             if error.status != places.NOT_FOUND:  # deleted meanwhile
                 raise
@@ -140,7 +149,7 @@ class Status:
         else:
             self._event(source, obj, "Normal", "Loaded", "in force as it is written")
 
-    def _event(self, source: str, obj: Object, kind: str, reason: str, message: str) -> None:
+    def _event(self, source: str, obj: Object, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         last = self._evented.setdefault(source, {})
         if self._clock() - last.get(reason, float("-inf")) < EVENTS:
             return
@@ -155,16 +164,8 @@ class Status:
         }
         if len(message) > saying.EVENT:
             message = message[: saying.EVENT - 30].rpartition("\n")[0] + "\n... the status has all"
-        places.write_event(
-            self._client,
-            about,
-            secrets.token_hex(8),
-            type=kind,
-            reason=reason,
-            message=message,
-            time=saying.stamp(self._now()),
-            host=self._pod,
-        )
+        now = self._now()
+        events.write(self._client, Event(about, kind, reason, message, now, now, instance=self._pod), places.CALL)
 
 
 def _core(wanted: Mapping[str, Any]) -> object:
@@ -177,4 +178,5 @@ def _core(wanted: Mapping[str, Any]) -> object:
         condition["message"],
         wanted["version"],
         wanted["rules"],
+        wanted.get(LAST_GOOD),
     )

@@ -18,12 +18,12 @@ TETHER = Path(__file__).with_name("tether.py")
 POLL = 0.05
 
 
-def free_ports(count: int) -> list[int]:
-    """Return so many different ports of 127.0.0.1 that nobody listens on at this moment."""
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Return so many different ports of an address of this machine that nobody listens on at this moment."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            each.bind((host, 0))
         return [each.getsockname()[1] for each in sockets]
     finally:
         for each in sockets:

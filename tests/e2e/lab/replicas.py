@@ -16,7 +16,7 @@ from pathlib import Path
 from lab.controlplane import ControlPlane
 from lab.kubectl import Object
 from lab.plimsoll import COMMAND, READY_WITHIN, environment
-from lab.process import Process, start
+from lab.process import Process, free_ports, start
 
 
 def address() -> str:
@@ -25,18 +25,6 @@ def address() -> str:
         sock.connect(("203.0.113.1", 9))  # a documentation address (RFC 5737)
         found: str = sock.getsockname()[0]
     return found
-
-
-def ports(host: str, count: int) -> list[int]:
-    """Return so many free ports of an address."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((host, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +77,7 @@ class Fleet:
     def begin(self, *more: str) -> Replica:
         """Start one more replica, to which nobody is sent yet."""
         name = f"{self.service}-{next(self.numbers)}"
-        port, health_port = ports(self.host, 2)
+        port, health_port = free_ports(2, self.host)
         command = [*COMMAND, "serve", "--bind", self.host, "--port", str(port), "--health-port", str(health_port)]
         command += ["--kubeconfig", str(self.kubeconfig), "--log-format", "text", *self.options, *more]
         home = self.directory / name

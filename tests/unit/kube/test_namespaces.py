@@ -108,3 +108,26 @@ def test_a_namespace_that_the_api_server_has_no_more_is_not_told_from_an_old_she
     put(shelf, namespace(team="a"), seen=clock() - TRUSTED - 1)
     with pytest.raises(Unknown, match="none of this name"):
         Namespaces(api.client(), BOUNDS, clock, shelf).get("shop", 1)
+
+
+def test_all_workers_go_by_the_watch_from_the_moment_it_is_known_to_go_on(shelf: Shelf, api: Any, clock: Any) -> None:
+    """One that had looked a moment before would still ask for itself, and answer from what it was told then."""
+    early, late = (Namespaces(api.client(), BOUNDS, clock, shelf) for _ in range(2))
+    api.answers[PATH] = 200, namespace(team="a")
+    assert early.get("shop", 1)["metadata"]["labels"] == {"team": "a"}
+    put(shelf, namespace(team="b"), seen=clock())
+    assert [reader.get("shop", 1)["metadata"]["labels"] for reader in (early, late)] == [{"team": "b"}] * 2
+
+
+def test_no_worker_goes_by_the_watch_longer_than_another(shelf: Shelf, api: Any, clock: Any) -> None:
+    first, second = (Namespaces(api.client(), BOUNDS, clock, shelf) for _ in range(2))
+    begun = clock()
+    put(shelf, namespace(team="a"), seen=begun)
+    assert first.get("shop", 1)["metadata"]["labels"] == {"team": "a"}
+    clock.now += 5
+    put(shelf, namespace(team="a"), seen=clock())
+    assert second.get("shop", 1)["metadata"]["labels"] == {"team": "a"}
+    api.answers[PATH] = 200, namespace(team="b")
+    for age, team in ((TRUSTED - 0.5, "a"), (TRUSTED + 4.5, "a"), (TRUSTED + 5, "b")):
+        clock.now = begun + age
+        assert [reader.get("shop", 1)["metadata"]["labels"] for reader in (first, second)] == [{"team": team}] * 2

@@ -186,3 +186,20 @@ def test_a_listing_without_the_kind_has_the_configmaps_alone(api: Any) -> None:
     api.answers[places.configmaps("home")] = (200, {"items": [found]})
     assert places.listing(api.client(), "home") == ([], [found])
     assert "labelSelector=plimsoll.dev%2Frule-packs%3Dtrue" in api.calls[-1]
+
+
+def test_the_last_good_text_is_written_once_and_taken_away_when_the_pack_is_mended(lab: Lab) -> None:
+    lab.attempt()
+    lab.echo(pack())
+    lab.stored(pack("block", 2, status=lab.api.bodies[-1]["status"]))
+    lab.attempt(1)
+    written = lab.api.bodies[-2]["status"]
+    assert written["lastGood"] == rulepack(pack())[1]
+    lab.stored(pack("block", 2, status=written))
+    lab.counts = {("acme", "r", "deny"): 1}
+    assert lab.attempt(60) == [f"PATCH {STATUS}"]
+    assert "lastGood" not in lab.api.bodies[-1]["status"]
+    lab.stored(pack("deny", 3, status=written))
+    lab.attempt(60)
+    [*_, mended] = [body["status"] for body in lab.api.bodies if body and "status" in body]
+    assert mended["lastGood"] is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from webhook.cli.cellint import table
+from webhook.advice.cel import table
 from webhook.model.kinds import OTHERS
 from webhook.model.pods import KINDS
 from webhook.packs.fields import Types, absent, absent_below, gives, names

@@ -8,8 +8,8 @@ from typing import Any
 
 from webhook.errors import Problem
 from webhook.packs.rule import Ruleset
-from webhook.packs.served import rulepack
-from webhook.packs.status import Counted, condition, differs, status, told
+from webhook.packs.served import last_good, rulepack
+from webhook.packs.status import ROOM, Counted, change, condition, differs, status, told
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 RULES = [{"name": name, "expression": "true", "action": "deny"} for name in ("one", "two")]
@@ -91,3 +91,39 @@ def test_a_long_message_is_cut_between_lines_with_a_count() -> None:
     assert len(text) <= 1000
     assert text.endswith(f"... and {100 - text.count('spec.rules')} more")
     assert len(told([Problem(SOURCE, 0, "", "x" * 5000)], "lead", 1000)) <= 1000
+
+
+def test_the_last_good_text_is_kept_while_another_is_written_and_taken_away_when_that_loads() -> None:
+    broken = {**PACK, "spec": {**PACK["spec"], "mode": "x"}}
+    text = rulepack(PACK)[1]
+    found = made(broken, wrong=WRONG, kept=text)
+    assert found["lastGood"] == text
+    stored = {**broken, "status": found}
+    assert last_good(stored) == (SOURCE, text)
+    assert "lastGood" not in change(stored, made(stored, wrong=WRONG, kept=text)), "it is not sent again"
+    mended = {**PACK, "status": found}
+    assert change(mended, made(mended))["lastGood"] is None
+
+
+def test_a_replica_that_has_no_good_text_leaves_the_one_that_is_kept() -> None:
+    stored = {**PACK, "status": {"lastGood": rulepack(PACK)[1]}}
+    assert "lastGood" not in made(stored, good=False, wrong=WRONG)
+
+
+def test_a_pack_that_is_good_but_for_another_needs_no_copy() -> None:
+    assert made(wrong=WRONG, kept=rulepack(PACK)[1])["lastGood"] is None
+
+
+def test_what_is_too_large_to_be_kept_is_said() -> None:
+    text = rulepack({**PACK, "spec": {**PACK["spec"], "description": "x" * ROOM}})[1]
+    found = made(wrong=WRONG, kept=text)
+    assert found["lastGood"] is None
+    [condition] = found["conditions"]
+    assert "too large to be kept for one that starts" in condition["message"].splitlines()[0]
+
+
+def test_a_text_that_is_kept_is_of_its_own_pack_and_of_no_other() -> None:
+    other = rulepack({**PACK, "metadata": {"name": "other"}})[1]
+    assert last_good({**PACK, "status": {"lastGood": other}}) == rulepack(PACK)
+    for odd in ("", "{", "[]", "7", 7, None, "[" * 5000):
+        assert last_good({**PACK, "status": {"lastGood": odd}}) is None

@@ -12,6 +12,7 @@ from webhook.kube.client import Access, Client, Credential
 from webhook.kube.watch import Watch
 from webhook.packs import compile as packs
 from webhook.packs.rule import Ruleset
+from webhook.packs.served import restore, rulepack
 from webhook.shelf import PACKS, Shelf
 from webhook.upkeep.packs import Packs
 from webhook.upkeep.run import run
@@ -98,3 +99,46 @@ def test_a_pack_on_which_we_fail_keeps_no_other_from_being_loaded_and_no_server_
     assert task.standing.good == {"RulePack/good"}
     (problem,) = task.standing.problems["RulePack/bad"]
     assert "bug of its own" in str(problem)
+
+
+def stored(name: str, action: str, last: str = "", **spec: Any) -> dict[str, Any]:
+    """Return a RulePack as a cluster has it; with `last` its status keeps a text whose rule has this action."""
+    rules = [{"name": "a", "expression": "true", "message": "m", "action": action}]
+    made = {"metadata": {"name": name}, "spec": {"version": "1", "rules": rules, **spec}}
+    return {**made, "status": {"lastGood": rulepack(stored(name, last, **spec))[1]}} if last else made
+
+
+def begun(shelf: Shelf, *objects: dict[str, Any]) -> Packs:
+    task = Packs(shelf, compiled, list, 3600, Client(NOBODY), "plimsoll")
+    task.begin(objects)
+    return task
+
+
+def actions(shelf: Shelf) -> dict[str, str]:
+    return {rule.about.pack: rule.about.action for rule in compiled(restore(shelf.get(PACKS))).rules}
+
+
+def test_a_server_that_starts_while_a_pack_is_broken_has_the_text_that_the_cluster_keeps(shelf: Shelf) -> None:
+    task = begun(shelf, stored("acme", "block", last="deny"), stored("other", "warn"))
+    assert actions(shelf) == {"acme": "deny", "other": "warn"}
+    assert task.standing.problems.keys() == {"RulePack/acme"}
+    assert task.standing.kept == {"RulePack/acme": rulepack(stored("acme", "deny"))[1]}
+
+
+def test_what_is_written_counts_wherever_it_can_be_loaded(shelf: Shelf) -> None:
+    task = begun(shelf, stored("acme", "warn", last="deny"))
+    assert actions(shelf) == {"acme": "warn"}
+    assert not task.standing.problems
+
+
+def test_a_kept_text_that_is_no_longer_good_brings_nothing_in_force_and_holds_up_no_other(shelf: Shelf) -> None:
+    task = begun(shelf, stored("acme", "block", last="dney"), stored("other", "warn"))
+    assert actions(shelf) == {"other": "warn"}
+    assert task.standing.problems.keys() == {"RulePack/acme"}
+
+
+def test_a_base_that_was_broken_for_those_that_extend_it_is_recalled_with_them(shelf: Shelf) -> None:
+    own = stored("own", "deny", extends="base")
+    task = begun(shelf, own, stored("base", "block", last="warn"))
+    assert actions(shelf) == {"own": "deny"}
+    assert task.standing.good == {"RulePack/own", "RulePack/base"}

@@ -1,4 +1,4 @@
-"""Scopes that nothing can be in: advice of `plimsoll lint`."""
+"""Advice on scopes: those that nothing can be in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advice of `plimsoll lint` on CEL: what always gives the same, and fields that no object of the kind has."""
+"""Advice on CEL: what always gives the same, and fields that no object of the kind has."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Advice = tuple[Path, str]
 
 def table() -> Table:
     """Return the fields of Kubernetes' kinds, which tests/controlplane/fields.py wrote."""
-    found = json.loads((files("webhook.cli") / "fields.json").read_text(encoding="utf-8"))
+    found = json.loads((files("webhook.advice") / "fields.json").read_text(encoding="utf-8"))
     return Table(found["kubernetes"], found["kinds"], found["types"])
 
 
