@@ -12,6 +12,7 @@ import orjson
 
 from webhook.cli.judge import Neighbours as Among
 from webhook.cli.judge import admission, neighbours, strongest
+from webhook.cli.report.text import weaker
 from webhook.cli.suite import Case
 from webhook.engine.evaluate import evaluate, needs
 from webhook.engine.facts import Facts, Missing, Needs, Owner
@@ -166,7 +167,8 @@ def _shown(decision: Decision, findings: Any = None) -> list[str]:
     listed = decision.findings if findings is None else findings
     lines = [
         f"{finding.rule} {finding.violation.pointer or '/'} {finding.violation.container or ''} {finding.effective}"
-        f" ({finding.violation.reason}: {finding.violation.found})"
+        f" ({': '.join(part for part in (finding.violation.reason, finding.violation.found) if part)})"
+        + (f"; {weaker(finding)}" if finding.exempt is None and finding.effective != finding.action else "")
         + (f" exempt: {finding.exempt}" if finding.exempt else "")
         for finding in listed
     ]

@@ -205,7 +205,17 @@ def _read(name: str, content: str) -> tuple[bool, Iterable[Tree]]:
         try:
             return False, list(yamltext.trees(name, content))
         except ConfigError:
-            raise error from None
+            raise _template(name, content) or error from None
+
+
+def _template(name: str, content: str) -> ConfigError | None:
+    """Return that a text which begins with `{{` or `{%` is a template; None for another."""
+    begin = content.lstrip()
+    if not begin.startswith(("{{", "{%")):
+        return None
+    line = content[: len(content) - len(begin)].count("\n") + 1
+    text = "this is a template and no plain YAML or JSON; give what it is made into, as by helm template"
+    return ConfigError([Problem(name, line, "", text)])
 
 
 def _is_list(value: Any) -> bool:

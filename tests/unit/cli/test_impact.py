@@ -359,6 +359,7 @@ class Page(HTMLParser):
         self.links: list[tuple[str, str | None]] = []
         self.texts: list[str] = []
         self.heads: list[str] = []
+        self.rows: list[list[str]] = []
         self.feed(text)
         self.close()
 
@@ -366,6 +367,8 @@ class Page(HTMLParser):
         self.links += [(name, value) for name, value in attrs if name in ("src", "href", "onclick", "onload", "style")]
         if tag not in self.VOID:
             self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -375,6 +378,20 @@ class Page(HTMLParser):
             self.texts.append(data)
         if self.open and self.open[-1] == "h1":
             self.heads.append(data)
+        if self.open and self.open[-1] == "td":
+            self.rows[-1].append(data)
+
+
+def test_the_tables_of_the_page_have_the_figures_of_the_json(impact: Callable[..., Any], deployment: Objects) -> None:
+    objects = [deployment("bad", pod=BAD_VOLUME), deployment("worse", namespace="other", pod=BAD_VOLUME)]
+    given = (None, pack(HOST_PATH, IMAGES), [*objects, deployment("good")])
+    page, found = Page(impact(*given, "-o", "html").out), json.loads(impact(*given, "-o", "json").out)
+    changes = ("denied", "warned", "allowed", "relieved")
+    wanted = [[f"{one['name']} ({one['by']})", *(str(one[name]) for name in changes)] for one in found["owners"]]
+    wanted += [[one["name"], *(str(one[name]) for name in changes)] for one in found["namespaces"]]
+    wanted += [[one["rule"], str(one["denied"]), str(one["warned"])] for one in found["rules"]]
+    assert len(found["owners"]) > 1
+    assert [row for row in page.rows if row] == wanted
 
 
 NASTY = "<script>alert(1)</script>\"'&\x1b[31m"

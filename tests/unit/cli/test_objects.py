@@ -10,6 +10,7 @@ import pytest
 
 from webhook.cli import objects
 from webhook.cli.objects import Found, Manifest
+from webhook.errors import ConfigError
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: %s}\n"
 
@@ -171,7 +172,7 @@ def test_keys_and_tagged_scalars_are_what_kubectl_takes_them_for(text: str, valu
         ("[" * 200, "f.yaml:1: nested deeper than 100 levels"),
         ("a: b: c\n", "f.yaml:1: this is no YAML: mapping values are not allowed in this context"),
         ("a:\n  <<: 5\n", "f.yaml:2: << merges mappings; wanted an alias of one, or a list of such"),
-        ("{{ x }}: 1\n", "f.yaml:1: this is no JSON"),
+        ("{{ x }}: 1\n", "f.yaml:1: this is a template and no plain YAML or JSON"),
         (b"a: 1\nb: \xff\n", "f.yaml:2: this is not UTF-8; save it as UTF-8"),
         ("a: \x01\n", "f.yaml: this is no YAML"),
         ('{"a": 1, "a": 2}', "f.yaml:1: the key a is given twice, first in line 1; keep one"),
@@ -207,3 +208,14 @@ def test_a_pipe_in_a_directory_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "pod.yaml").write_text("{apiVersion: v1, kind: Pod, metadata: {name: a}}")
     assert [manifest.file for manifest in objects.read([str(tmp_path)]).manifests] == [str(tmp_path / "pod.yaml")]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [("{{ if .Values.on }}\na: b\n{{ end }}\n", 1), ("\n{%- for one in all %}\na: {{ one }}\n{% endfor %}\n", 2)],
+)
+def test_what_begins_as_a_template_is_said_to_be_one_and_not_to_be_bad_json(content: str, line: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        list(objects.within("t.yaml", content))
+
+    assert str(caught.value).startswith(f"t.yaml:{line}: this is a template and no plain YAML or JSON; give what it is")

@@ -132,6 +132,27 @@ def test_a_case_that_is_not_kept_fails_and_shows_the_difference(
         assert any(found.strip().startswith(line) for found in ran.out.splitlines()), ran.out
 
 
+WEAKER = """
+apiVersion: plimsoll.dev/v1
+kind: RulePack
+metadata: {name: acme}
+spec:
+  rules:
+    - {name: few, expression: "containers.size() < 1", message: few containers, action: deny}
+"""
+UPDATE = "operation: UPDATE, oldObject: pod, base: pod, changes: {spec: {containers: [{name: a, image: c}]}}"
+
+
+@pytest.mark.parametrize("expect", ["{action: deny}", "{findings: []}"])
+def test_a_finding_that_counts_for_less_than_its_rule_says_why(plimsoll: Callable[..., Any], expect: str) -> None:
+    Path("pack.yaml").write_text(WEAKER)
+    Path("pack.test.yaml").write_text(CASES.replace("CASE", f"UPDATE, expect: {expect}").replace("UPDATE", UPDATE))
+
+    out = plimsoll("test", "pack.test.yaml").out
+
+    assert "few / warn (few containers); the object had this before, so it is only warned of\n" in out
+
+
 def test_the_tests_of_the_packs_that_come_with_plimsoll_pass(plimsoll: Callable[..., Any]) -> None:
     ran = plimsoll("test")
 
