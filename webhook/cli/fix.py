@@ -19,7 +19,7 @@ from webhook.cli.objects import Manifest
 from webhook.cli.report import diff, text
 from webhook.cli.report.place import cut
 from webhook.cli.report.tally import Tally
-from webhook.cli.shelf import Packed, Shelf, unpack
+from webhook.cli.shelf import Kept, Packed, Shelf, unpack
 from webhook.errors import ConfigError, Problem
 from webhook.packs.rule import Ruleset
 from webhook.ports import Clock, Rooms
@@ -42,7 +42,7 @@ class Sheet:
     """
 
     name: str
-    packed: tuple[Packed, ...]
+    packed: tuple[Kept, ...]
     before: bytes = b""
     text: str | None = None
     fixes: list[str] = field(default_factory=list)
@@ -154,8 +154,8 @@ def _marks(content: str) -> int:
     return content.count("\n", 0, at) + 1 if at >= 0 else 0
 
 
-def _sheets(names: Iterable[str], packed: Iterable[Packed]) -> Iterator[Sheet]:
-    inside: dict[str, list[Packed]] = defaultdict(list)
+def _sheets(names: Iterable[str], packed: Iterable[Kept]) -> Iterator[Sheet]:
+    inside: dict[str, list[Kept]] = defaultdict(list)
     for one in packed:
         inside[one.file].append(one)
     yield from (Sheet(name, tuple(inside[objects.shown(name)])) for name in names)

@@ -305,7 +305,9 @@ def test_a_number_of_processes_that_cannot_be_is_wrong_use(check: Callable[..., 
 def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
     for number in range(400):
         (tmp_path / f"{number}.yaml").write_text(POD)
-    code = "import sys; from webhook.main import main; sys.exit(main())"
+    # tests that a shell has in the background ignore Ctrl-C, and so would what they start
+    code = "import sys, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code += "; from webhook.main import main; sys.exit(main())"
     run = [sys.executable, "-c", code, "check", "--jobs", "2", str(tmp_path)]
     with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
         while not Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text():

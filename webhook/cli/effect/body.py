@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from webhook.cli.judge import admission, placed
-from webhook.cli.shelf import Packed
+from webhook.cli.shelf import Kept, Packed
 from webhook.errors import Problem
 from webhook.model.review import Review, parse
 
@@ -30,7 +30,7 @@ class Case(NamedTuple):
     `source` is where it was found (`deploy.yaml:12`), `when` the time of the request where there is one.
     """
 
-    packed: Packed
+    packed: Kept
     source: str
     operation: str = "CREATE"
     request: bytes = b""

@@ -9,6 +9,7 @@ import orjson
 
 from webhook.cli.judge import Judged
 from webhook.cli.report.tally import Tally
+from webhook.cli.spool import kept
 from webhook.model.decision import Fault, Finding
 
 VERSION = 1
@@ -29,7 +30,7 @@ class Json:
 
     def pieces(self, blocks: Iterator[str], tally: Tally) -> Iterator[str]:
         """Yield the report piece by piece: the figures stand before the objects."""
-        objects = list(blocks)  # until all are judged, nobody knows the figures
+        objects = kept(blocks)  # until all are judged, nobody knows the figures
         empty = orjson.dumps(_whole(tally, []), option=orjson.OPT_INDENT_2).decode()
         head, tail = empty.removesuffix("]\n}"), "]\n}\n"
         between = head + "\n"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from webhook.cli.judge import Judged
 from webhook.cli.report.tally import Tally
 from webhook.cli.report.words import details, failure, place, title
 from webhook.cli.report.xml import attribute, body, case, document
 from webhook.cli.report.xml import failure as failed
+from webhook.cli.spool import kept
 from webhook.errors import Problem
 from webhook.model.decision import Finding
 
@@ -37,7 +39,7 @@ class JUnit:
 
     def pieces(self, blocks: Iterator[str], tally: Tally) -> Iterator[str]:
         """Yield the document: the figures stand before the cases."""
-        cases = list(blocks)
+        cases = kept(blocks)
         figures = tally.summary()
         wrong = len(self._problems)
         unread = []
@@ -46,7 +48,7 @@ class JUnit:
             unread.append(case(problem.source, f"{problem.source} can be read", text))
         # of what is denied each object is one failure, whether by findings or by what could not be decided
         counts = (figures["objects"] + wrong, figures["denied"], wrong)
-        yield from document("plimsoll check", counts, [*unread, *cases])
+        yield from document("plimsoll check", counts, chain(unread, cases))
 
 
 def _text(one: Judged, finding: Finding) -> str:
