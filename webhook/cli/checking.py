@@ -48,6 +48,9 @@ def run(args: argparse.Namespace, rooms: Rooms) -> int:
     for problem in sorted(set(found.problems)):
         print(problem, file=sys.stderr)
     if found.problems:
+        if args.update_baseline:
+            text = "is as it was, since not all files could be read; mend them and try again"
+            print(Problem(args.baseline, 0, "", text), file=sys.stderr)
         return 2
     if args.update_baseline:
         baseline.write(args.baseline, total.alike)

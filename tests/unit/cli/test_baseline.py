@@ -100,6 +100,15 @@ def test_a_file_that_is_no_baseline_is_refused(text: str | None, problem: str, c
     assert problem in ran.err
 
 
+def test_no_baseline_is_made_of_files_of_which_one_cannot_be_read_and_that_is_said(check: Callable[..., Any]) -> None:
+    check("--update-baseline")
+    before = Path("known.json").read_text()
+    ran = check("--update-baseline", cpu="3", before="a: [\n---")
+    assert ran.status == 2
+    assert ran.err.endswith("known.json: is as it was, since not all files could be read; mend them and try again\n")
+    assert Path("known.json").read_text() == before
+
+
 def test_a_baseline_needs_a_file_to_be_made_in(check: Callable[..., Any], plimsoll: Callable[..., Any]) -> None:
     ran = plimsoll("check", "--update-baseline", "pod.yaml")
     assert (ran.status, ran.err) == (2, "--update-baseline: names no file; add --baseline FILE\n")
