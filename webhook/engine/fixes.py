@@ -80,19 +80,26 @@ def _run(
         return View.of(sitting.ruleset, sitting.review, sitting.facts, draft.document, rules, expired=expired)
 
     view, seen = look(), len(draft.operations)
+    settled = len(rules)
     for _ in range(PASSES):
-        before = len(draft.operations)
-        for rule in rules:
+        last = -1  # the rule that changed something last in this pass
+        for place, rule in enumerate(rules):
             if expired():
                 break  # nobody waits; each fix so far is whole
+            if last < 0 and place > settled:
+                break  # what is left was asked in the last pass, when all changes were made
+            before = len(draft.operations)
             if seen != len(draft.operations):
                 view, seen = look(), len(draft.operations)
             for number in _meant(rule, sitting, changed):
                 _fix(sitting, rule, view, number, draft, actions, made, pods=number in changed)
                 if view.object is not draft.document:  # taken back; subjects share nothing, so no other write matters
                     view, seen = look(), len(draft.operations)
-        if len(draft.operations) == before:
+            if len(draft.operations) != before:
+                last = place
+        if last < 0:
             break
+        settled = last
     return list(made.values())
 
 
