@@ -303,12 +303,12 @@ def test_a_broken_pack_that_was_stored_leaves_its_last_good_text_in_force_and_al
 
 
 def events(admin: Kubectl, name: str, reason: str) -> list[Object]:
-    """Return the Events on a RulePack that have a reason."""
+    """Return the Events on a RulePack that have a reason; those on former packs of that name are still there."""
+    uid = admin.get(f"rulepack/{name}")["metadata"]["uid"]
     return [
         each
         for each in admin.within("default").all("events")
-        if (each["involvedObject"]["kind"], each["involvedObject"]["name"], each["reason"])
-        == ("RulePack", name, reason)
+        if (each["involvedObject"].get("uid"), each["reason"]) == (uid, reason)
     ]
 
 
