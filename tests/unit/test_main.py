@@ -25,51 +25,37 @@ def test_every_command_has_help_and_the_three_parts_of_one() -> None:
         assert callable(module.run)
 
 
+def imports_none(heavy: set[str], *argv: str) -> None:
+    """Fail where a command, in a process of its own, imports any of these modules, or writes to stderr."""
+    script = (
+        "import sys; from webhook import main\n"
+        f"try: main.main({list(argv)!r})\nexcept SystemExit: pass\n"
+        f"sys.exit(','.join(sorted({heavy!r} & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(main.__file__).parents[1], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_help_lists_the_commands_and_imports_none(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main.main(["--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
     assert all(f"\n  {name} " in shown for name in main.commands())
-    script = (
-        "import sys; from webhook import main\n"
-        "try: main.main(['--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'flask', 'gunicorn', 'cel_expr_python', 'yaml', 'cryptography', 'orjson'} & set(sys.modules)\n"
-        "sys.exit(','.join(sorted(heavy)) or 0)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=Path(main.__file__).parents[1], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    imports_none({"flask", "gunicorn", "cel_expr_python", "yaml", "cryptography", "orjson"}, "--help")
 
 
 def test_help_of_check_imports_nothing_of_what_it_does() -> None:
-    script = (
-        "import sys; from webhook import main\n"
-        "try: main.main(['check', '--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'webhook.checks', 'webhook.engine', 'cel_expr_python', 'yaml'} & set(sys.modules)\n"
-        "sys.exit(','.join(sorted(heavy)) or 0)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=Path(main.__file__).parents[1], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    imports_none({"webhook.checks", "webhook.engine", "cel_expr_python", "yaml"}, "check", "--help")
 
 
 def test_check_of_one_file_imports_nothing_that_only_a_server_or_many_files_need(tmp_path: Path) -> None:
     manifest = tmp_path / "pod.yaml"
     manifest.write_text("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: b}]}}")
-    script = (
-        "import sys; from webhook import main\n"
-        f"main.main(['check', {str(manifest)!r}])\n"
-        "heavy = {'flask', 'gunicorn', 'cryptography', 'urllib3', 'prometheus_client', 'packaging', 'ssl', 'asyncio',\n"
-        "         'multiprocessing', 'concurrent.futures', 'webhook.settings'} & set(sys.modules)\n"
-        "sys.exit(','.join(sorted(heavy)) or 0)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=Path(main.__file__).parents[1], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    heavy = {"flask", "gunicorn", "cryptography", "urllib3", "prometheus_client", "packaging", "ssl", "asyncio"}
+    imports_none(heavy | {"multiprocessing", "concurrent.futures", "webhook.settings"}, "check", str(manifest))
 
 
 def test_an_unknown_command_is_2(capsys: pytest.CaptureFixture[str]) -> None:
