@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -104,4 +104,13 @@ def eventually(look: Callable[[], T], seconds: float = 20.0, what: str = "") -> 
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what or look}; last seen {value!r}")
+        time.sleep(0.1)
+
+
+def until_none(look: Callable[[], Collection[object]], seconds: float, what: str) -> None:
+    """Wait until `look` finds nothing; fails with what it found last once the time is over."""
+    deadline = time.monotonic() + seconds
+    while left := look():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds} s there still are {what}: {left}")
         time.sleep(0.1)
