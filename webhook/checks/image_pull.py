@@ -278,7 +278,7 @@ def _pulls(pod: Pod) -> Iterator[Pull]:
 
 def _pull(name: str, reference: str, policy: Any, pointer: str) -> Iterator[Pull]:
     # another word is no policy: the API server refuses it
-    if policy in (None, "", *_POLICIES):
+    if policy in (None, "") or policy in _POLICIES:
         try:
             yield Pull(name, images.parse(reference), policy or "", pointer)
         except ValueError:

@@ -156,7 +156,7 @@ class Asked:
     field: str
     name: str
     places: frozenset[str]
-    fits: Callable[[str], object]
+    fits: Callable[[str], Any]
     wanted: str
     inherited: str
     default: str | None
@@ -263,9 +263,9 @@ def _problems(field: str, entry: Mapping[str, Any], names: set[str]) -> Iterator
         yield ("default",), f"{default!r} does not fit the pattern {entry.get('pattern', '')!r}"
 
 
-def _pattern(entry: Mapping[str, Any]) -> Callable[[str], object]:
+def _pattern(entry: Mapping[str, Any]) -> Callable[[str], Any]:
     text = entry.get("pattern")
-    fits: Callable[[str], object] = bool if text is None else remembered(re2.compile(text).fullmatch)
+    fits: Callable[[str], Any] = bool if text is None else remembered(re2.compile(text).fullmatch)
     return fits
 
 

@@ -43,10 +43,7 @@ def remembered(match: Callable[[str], object]) -> Callable[[str], bool]:
     Asking RE2 costs some 5 µs, most of them on the way there and back. Long texts are not kept.
     """
 
-    @lru_cache(maxsize=128)
-    def known(text: str) -> bool:
-        return match(text) is not None
-
+    known = lru_cache(maxsize=128)(lambda text: match(text) is not None)
     return lambda text: known(text) if len(text) <= KEPT else match(text) is not None
 
 

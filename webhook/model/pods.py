@@ -237,7 +237,7 @@ class Claim:
 class Use:
     """One place that names an image: what is written there, its pointer, and the container's or volume's name."""
 
-    written: object
+    written: Any
     pointer: str
     name: str
 

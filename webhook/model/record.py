@@ -23,7 +23,8 @@ else:
         """Return the decorator of a class whose objects are compared and hashed by their fields."""
 
         def made(cls):
-            return _complete(dataclass(eq=False, repr=False, slots=slots)(cls), frozen)
+            native = hasattr(cls, "__mypyc_attrs__")  # then its fields are slots already, and a copy would be lost
+            return _complete(dataclass(eq=False, repr=False, slots=slots and not native)(cls), frozen)
 
         return made
 

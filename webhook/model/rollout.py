@@ -100,7 +100,7 @@ class Rollout:
     def replicas(self) -> int | None:
         """The number of replicas, as the API server fills it in or an autoscaler keeps; None where it is no number."""
         written = mapping(self.subject.object.get("spec")).get("replicas")
-        found = whole(1 if written is None else written)
+        found: Any = whole(1 if written is None else written)
         scalers = scaled_by(self.subject, self.subject.neighbours(AUTOSCALERS)) if found else ()
         return found if found is None else max([found, *(one.low for one in scalers)])
 
