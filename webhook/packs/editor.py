@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from webhook.packs import manual
 from webhook.packs.schema import KIND, CheckModule, params, shape
 from webhook.packs.sense import KINDS_OF_RULE, ONLY_WITH
 from webhook.packs.walk import unknown_keywords
@@ -65,7 +66,7 @@ def _branch(name: str, check: CheckModule) -> dict[str, Any]:
 
 def _page(check: CheckModule) -> tuple[str, str]:
     """Return the sentence that a check's page begins with, and what it does."""
-    head, _, body = (check.__doc__ or "").strip().partition("\n")
+    head, _, body = manual.page(check).partition("\n")
     return head, body.partition("## What it does\n")[2].partition("\n## ")[0].strip()
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from webhook.checks import Module
+from webhook.packs.schema import CheckModule
 
 FIX = "\n## Fix\n"
 """The heading of the last section of a page, before which the parameters go."""
@@ -28,9 +31,15 @@ class Parameter:
     meaning: str
 
 
-def page(module: Module) -> str:
+def page(module: CheckModule) -> str:
     """Return the page that is a check's docstring, in Markdown."""
-    return inspect.cleandoc(module.__doc__ or "")
+    return inspect.cleandoc(module.__doc__ or _written(module.ID))
+
+
+def _written(check: str) -> str:
+    """Return the docstring of a check's module as its source has it: a compiled module has none."""
+    source = pkgutil.get_data("webhook.checks", f"{check.replace('-', '_')}.py") or b""
+    return ast.get_docstring(ast.parse(source)) or ""
 
 
 def summary(module: Module) -> str:

@@ -113,7 +113,9 @@ def selector(spec: Mapping[str, Any]) -> Selector:
 
     NotIn and DoesNotExist also match where the key is absent, as in Kubernetes.
     """
-    clauses = [(key, "In", (value,)) for key, value in mapping(spec.get("matchLabels")).items()]
+    clauses: list[tuple[str, str, tuple[str, ...]]] = [
+        (key, "In", (value,)) for key, value in mapping(spec.get("matchLabels")).items()
+    ]
     for clause in listing(spec.get("matchExpressions")):
         clauses.append((clause["key"], clause["operator"], tuple(sorted(listing(clause.get("values"))))))
     return Selector(tuple(clauses), tuple(_requirement(*clause) for clause in clauses))

@@ -19,6 +19,7 @@ from webhook.model.neighbours import Found, Neighbours, Ref, alone
 from webhook.model.oci import Images, Inspected, Lookup
 from webhook.model.patch import Draft, apply
 from webhook.model.pods import Subject, group_of, subjects
+from webhook.packs import manual
 from webhook.packs.blanks import WORDS
 from webhook.packs.editor import pack_schema
 
@@ -145,7 +146,7 @@ def test_every_check_has_three_cases_that_pass_and_three_that_fail(name: str) ->
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_every_check_has_a_page_whose_yaml_can_be_read(name: str) -> None:
-    page = CHECKS[name].__doc__ or ""
+    page = manual.page(CHECKS[name])
     positions = [page.find(section) for section in SECTIONS]
     assert -1 not in positions, f"sections missing: {[s for s, at in zip(SECTIONS, positions, strict=True) if at < 0]}"
     assert positions == sorted(positions)
@@ -162,7 +163,7 @@ def test_every_parameter_has_a_schema_a_description_a_default_and_stands_on_the_
     assert module.PARAMS["additionalProperties"] is False
     assert set(properties) == set(module.DEFAULTS)
     assert all(properties[key].get("description") for key in properties)
-    page = (module.__doc__ or "").split("Parameters")[1]
+    page = manual.page(module).split("Parameters")[1]
     assert not [key for key in properties if f"`{key}`" not in page]
 
 

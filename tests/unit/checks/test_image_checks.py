@@ -21,6 +21,7 @@ from webhook.model.decision import Decision
 from webhook.model.oci import Inspected, Lookup
 from webhook.model.patch import apply
 from webhook.model.review import Review
+from webhook.packs import manual
 from webhook.packs.compile import ruleset
 from webhook.packs.rule import Ruleset
 
@@ -135,7 +136,7 @@ def test_what_is_not_known_of_an_image_is_left_to_on_unknown(
 def test_the_conditions_on_the_page_are_compiled_and_say_what_they_say_there(
     judge: Callable[..., Decision], deployment: Callable[..., Any]
 ) -> None:
-    block = (image_config.__doc__ or "").split("## Parameters")[1].split("```yaml")[1].split("```")[0]
+    block = manual.page(image_config).split("## Parameters")[1].split("```yaml")[1].split("```")[0]
     params = {**yaml.safe_load(block)["params"], "nonRoot": False}
     pack = yaml.safe_dump({"rules": [{"name": "images", "check": "image-config", "action": "deny", "params": params}]})
     config = {"created": "2026-09-01T00:00:00Z", "config": {"User": "root"}}

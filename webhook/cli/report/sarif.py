@@ -17,6 +17,7 @@ from webhook.cli.report.tally import Tally
 from webhook.cli.report.words import details, failure, title
 from webhook.errors import Problem
 from webhook.model.decision import Fault, Finding
+from webhook.packs import manual
 from webhook.packs.rule import Rule, Ruleset
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -115,7 +116,7 @@ class Sarif:
 def _described(rule: Rule) -> dict[str, Any]:
     about = rule.about
     module = CHECKS.get(rule.check_name)
-    page = (module.__doc__ or "").strip() if module else ""
+    page = manual.page(module) if module else ""
     short = page.partition("\n")[0] if page else rule.expression.message if rule.expression else ""
     fallback = short or about.rule
     described: dict[str, Any] = {
