@@ -14,7 +14,7 @@ GATHER = 64 * 1024
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Late(OSError):
+class Late(Exception):
     """A deadline is over."""
 
 
