@@ -15,7 +15,8 @@ RUN python -m venv /opt/build \
 COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY webhook webhook
 COPY policies policies
-RUN HATCH_BUILD_HOOKS_ENABLE=1 /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation -w /dist . \
+COPY tools tools
+RUN /opt/build/bin/python -m tools.compiled --wheel /dist \
  && /opt/plimsoll/bin/pip install --no-cache-dir --no-deps /dist/*.whl
 
 FROM ${BASE}
