@@ -3,14 +3,21 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 RUN python -m venv /opt/plimsoll
 COPY requirements.lock ./
 RUN /opt/plimsoll/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+# what compiles is in an environment of its own, which stays in this stage as gcc does
+COPY requirements-build.lock ./
+RUN python -m venv /opt/build \
+ && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements.lock -r requirements-build.lock
 COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY webhook webhook
 COPY policies policies
-RUN /opt/plimsoll/bin/pip install --no-cache-dir --no-deps .
+COPY tools tools
+RUN /opt/build/bin/python -m tools.compiled --wheel /dist \
+ && /opt/plimsoll/bin/pip install --no-cache-dir --no-deps /dist/*.whl
 
 FROM ${BASE}
 COPY --from=build /opt/plimsoll /opt/plimsoll

@@ -1,5 +1,6 @@
 # `make run` shows Plimsoll, `make test` proves it, `make check` is the developer's loop.
-# Everything is installed into .venv; a machine needs Python 3.11 (with venv) and make.
+# Everything is installed into .venv; a machine needs Python 3.11 (with venv) and make, and for what runs compiled
+# (`make compiled`, which `make test` and `make bench` ask for) gcc and Python's headers.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,8 +9,11 @@ RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 SITE := $(VENV)/.site
 
-.PHONY: install run check test deps unit server registry package chart e2e bench lint types layers lock golden generated \
-  manifests fields tutorial docs clean
+.PHONY: install run check test deps compiled pure unit unit-compiled server registry package chart e2e bench lint types \
+  layers lock golden generated manifests fields tutorial docs clean
+
+# what runs plain and what runs compiled follow each other, in one tree
+.NOTPARALLEL:
 
 install: $(RUNTIME)
 
@@ -17,9 +21,19 @@ run: $(RUNTIME)
 	$(BIN)/plimsoll certs certs
 	$(BIN)/python samples/show.py
 
-check: $(TOOLS) lint types layers unit
+# in plain Python: what is typed is what is tested
+check: $(TOOLS) pure lint types layers unit
 
-test: check tutorial docs deps server registry package chart e2e
+# first in plain Python, then compiled, as it is shipped
+test: check tutorial docs deps compiled unit-compiled server registry package chart e2e
+
+# what mypyc compiles, put beside its source: all that is run from here runs compiled, until a source changes
+compiled: $(TOOLS)
+	$(BIN)/python -m tools.compiled
+
+# takes it away again
+pure:
+	$(PYTHON) -m tools.compiled --remove
 
 lint: $(TOOLS)
 	$(BIN)/ruff check .
@@ -33,6 +47,11 @@ layers: $(TOOLS)
 
 unit: $(TOOLS)
 	$(BIN)/pytest -q -n auto tests/unit
+
+# the units that are compiled, and whole commands with what they print
+unit-compiled: $(TOOLS) compiled
+	$(BIN)/pytest -q -n auto tests/unit/model tests/unit/checks tests/unit/engine tests/unit/packs \
+	  tests/unit/cli/test_golden.py
 
 server: $(TOOLS)
 	$(BIN)/pytest -q tests/server
@@ -62,8 +81,8 @@ deps: $(TOOLS)
 	$(BIN)/python tests/helm/helm.py
 	$(BIN)/python tests/helm/crds.py
 
-# what a review costs: `make bench BENCH="--quick --only core,denied"` takes a minute (bench/README.md)
-bench: $(TOOLS)
+# what a review costs, compiled: `make bench BENCH="--quick --only core,denied"` takes a minute (bench/README.md)
+bench: $(TOOLS) compiled
 	$(BIN)/python -m bench $(BENCH)
 
 # read the difference before you commit it
@@ -97,6 +116,8 @@ lock: $(TOOLS)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	  pyproject.toml --group dev -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  --group build -c requirements-dev.lock -o requirements-build.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	  --group docs -c requirements-dev.lock -o requirements-docs.lock
 
 $(RUNTIME): pyproject.toml requirements.lock
@@ -114,5 +135,5 @@ $(SITE): $(RUNTIME) requirements-docs.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-docs.lock
 	touch $@
 
-clean:
+clean: pure
 	rm -rf $(VENV) certs build dist

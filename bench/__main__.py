@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench import bodies, cluster, counts, cpu, footprint, images, packs, programs, results, servers, show
 from bench.results import Figure
+from tools import compiled
 
 Group = Callable[[cpu.Bench], Iterator[Figure]]
 GROUPS: dict[str, Group] = {
@@ -32,6 +33,9 @@ GROUPS: dict[str, Group] = {
 def main() -> int:
     """Measure and print; return 1 where a figure is more than 10 % worse than the one kept last."""
     arguments = _arguments()
+    if sentences := compiled.stale(compiled.ROOT):
+        print(*sentences, sep="\n", file=sys.stderr)
+        return 2
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # programs that are installed are not compiled at each start
     wanted = arguments.only.split(",") if arguments.only else [*(case.name for case in cpu.CASES), *GROUPS]
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:

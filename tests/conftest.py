@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+from tools import compiled
+
+
+def pytest_configure() -> None:
+    """What was compiled of a former text is not tested in place of what is typed."""
+    if sentences := compiled.stale(Path(__file__).parents[1]):
+        raise pytest.UsageError("\n".join(sentences))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
