@@ -276,7 +276,10 @@ def _asked(ruleset: Ruleset, rule: Rule, review: Review, subject: Subject) -> bo
         return False
     if rule.on_workload and made_by_a_workload(rule, subject, ruleset.kinds):
         return False
-    return not (rule.hangs and any(isinstance(outside(s, review, subject, NOT_KNOWN), Out) for s in rule.scopes))
+    try:
+        return not (rule.hangs and any(isinstance(outside(s, review, subject, NOT_KNOWN), Out) for s in rule.scopes))
+    except RuleError:
+        return True  # it will fail on the subject too, and say why
 
 
 def concerns(ruleset: Ruleset, rule: Rule, review: Review, subject: Subject) -> bool:
