@@ -234,7 +234,7 @@ def load(document: Mapping[str, Any]) -> Content:
             str(document["digest"]),
             tuple(_builds(document["builds"])),
             bool(document.get("index", False)),
-            dict(document.get("annotations") or {}),
+            _annotations(document),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this describes no image: {error!r}; wanted digest and builds, each with config") from error
@@ -263,15 +263,23 @@ def platform(text: str) -> Platform:
 def _builds(documents: Any) -> Iterator[Build]:
     for document in documents:
         config = document["config"]
+        if not isinstance(config, dict):
+            raise ValueError(f"this describes no image: a config is an object, found {config!r}")
         named = document.get("platform") or f"{config.get('os', 'linux')}/{config.get('architecture', 'amd64')}"
         yield Build(
             str(document.get("digest", "")),
             platform(named),
             config,
             tuple(Layer(str(layer["digest"]), int(layer["size"])) for layer in document.get("layers") or ()),
-            dict(document.get("annotations") or {}),
+            _annotations(document),
             tuple(map(str, document.get("sources") or ())),
         )
+
+
+def _annotations(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the annotations that are texts, as of what a registry sends: nobody can read others."""
+    found = document.get("annotations") or {}
+    return {key: text for key, text in found.items() if isinstance(text, str)}
 
 
 def _systems(spec: Mapping[str, Any]) -> set[str]:

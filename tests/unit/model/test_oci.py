@@ -41,8 +41,22 @@ def test_a_content_comes_back_as_it_was_written() -> None:
     assert oci.dump(oci.load(whole)) == whole
 
 
+def test_annotations_that_are_no_texts_are_left_out() -> None:
+    whole = document("linux/amd64")
+    whole["annotations"] = whole["builds"][0]["annotations"] = {"a": "text", "b": [1], "c": {"d": "e"}, "f": None}
+    content = oci.load(whole)
+    assert content.annotations == content.builds[0].annotations == {"a": "text"}
+
+
 @pytest.mark.parametrize(
-    "broken", [{}, {"digest": "sha256:f"}, {"digest": "d", "builds": [{}]}, {"digest": "d", "builds": 7}]
+    "broken",
+    [
+        {},
+        {"digest": "sha256:f"},
+        {"digest": "d", "builds": [{}]},
+        {"digest": "d", "builds": 7},
+        {"digest": "d", "builds": [{"config": "x", "platform": "linux/amd64"}]},
+    ],
 )
 def test_what_describes_no_image_is_refused_with_a_sentence(broken: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="describes no image"):
