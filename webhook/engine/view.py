@@ -340,11 +340,11 @@ def made_by_a_workload(rule: Rule, subject: Subject, kinds: Kinds) -> bool:
     row = kinds.get((subject.group, subject.kind))
     if row is None:
         return False
-    made_by = (group_of(owner.get("apiVersion")), owner.get("kind"))
+    made_by = (group_of(owner.get("apiVersion")), str(owner.get("kind")))
     if (subject.group, subject.kind) == ("", "Pod"):
         named = any(scope.kinds is not None and ("", "Pod") in scope.kinds for scope in rule.scopes)
         return not named and made_by != ("", "Pod") and made_by in kinds
-    return "/".join(map(str, made_by)) in row.owners
+    return "/".join(made_by) in row.owners
 
 
 def _known(subject: Subject, review: Review, facts: Facts) -> Known:
