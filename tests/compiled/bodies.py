@@ -28,6 +28,63 @@ WHAT_IS_ASKED = ("validate", "mutate")
 SHIPPED, CLAUSES = "policies", "clauses"
 OF_A_CASE, OF_AN_OBJECT, OF_AN_ENVELOPE = 3, 10, 600
 """Mutations of each case of a check, of each other object, and of the envelopes of reviews."""
+LONG = 4_000
+NESTED = (
+    *(
+        "(",
+        "((",
+        "$(",
+        "$((",
+        "`",
+        "{ ",
+        "[[",
+        "${",
+        "'",
+        '"',
+        "\\",
+        "<(",
+        "<<a\n",
+        "if ",
+        "while true; do ",
+        "case a in a) ",
+    ),
+    *(
+        "sh -c ",
+        "exec ",
+        "env ",
+        "env -S ",
+        "sudo -u a ",
+        "nohup timeout 1 ",
+        "a=1 ",
+        "; ",
+        "& ",
+        "| ",
+        "!",
+        "then ",
+        "do\n",
+    ),
+    *(
+        "$(A)",
+        "$$(A) ",
+        "-Xmx1g ",
+        "-XX:+A ",
+        "@f ",
+        "/",
+        "../",
+        "a/",
+        "a:",
+        "@",
+        "1",
+        "1.",
+        "1e",
+        "*",
+        "-",
+        ".",
+        "[::",
+        "1.2.3.4 ",
+    ),
+)
+"""What a language may nest or repeat: a shell, the kubelet's variables, a JVM's options, images, quantities, paths."""
 # what no shipped pack has: every clause of a match and of an exemption, CEL, patches, modes of namespaces
 EVERY_CLAUSE = """
 apiVersion: plimsoll.dev/v1
@@ -121,6 +178,7 @@ def jobs() -> Iterator[dict[str, Any]]:
     objects = dict(_objects())
     yield from _of_cases()
     yield from _of_objects(objects)
+    yield from _of_texts()
     yield from _of_envelopes(objects)
 
 
@@ -223,6 +281,37 @@ def _of_objects(objects: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
                 yield from _judged(told, made, None, {"owners": [owner]}, by, kind=_made(obj, obj), user=CONTROLLER)
             else:
                 yield from _judged(told, wrong, None, {}, [SHIPPED, CLAUSES], kind=obj)
+
+
+def _of_texts() -> Iterator[dict[str, Any]]:
+    """Texts that nest, or repeat, without end, in each place of a pod that is read as a language of its own.
+
+    Python ends a recursion after 1,000 calls by an exception, compiled code after the stack, with the process.
+    """
+    for text in NESTED:
+        long = (text * (LONG // len(text)))[:LONG]
+        for place, pod in _spoken(long):
+            body = json.dumps(_review(_deployment({"spec": pod}), None)).encode()
+            yield _job(f"{text!r} {LONG} characters long as {place}", SHIPPED, body, {}, ("validate",))
+
+
+def _spoken(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield pods that have a text where a program is started, a variable set, an image or a size named."""
+    one: dict[str, Any] = {"name": "web", "image": "registry.example/shop/web:1"}
+    java = {"name": "JAVA_TOOL_OPTIONS", "value": text}
+    chain = [{"name": f"A{n}", "value": f"$(A{n - 1})" * 2} for n in range(1, 40)]
+    for place, more in (
+        ("a script", {"command": ["sh", "-c", text]}),
+        ("words", {"command": text.split(" ")[: LONG // 8]}),
+        ("an argument", {"args": [text]}),
+        ("a variable", {"env": [java]}),
+        ("the end of a chain of variables", {"env": [{"name": "A0", "value": text[:100]}, *chain], "args": ["$(A39)"]}),
+        ("an image", {"image": text}),
+        ("a size", {"resources": {"limits": {"memory": text}, "requests": {"cpu": text}}}),
+        ("a path", {"volumeMounts": [{"name": "v", "mountPath": text, "subPathExpr": text}], "workingDir": text}),
+        ("what a probe runs", {"livenessProbe": {"exec": {"command": ["sh", "-c", text]}}}),
+    ):
+        yield place, {"containers": [{**one, **more}], "volumes": [{"name": "v", "hostPath": {"path": text}}]}
 
 
 def _of_envelopes(objects: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
