@@ -429,8 +429,7 @@ def _says(stacks: Iterable[Stack], content: Content, build: Build) -> bool:
 def _annotated(content: Content, build: Build) -> Hint | None:
     """Return what the annotations, or the labels of these names, say."""
     said = {**build.labels, **content.annotations, **build.annotations}
-    # a registry may send anything
-    return _hint(str(said.get(BASE_NAME, "")), str(said.get(BASE_DIGEST, "")))
+    return _hint(said.get(BASE_NAME, ""), said.get(BASE_DIGEST, ""))
 
 
 def _hint(name: str, digest: str = "") -> Hint | None:

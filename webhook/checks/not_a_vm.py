@@ -276,7 +276,7 @@ def _lines(container: Container) -> Iterator[tuple[str, Words, bool]]:
         if not any(["$" in text for text in texts]):
             return tuple(texts)
         environment = env.read(container.spec)
-        expanded = [env.expand(text, environment.find).text for text in texts]
+        expanded = [value.text for value in env.words(texts, environment.find)]
         return tuple(text if new is None else new for text, new in zip(texts, expanded, strict=True))
 
     command, args = words(container.spec.get("command")), words(container.spec.get("args"))

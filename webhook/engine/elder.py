@@ -95,7 +95,7 @@ def line(
         found.append((has(owner, above), _since(owner, day)))
         reference = controller(owner.object)
     # a kind without pods has no finding to be found, whoever wrote its name there
-    if reference is None or (group_of(reference.get("apiVersion")), reference.get("kind")) not in kinds:
+    if reference is None or (group_of(reference.get("apiVersion")), str(reference.get("kind"))) not in kinds:
         return Line(tuple(found))
     if not isinstance(facts.owners, Missing):
         return Line(tuple(found))
@@ -120,6 +120,6 @@ def _since(owner: Owner, day: date) -> Since | None:
     text = mapping(owner.object.get("metadata")).get("creationTimestamp")
     try:
         made = datetime.fromisoformat(str(text)).astimezone(UTC).date()
-    except ValueError:
+    except (ValueError, OverflowError):  # the year 1 has no other time zone
         return None
     return Since(f"{owner.kind} {owner.name}", made.isoformat()) if made < day else None

@@ -210,7 +210,8 @@ def _outside(rule: Rule, view: View, number: int) -> Absence | None:
     out = left_out(rule, view, number)
     if isinstance(out, Out):
         return Absence(out, _found(out.clause, view, number))
-    of_pods = rule.check.subject is None if rule.check is not None else "pod" in rule.reads
+    check = rule.check
+    of_pods = "pod" in rule.reads if check is None else check.pod is not None and check.subject is None
     if not of_pods or view.pods(rule, number):
         return None
     pods = view.subjects[number].pods

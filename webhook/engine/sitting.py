@@ -252,7 +252,7 @@ def _key(violation: Violation) -> Key:
 
 def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:
     owner = controller(subject.object) or {}
-    return (group_of(owner.get("apiVersion")), owner.get("kind")) in ruleset.kinds
+    return (group_of(owner.get("apiVersion")), str(owner.get("kind"))) in ruleset.kinds
 
 
 def _sorted(findings: list[Finding]) -> Iterator[Finding]:

@@ -276,7 +276,10 @@ def _asked(ruleset: Ruleset, rule: Rule, review: Review, subject: Subject) -> bo
         return False
     if rule.on_workload and made_by_a_workload(rule, subject, ruleset.kinds):
         return False
-    return not (rule.hangs and any(isinstance(outside(s, review, subject, NOT_KNOWN), Out) for s in rule.scopes))
+    try:
+        return not (rule.hangs and any(isinstance(outside(s, review, subject, NOT_KNOWN), Out) for s in rule.scopes))
+    except RuleError:
+        return True  # it will fail on the subject too, and say why
 
 
 def concerns(ruleset: Ruleset, rule: Rule, review: Review, subject: Subject) -> bool:
@@ -337,11 +340,11 @@ def made_by_a_workload(rule: Rule, subject: Subject, kinds: Kinds) -> bool:
     row = kinds.get((subject.group, subject.kind))
     if row is None:
         return False
-    made_by = (group_of(owner.get("apiVersion")), owner.get("kind"))
+    made_by = (group_of(owner.get("apiVersion")), str(owner.get("kind")))
     if (subject.group, subject.kind) == ("", "Pod"):
         named = any(scope.kinds is not None and ("", "Pod") in scope.kinds for scope in rule.scopes)
         return not named and made_by != ("", "Pod") and made_by in kinds
-    return "/".join(map(str, made_by)) in row.owners
+    return "/".join(made_by) in row.owners
 
 
 def _known(subject: Subject, review: Review, facts: Facts) -> Known:

@@ -16,7 +16,7 @@ def write(mutation: Mutation, view: View, number: int, index: int, pod: Pod, dra
     """Make the writes of a mutation on one pod of a subject; `pod` has the containers in scope.
 
     `*` stands for every element of a list; of the containers, for those in scope. An expression that gives null
-    writes nothing. Raises RuleError by its expressions, ValueError where a parent is no object.
+    writes nothing. Raises RuleError by its expressions, and where a parent is no object.
     """
     for entry in mutation.writes:
         places = list(_places(entry, pod))

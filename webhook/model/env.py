@@ -7,7 +7,7 @@ third_party/forked/golang/expansion.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from webhook.model import quantity
@@ -16,6 +16,11 @@ from webhook.model.record import record
 
 # two pods of a namespace never have the same name at one time; a uid is never given twice
 UNIQUE = frozenset({"metadata.name", "metadata.uid"})
+LONGEST = 128 * 1024
+"""Characters of one expanded text. Linux starts no program with a longer word or variable (execve(2), MAX_ARG_STRLEN),
+and forty variables that each name the one before twice would be a terabyte."""
+MOST = 6 * 2**20
+"""Characters of all texts that one container starts with: execve(2) takes no more, whatever the limit of the stack."""
 
 
 @record(frozen=True, slots=True)
@@ -53,11 +58,17 @@ def read(container: Mapping[str, Any], keep: bool = False) -> Environment:
     whole text unknown.
     """
     values: dict[str, Value] = {}
+    left = MOST
     has_sources = bool(listing(container.get("envFrom")))
     for entry in listing(container.get("env")):
         name = mapping(entry).get("name")
         if isinstance(name, str):
-            values[name] = _value(container, entry, lambda wanted: _find(wanted, values, has_sources), keep)
+            if left > 0:
+                value = _value(container, entry, lambda wanted: _find(wanted, values, has_sources), keep)
+            else:
+                value = UNKNOWN
+            left -= len(value.text or "")
+            values[name] = value
     return Environment(values, has_sources)
 
 
@@ -77,7 +88,8 @@ def some(container: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Valu
 def expand(template: str, lookup: Lookup, keep: bool = False) -> Value:
     """Return `template` with every `$(NAME)` replaced; `$$` is `$`, a name not set stays as written.
 
-    A value that is not known makes the whole unknown, or, with `keep`, stays as written too.
+    A value that is not known makes the whole unknown, or, with `keep`, stays as written too; and so does the whole
+    where it comes to more than LONGEST characters.
     """
     if "$" not in template:
         return Value(template)
@@ -89,7 +101,18 @@ def expand(template: str, lookup: Lookup, keep: bool = False) -> Value:
         known = known and value.text is not None
         unique = unique or value.unique
         text += value.text or ""
+        if len(text) > LONGEST:
+            return Value(template if keep else None, unique)
     return Value(text if known else None, unique)
+
+
+def words(texts: Iterable[str], lookup: Lookup, keep: bool = False) -> Iterator[Value]:
+    """Yield what the words of a command line expand to; those behind MOST characters are not known."""
+    left = MOST
+    for text in texts:
+        value = expand(text, lookup, keep) if left > 0 else UNKNOWN
+        left -= len(value.text or "")
+        yield value
 
 
 def _find(name: str, values: Mapping[str, Value], has_sources: bool) -> Value | None:

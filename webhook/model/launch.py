@@ -189,11 +189,9 @@ def _words(container: Container, environment: env.Environment, image: Build | No
 
     A `command` leaves nothing of the image's own, `args` alone leave its entrypoint.
     """
-    words = []
-    for value in (container.spec.get("command"), container.spec.get("args")):
-        for text in listing(value):
-            if isinstance(text, str):
-                words.append(env.expand(text, environment.find, keep=True).text or "")
+    given = [*listing(container.spec.get("command")), *listing(container.spec.get("args"))]
+    texts = [text for text in given if isinstance(text, str)]
+    words = [value.text or "" for value in env.words(texts, environment.find, keep=True)]
     if image is not None and not listing(container.spec.get("command")):
         return (*image.entrypoint, *(words or image.arguments))
     if not listing(container.spec.get("command")) and words[:1] and words[0].startswith("-"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from webhook.model import image
@@ -133,8 +134,8 @@ class Content:
         """
         systems, machine = _systems(spec), _mapping(spec.get("nodeSelector")).get(ARCH_LABEL)
         there = [build for build in self.builds if systems <= {build.platform.os}]
-        if machine is None:
-            return tuple(there)
+        if not isinstance(machine, str):
+            return tuple(there)  # not said, or by what Kubernetes refuses
         sure = {
             one.os for one in (build.platform for build in there) if (one.architecture, one.variant) == (machine, "")
         }
@@ -234,7 +235,7 @@ def load(document: Mapping[str, Any]) -> Content:
             str(document["digest"]),
             tuple(_builds(document["builds"])),
             bool(document.get("index", False)),
-            dict(document.get("annotations") or {}),
+            _annotations(document),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this describes no image: {error!r}; wanted digest and builds, each with config") from error
@@ -245,11 +246,18 @@ def inspected(document: Mapping[str, Any], asked: datetime) -> Inspected:
 
     `former` is a list of contents, each with its `age` in seconds. Raises ValueError with a sentence.
     """
-    former = tuple(Former(load(one), float(one.get("age", 0))) for one in document.get("former") or ())
+    former = tuple(Former(load(one), _age(one)) for one in document.get("former") or ())
     content = load(document) if "builds" in document else None
     absent = bool(document.get("absent", False))
     lacking = str(document.get("lacking") or ("" if content else "the registry says that there is no such image"))
     return Inspected(content, lacking, absent, former, asked)
+
+
+def _age(document: Mapping[str, Any]) -> float:
+    age = float(document.get("age", 0))
+    if not isfinite(age):
+        raise ValueError(f"an age is a number of seconds, found {age}")
+    return age
 
 
 def platform(text: str) -> Platform:
@@ -263,15 +271,23 @@ def platform(text: str) -> Platform:
 def _builds(documents: Any) -> Iterator[Build]:
     for document in documents:
         config = document["config"]
+        if not isinstance(config, dict):
+            raise ValueError(f"this describes no image: a config is an object, found {config!r}")
         named = document.get("platform") or f"{config.get('os', 'linux')}/{config.get('architecture', 'amd64')}"
         yield Build(
             str(document.get("digest", "")),
             platform(named),
             config,
             tuple(Layer(str(layer["digest"]), int(layer["size"])) for layer in document.get("layers") or ()),
-            dict(document.get("annotations") or {}),
+            _annotations(document),
             tuple(map(str, document.get("sources") or ())),
         )
+
+
+def _annotations(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the annotations that are texts, as of what a registry sends: nobody can read others."""
+    found = document.get("annotations") or {}
+    return {key: text for key, text in found.items() if isinstance(text, str)}
 
 
 def _systems(spec: Mapping[str, Any]) -> set[str]:

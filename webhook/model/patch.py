@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonpatch
 
+from webhook.errors import RuleError
 from webhook.model import pointer as pointers
 from webhook.model.record import record
 
@@ -62,7 +63,7 @@ class Draft:
 
         Returns whether the draft changed. Writing what is already there changes nothing, nor does appending what
         the list already has: a patch whose rule asks too little would append it again at every review.
-        Raises ValueError where a parent is neither an object nor a list, or a list has no such index.
+        Raises RuleError where a parent is neither an object nor a list, or a list has no such index.
         """
         tokens = pointers.split(pointer)
         if pointers.get(self.document, tokens, _MISSING) == value:
@@ -129,7 +130,7 @@ class Draft:
             op = "replace"
             parent[int(key)] = copied(value)
         else:
-            raise ValueError(f"nothing can be written at {wanted}: its parent is {type(parent).__name__}")
+            raise RuleError(f"nothing can be written at {wanted}: its parent is {type(parent).__name__}")
         self.operations.append({"op": op, "path": path, "value": copied(value)})
         self._note(wanted, self.rule)
         return True

@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from webhook.checks.cel import Program
+from webhook.errors import RuleError
 from webhook.model.glob import Globs
 from webhook.model.image import Pattern
 from webhook.model.image import parse as parse_image
@@ -113,9 +114,7 @@ def selector(spec: Mapping[str, Any]) -> Selector:
 
     NotIn and DoesNotExist also match where the key is absent, as in Kubernetes.
     """
-    clauses: list[tuple[str, str, tuple[str, ...]]] = [
-        (key, "In", (value,)) for key, value in mapping(spec.get("matchLabels")).items()
-    ]
+    clauses: list[Clause] = [(key, "In", (value,)) for key, value in mapping(spec.get("matchLabels")).items()]
     for clause in listing(spec.get("matchExpressions")):
         clauses.append((clause["key"], clause["operator"], tuple(sorted(listing(clause.get("values"))))))
     return Selector(tuple(clauses), tuple(_requirement(*clause) for clause in clauses))
@@ -123,9 +122,16 @@ def selector(spec: Mapping[str, Any]) -> Selector:
 
 def _requirement(key: str, operator: str, values: tuple[str, ...]) -> Callable[[Mapping[str, Any]], bool]:
     wanted = frozenset(values)
+
+    def among(labels: Mapping[str, Any]) -> bool:
+        value = labels.get(key, "")
+        if not isinstance(value, str):  # quoted nowhere, inside of a wrapper; no such label may lead past a rule
+            raise RuleError(f"the label {key} is no text, so it cannot be selected by; Kubernetes refuses it")
+        return value in wanted
+
     tests: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-        "In": lambda labels: key in labels and labels[key] in wanted,
-        "NotIn": lambda labels: labels.get(key) not in wanted,
+        "In": lambda labels: key in labels and among(labels),
+        "NotIn": lambda labels: key not in labels or not among(labels),
         "Exists": lambda labels: key in labels,
         "DoesNotExist": lambda labels: key not in labels,
     }

@@ -238,6 +238,12 @@ def test_the_clause_that_leaves_a_rule_out_is_named_with_what_was_found(
     assert (absent.out.clause, absent.out.whose, absent.found) == (clause, whose, found)
 
 
+def test_a_check_that_asks_nothing_says_nothing_of_a_pod_that_cannot_be_read(load, review, deployment):
+    text = "rules:\n  - {name: base, check: approved-base, action: deny}\n"
+    heard = one(load, review(deployment(pod={"containers": ["web"]})), text)
+    assert (heard.state, heard.errors) == ("kept", ())
+
+
 def test_a_match_condition_that_is_false_is_named(load, review, deployment):
     text = RULE % ", match: {matchConditions: [{name: yes, expression: 'true'}, {name: big, expression: 'false'}]}"
     assert one(load, review(deployment()), text).absent.out.name == "big"

@@ -59,6 +59,20 @@ def test_a_manifest_in_a_wrapper_has_no_owner_that_could_excuse_it(judge, deploy
     assert decision.unknown == ()
 
 
+@pytest.mark.parametrize("kind", [[], {"a": "b"}, 7, None])
+def test_an_owner_whose_kind_is_no_text_is_no_workload(load, review, pod, now, kind):
+    """Nobody looks into the manifests of a wrapper before us; gathering facts must not end in an error either."""
+    text = "rules:\n  - {name: base, check: image-digest, fix: true, action: deny}\n"
+    text += EXEMPT % ("base", "{names: [node-exporter]}")
+    forged = pod(metadata=owner("apps/v1", kind))
+    for obj in (forged, work(forged)):
+        ruleset, asked = load(text), review(obj)
+        wanted = needs(ruleset, asked, "mutate")
+        decision = evaluate(ruleset, asked, Facts(owners=Missing("timed out")), now, "all", seen=wanted.subjects)
+        assert not decision.allowed
+        assert (decision.errors, decision.unknown) == ((), ())
+
+
 # -- wrappers ----------------------------------------------------------------------------------------------------
 
 

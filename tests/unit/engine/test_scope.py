@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from webhook.engine.evaluate import evaluate, needs
 from webhook.engine.facts import Facts, Missing, Owner
 from webhook.errors import ConfigError
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def rule(match: str, pack: str = "", **more: str) -> str:
@@ -123,6 +128,32 @@ def test_no_label_takes_an_object_out_of_scope_in_passing(judge, deployment):
     old = deployment(metadata={"labels": {"tier": "front"}})
     assert denied(judge(text, deployment(image="evil"), old=old))
     assert denied(judge(text, deployment(metadata={"labels": {"tier": "front"}}), old=deployment()))
+
+
+SELECTORS = [
+    "objectSelector: {matchLabels: {tier: front}}",
+    "objectSelector: {matchExpressions: [{key: tier, operator: NotIn, values: [front]}]}",
+    "namespaceSelector: {matchLabels: {tier: front}}",
+]
+
+
+@pytest.mark.parametrize("clause", SELECTORS)
+@pytest.mark.parametrize("value", [["front"], {"a": "b"}, 7, True])
+def test_a_label_that_is_no_text_leads_past_no_selector(judge, deployment, clause, value):
+    """The API server takes no such object, but nobody looks into one that a wrapper carries."""
+    text = rule(f"{{{clause}}}")
+    decision = judge(text, deployment(metadata={"labels": {"tier": value}}), facts=facts(tier=value))
+    (fault,) = decision.errors
+    assert not decision.allowed
+    assert fault.message == "the label tier is no text, so it cannot be selected by; Kubernetes refuses it"
+
+
+def test_a_label_that_is_no_text_fails_the_rule_and_not_the_review_that_has_to_gather_facts(load, review, deployment):
+    text = f"rules:\n  - {{name: scaled, check: autoscaling, action: deny, match: {{{SELECTORS[0]}}}}}\n"
+    ruleset, asked = load(text), review(deployment(metadata={"labels": {"tier": ["front"]}}))
+    wanted = needs(ruleset, asked, "all")
+    (fault,) = evaluate(ruleset, asked, Facts(), NOW, "all", seen=wanted.subjects).errors
+    assert "tier is no text" in fault.message
 
 
 def pod_of(pod):

@@ -166,3 +166,29 @@ def test_some_variables_have_the_values_that_they_have_among_all(names):
     container = {"name": "web", "env": entries}
     whole = env.read(container).values
     assert env.some(container, names) == {name: whole[name] for name in names if name in whole}
+
+
+def chain(length: int) -> list[dict[str, str]]:
+    """Variables that each name the one before twice."""
+    return [{"name": "A0", "value": "x" * 100}] + [
+        {"name": f"A{n}", "value": f"$(A{n - 1})$(A{n - 1})"} for n in range(1, length)
+    ]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_no_chain_of_variables_grows_without_end(keep):
+    found = env.read({"name": "web", "env": chain(60)}, keep)
+    assert found.values["A5"].text == "x" * 3200
+    assert max(len(value.text or "") for value in found.values.values()) <= env.LONGEST
+    assert found.values["A11"].text == ("$(A10)$(A10)" if keep else None)
+    assert found.values["A59"].text is not None if keep else found.values["A59"] == env.UNKNOWN
+
+
+def test_all_variables_and_all_words_together_are_no_longer_than_what_a_program_can_be_started_with():
+    wide = [{"name": f"B{n}", "value": "$(A9)$(A9)"} for n in range(1000)]
+    found = env.read({"name": "web", "env": [*chain(10), *wide]})
+    assert sum(len(value.text or "") for value in found.values.values()) < env.MOST + env.LONGEST
+    words = list(env.words(["x$(A9)"] * 1000, found.find))
+    assert words[0].text == "x" * 51201
+    assert sum(len(value.text or "") for value in words) < env.MOST + env.LONGEST
+    assert words[-1] == env.UNKNOWN

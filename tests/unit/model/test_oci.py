@@ -41,8 +41,22 @@ def test_a_content_comes_back_as_it_was_written() -> None:
     assert oci.dump(oci.load(whole)) == whole
 
 
+def test_annotations_that_are_no_texts_are_left_out() -> None:
+    whole = document("linux/amd64")
+    whole["annotations"] = whole["builds"][0]["annotations"] = {"a": "text", "b": [1], "c": {"d": "e"}, "f": None}
+    content = oci.load(whole)
+    assert content.annotations == content.builds[0].annotations == {"a": "text"}
+
+
 @pytest.mark.parametrize(
-    "broken", [{}, {"digest": "sha256:f"}, {"digest": "d", "builds": [{}]}, {"digest": "d", "builds": 7}]
+    "broken",
+    [
+        {},
+        {"digest": "sha256:f"},
+        {"digest": "d", "builds": [{}]},
+        {"digest": "d", "builds": 7},
+        {"digest": "d", "builds": [{"config": "x", "platform": "linux/amd64"}]},
+    ],
 )
 def test_what_describes_no_image_is_refused_with_a_sentence(broken: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="describes no image"):
@@ -75,6 +89,8 @@ def test_a_config_that_says_nothing_or_nonsense_is_empty(config: dict[str, Any])
         ({"os": {"name": "windows"}}, ["windows/amd64"]),
         ({"os": {"name": "windows"}, "nodeSelector": {"kubernetes.io/os": "linux"}}, []),
         ({"nodeSelector": {"kubernetes.io/arch": "s390x"}}, []),
+        ({"nodeSelector": {"kubernetes.io/arch": ["arm64"]}}, ["linux/amd64", "linux/arm64/v8", "windows/amd64"]),
+        ({"nodeSelector": {"kubernetes.io/arch": 7}}, ["linux/amd64", "linux/arm64/v8", "windows/amd64"]),
         ({"nodeSelector": "amd64"}, ["linux/amd64", "linux/arm64/v8", "windows/amd64"]),
     ],
 )
@@ -127,6 +143,13 @@ def test_what_a_test_says_of_an_image_is_content_or_a_reason_why_not() -> None:
     assert oci.inspected({"lacking": "down"}, NOW).lacking == "down"
     absent = oci.inspected({"absent": True}, NOW)
     assert absent.absent and absent.content is None and "no such image" in absent.lacking
+
+
+@pytest.mark.parametrize("age", ["inf", "nan", "1e400", "old"])
+def test_an_age_that_is_no_number_of_seconds_is_refused(age: str) -> None:
+    old = {**document("linux/amd64"), "age": age}
+    with pytest.raises(ValueError, match="age|float"):
+        oci.inspected({**document("linux/amd64"), "former": [old]}, NOW)
 
 
 @pytest.mark.parametrize("text", ["linux", "linux/", "a/b/c/d", ""])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from webhook.errors import RuleError
 from webhook.model.patch import Conflict, Draft, apply
 
 
@@ -60,7 +61,7 @@ def test_slashes_and_tildes_in_keys_are_kept_apart():
 @pytest.mark.parametrize("pointer", ["/a/b", "/l/x", "/l/7", "/l/0/z", "/l/-1", "/-", "/o/-"])
 def test_what_cannot_hold_a_value_is_an_error_that_says_where(pointer):
     made = draft({"a": "text", "l": ["x"], "o": {}})
-    with pytest.raises(ValueError, match="nothing can be written at"):
+    with pytest.raises(RuleError, match="nothing can be written at"):
         made.put(pointer, 1)
     assert made.operations == []
 
@@ -146,7 +147,7 @@ def test_the_patch_always_makes_what_the_draft_holds_and_leaves_the_rest_byte_eq
         pointer = "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in tokens)
         try:
             touched |= {tokens[0]} if made.put(pointer, value) else set()
-        except ValueError:
+        except RuleError:
             continue
     assert apply(original, made.operations) == made.document
     assert original == before
