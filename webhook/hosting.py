@@ -225,7 +225,7 @@ def _run(server: Any) -> int:
 
 
 def _limits(settings: Settings) -> Any:
-    from webhook.web.worker import Limits
+    from webhook.web.exchange import Limits
 
     return Limits(
         keep_alive=settings.keep_alive,

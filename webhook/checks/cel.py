@@ -280,7 +280,7 @@ def _escaped(key: str) -> str:
 def _unfit_text(found: str) -> str:
     if "\0" in found:
         return "a string with a NUL character, at which CEL would cut it"
-    if not found.isascii() and any("\ud800" <= character <= "\udfff" for character in found):
+    if not found.isascii() and any(0xD800 <= ord(character) <= 0xDFFF for character in found):
         return "a string with half a surrogate pair"
     return ""
 

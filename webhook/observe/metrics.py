@@ -33,7 +33,7 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 _OPERATIONS = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 _ENDPOINTS = frozenset({"validate", "advise", "mutate"})
 SHED = ("connections", "large", "overflow", "requests", "threads")
-"""Why the server turns something away (web/worker.py)."""
+"""Why the server turns something away (web/worker.py, web/exchange.py)."""
 FACTS = ("access", "images", "namespace", "neighbours", "owners")
 FACT_LOOK_UPS = ("hit", "miss", "stale", "unknown")
 """How a look-up of a fact of the cluster ends (kube/cache.py)."""

@@ -25,7 +25,7 @@ MARGIN = 0.2
 FAILED = "Plimsoll failed on this review, which is a bug of its own; its log has the place, by the uid"
 
 STARTED = "plimsoll.started"
-"""Where the worker put the time of the request's first byte (monotonic seconds)."""
+"""The key in a request's environ under which the time of its first byte stands (monotonic seconds)."""
 
 
 @record(frozen=True, slots=True)

@@ -8,7 +8,6 @@ Why not one of gunicorn's own: docs/decisions/0002-worker.md.
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import selectors
@@ -16,21 +15,14 @@ import signal
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache, partial
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from gunicorn.http import wsgi
-from gunicorn.http.errors import (
-    ChunkMissingTerminator,
-    InvalidChunkSize,
-    LimitRequestHeaders,
-    LimitRequestLine,
-    NoMoreData,
-    ParseException,
-)
+from gunicorn.http.errors import NoMoreData
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker as GunicornWorker
 
@@ -38,7 +30,8 @@ from webhook.model.record import record
 from webhook.web import parent
 from webhook.web.channel import Channel, Late
 from webhook.web.crowd import Crowd, Guest
-from webhook.web.heads import Heads, Known
+from webhook.web.exchange import Exchange, Limits, Line, Traffic
+from webhook.web.heads import Heads
 from webhook.web.turn import Turn
 
 LOG = logging.getLogger(__name__)
@@ -47,47 +40,6 @@ BEAT = 0.5
 
 HOLD = 0.05
 """Seconds for which a thread may work while the others wait for the turn. A review takes a millisecond or two."""
-INLINE = 128 * 1024
-"""Bytes of a body above which others don't wait for its review."""
-
-MIB = 1 << 20
-LARGE = MIB
-LARGE_PLACES = 8
-LARGE_WAIT = 1.0
-"""Bodies over `LARGE` bytes are taken `LARGE_PLACES` at a time; others wait so long, then are shed."""
-
-RECORD = 16 * 1024
-"""Bytes that one read of a TLS connection can give at most (RFC 8446, section 5.1)."""
-
-STARTED = "plimsoll.started"
-"""The key in a request's environ under which its arrival stands (monotonic seconds)."""
-
-
-@record(frozen=True, slots=True)
-class Limits:
-    """What a worker grants its peers: seconds, bytes, and how many at once."""
-
-    keep_alive: float = 150.0
-    handshake: float = 5.0
-    head: float = 10.0
-    body: float = 10.0
-    write: float = 10.0
-    drain: float = 15.0
-    body_limit: int = 7 * MIB
-    connections: int = 256
-    requests: int = 128
-
-
-class Traffic(Protocol):
-    """Counts what happens to connections."""
-
-    def shed(self, reason: str) -> None:
-        """Count one that was turned away."""
-        ...
-
-    def connections(self, count: int) -> None:
-        """Say how many there are."""
-        ...
 
 
 @record(frozen=True, slots=True)
@@ -105,24 +57,6 @@ class Duties:
     """Whoever has to wait for something in the middle of a review calls its `leave`."""
 
 
-@record(frozen=True, slots=True)
-class Line:
-    """One connection with what its requests share."""
-
-    guest: Guest
-    address: tuple[Any, ...]
-    """The peer's."""
-    server: tuple[str, int]
-    """The address that the peer called."""
-    parser: Any
-    heads: Heads
-
-    @property
-    def more(self) -> bool:
-        """Whether something was received that is not read yet."""
-        return bool(self.parser.unreader.buf.getvalue()) or self.guest.channel.pending
-
-
 class Response(wsgi.Response):  # type: ignore[misc]
     """gunicorn's response; its date is written out once a second instead of once an answer."""
 
@@ -137,6 +71,10 @@ class Response(wsgi.Response):  # type: ignore[misc]
         return [*headers, "Transfer-Encoding: chunked\r\n"] if self.chunked else headers
 
 
+def _responding(config: Any, request: Any, channel: Channel) -> Response:
+    return Response(request, channel, config)
+
+
 class Worker(GunicornWorker):  # type: ignore[misc]
     """A worker process; its main thread only accepts and keeps the heart beating."""
 
@@ -148,8 +86,6 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         self.crowd = Crowd(self.limits.connections)
         self.turn = self.duties.turn
         self._told = False
-        self.places = threading.BoundedSemaphore(self.limits.requests)
-        self.large = threading.BoundedSemaphore(LARGE_PLACES)
 
     def init_signals(self) -> None:
         """Take gunicorn's signals, but let HUP mean "look at the packs again", without a new process."""
@@ -164,6 +100,11 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         """Accept until told to stop, go on for `drain` seconds, let what is in work end."""
         parent.follow(signal.SIGKILL)  # even if this loop should hang: nobody would kill it then
         self.turn.open(self.limits.keep_alive)
+        respond, traffic = partial(_responding, self.cfg), self.duties.traffic
+        # the application is there since the fork
+        self.exchange = Exchange(
+            self.limits, traffic, self.turn, respond, self.wsgi, self.cfg, lambda: bool(self.alive)
+        )
         selector = selectors.DefaultSelector()
         for listener in self.sockets:
             listener.setblocking(False)
@@ -263,7 +204,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
 
     def _answers(self, line: Line) -> bool:
         """Answer the request that comes over a connection, and those that came with it; return whether it stays."""
-        while self._exchange(line):
+        while self.exchange.answer(line):
             if not line.more:
                 return self._waits(line)
             line.guest.idle()
@@ -283,159 +224,8 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         self.turn.wait(line.guest.channel, line)
         return True
 
-    def _exchange(self, line: Line) -> bool:
-        """Read a request and answer it; return whether the connection may have another."""
-        guest, parser, limits = line.guest, line.parser, self.limits
-        channel, first, known = guest.channel, b"", None
-        if not parser.unreader.buf.getvalue():
-            first = channel.recv(RECORD)
-            if not first:
-                return False
-            known = line.heads.match(first)
-        started = time.monotonic()
-        guest.reads()
-        channel.writing(limits.write)
-        if known is not None:
-            response, environ = Response(known.request, channel, self.cfg), known.environ
-            environ[STARTED] = started
-            return self._answer(guest, response, environ, lambda: _rest(channel, parser.unreader, known))
-        parser.unreader.unread(first)
-        channel.reading(limits.head)
-        try:
-            request = next(parser)
-        except ParseException as error:
-            self._refuse(channel, error)
-            return False
-        environ = wsgi.create(request, channel, line.address, line.server, self.cfg)[1]
-        environ.pop("wsgi.early_hints", None)  # would hint at the response that gunicorn made, and we use another
-        environ["wsgi.multithread"] = True
-        line.heads.learn(first, request, environ)
-        environ[STARTED] = started
-        channel.writing(limits.write)
-        response = Response(request, channel, self.cfg)
-        return self._answer(guest, response, environ, lambda: request.body.read(limits.body_limit + 1))
-
-    def _answer(self, guest: Guest, response: Any, environ: dict[str, Any], read: Callable[[], bytes]) -> bool:
-        """Let large bodies in a few at a time; `read` reads the body. Return whether another request may follow."""
-        channel = guest.channel
-        if guest.extra:
-            return self._shed(channel, response, "connections")
-        length = _length(environ)
-        if length is None or length > INLINE:
-            self.turn.leave()
-        if length is not None and length <= LARGE:
-            return self._judge(guest, response, environ, length, read)
-        # A review in memory takes some ten times its bytes, so few large ones are let in at once.
-        if not self.large.acquire(timeout=LARGE_WAIT):
-            return self._shed(channel, response, "large")
-        try:
-            return self._judge(guest, response, environ, length, read)
-        finally:
-            self.large.release()
-
-    def _judge(
-        self, guest: Guest, response: Any, environ: dict[str, Any], length: int | None, read: Callable[[], bytes]
-    ) -> bool:
-        """Read the body, have the application answer; return whether another request may follow."""
-        channel, limits = guest.channel, self.limits
-        whole = length is None or length <= limits.body_limit
-        if whole:
-            channel.reading(limits.body + (limits.body_limit if length is None else length) // MIB)
-            try:
-                body = read()
-            except (ParseException, InvalidChunkSize, ChunkMissingTerminator) as error:
-                self._refuse(channel, error)
-                return False
-            if length is not None and len(body) < length:
-                return False  # the peer is gone
-            whole = len(body) <= limits.body_limit
-            environ["wsgi.input"] = io.BytesIO(body)
-        # Only now, so that bodies that drip don't take the places of those that are there.
-        if not self.places.acquire(blocking=False):
-            return self._shed(channel, response, "requests")
-        try:
-            guest.works()
-            if not (whole and self.alive):
-                response.force_close()
-            respond(self.wsgi, environ, response)
-        finally:
-            self.places.release()
-        channel.flush()
-        if response.should_close():
-            channel.linger(1.0, MIB)
-            return False
-        return True
-
-    def _shed(self, channel: Channel, response: Any, reason: str) -> bool:
-        """Answer that there is no room. An API server tries again after Retry-After, within its timeout."""
-        self.duties.traffic.shed(reason)
-        body = b"too busy; try again in a second\n"
-        response.force_close()
-        response.start_response(
-            "503 Service Unavailable",
-            [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), ("Retry-After", "1")],
-        )
-        response.write(body)
-        channel.flush()
-        channel.linger(1.0, MIB)
-        return False
-
-    def _refuse(self, channel: Channel, error: Exception) -> None:
-        """Answer what is no HTTP request with 400 (414, 431) and a sentence."""
-        status = {
-            LimitRequestLine: "414 URI Too Long",
-            LimitRequestHeaders: "431 Request Header Fields Too Large",
-        }.get(type(error), "400 Bad Request")
-        body = f"not a request that can be answered: {type(error).__name__}\n".encode()
-        lines = (
-            f"HTTP/1.1 {status}",
-            "Content-Type: text/plain",
-            f"Content-Length: {len(body)}",
-            "Connection: close",
-        )
-        channel.writing(self.limits.write)
-        channel.sendall("\r\n".join((*lines, "", "")).encode() + body)
-        channel.flush()
-        channel.linger(1.0, MIB)
-
-
-def respond(app: Callable[..., Iterable[bytes]], environ: dict[str, Any], response: Any) -> None:
-    """Run a WSGI application for one request and give its answer to gunicorn's `response` (PEP 3333)."""
-    parts = app(environ, response.start_response)
-    try:
-        for part in parts:
-            response.write(part)
-        response.close()
-    finally:
-        close = getattr(parts, "close", None)
-        if close is not None:
-            close()
-
 
 @lru_cache(maxsize=1)
 def _date(second: int) -> str:
     """Return a time (seconds since 1970) as HTTP writes it (RFC 9110, section 5.6.7)."""
     return formatdate(second, usegmt=True)
-
-
-def _rest(channel: Channel, unreader: Any, known: Known) -> bytes:
-    """Return the body of a known request; what came behind it waits for the parser. Too short where the peer goes."""
-    missing = known.length - len(known.body)
-    if missing < 0:
-        unreader.unread(known.body[known.length :])
-        return known.body[: known.length]
-    parts = [known.body]
-    while missing > 0:
-        part = channel.recv(min(missing, RECORD))
-        if not part:
-            break
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
-
-
-def _length(environ: dict[str, Any]) -> int | None:
-    """Return the body's length, None where it comes in chunks; 0 where there is none."""
-    if "HTTP_TRANSFER_ENCODING" in environ:
-        return None
-    return int(environ.get("CONTENT_LENGTH") or 0)  # the parser took digits only
