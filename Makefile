@@ -50,7 +50,7 @@ unit: $(TOOLS)
 
 # the units that are compiled, and whole commands with what they print
 unit-compiled: $(TOOLS) compiled
-	$(BIN)/pytest -q -n auto tests/unit/model tests/unit/checks tests/unit/engine tests/unit/packs \
+	$(BIN)/pytest -q -n auto tests/unit/model tests/unit/checks tests/unit/engine tests/unit/packs tests/unit/web \
 	  tests/unit/cli/test_golden.py
 
 # compiled and plain code decide the same about some thousands of reviews, most of them malformed
