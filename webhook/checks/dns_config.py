@@ -244,7 +244,7 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
 def _spoken_fix(params: Mapping[str, Any], domains: str) -> Mend:
     """Return the fix in CEL: values are set by the number of their option, since CEL can copy no option."""
     mends, there = "variables.through && !variables.windows", "variables.written.exists(o, o.?name.orValue('') == {})"
-    wishes = [("'ndots'", str(params["ndots"]), "variables.slow.size() > 0")]
+    wishes: list[tuple[str, str | None, str]] = [("'ndots'", str(params["ndots"]), "variables.slow.size() > 0")]
     wishes += [(literal(entry["name"]), entry.get("value"), mends) for entry in params["options"]]
     each, more = [], []
     for name, value, when in wishes:
