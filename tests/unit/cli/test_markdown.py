@@ -9,6 +9,7 @@ import pytest
 from webhook.checks import CHECKS
 from webhook.cli.page import check
 from webhook.cli.page.markdown import Markdown
+from webhook.packs import manual
 from webhook.packs.rule import Ruleset
 
 
@@ -63,12 +64,12 @@ def test_a_table_has_columns_and_where_they_do_not_fit_it_is_a_list():
 @pytest.mark.parametrize("width", [40, 100])
 def test_the_page_of_every_check_fits_and_loses_no_word(name, width):
     plain = list(check.lines(CHECKS[name], Ruleset(), Markdown(width, False)))
-    fenced = re.findall(r"```\w*\n(.*?)```", CHECKS[name].__doc__ or "", re.DOTALL)
+    fenced = re.findall(r"```\w*\n(.*?)```", manual.page(CHECKS[name]), re.DOTALL)
     code = {f"    {line}".rstrip() for block in fenced for line in block.split("\n")}
     loose = [line for line in plain if len(line) > width and line not in code]
     # a word is not broken
     assert not [line for line in loose if len(line.split()) > 2]
     assert not any("**" in line and "`" not in line for line in plain if line not in code)
-    words = re.sub(r"```\w*|\]\([^)]*\)|\\\||[-*#|\[\]`:=]", " ", CHECKS[name].__doc__ or "").split()
+    words = re.sub(r"```\w*|\]\([^)]*\)|\\\||[-*#|\[\]`:=]", " ", manual.page(CHECKS[name])).split()
     there = re.sub(r"[-*#|\[\]`:=]", " ", "\n".join(plain)).split()
     assert not set(words) - set(there)

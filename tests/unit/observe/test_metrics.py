@@ -211,7 +211,7 @@ def test_a_figure_that_can_not_be_kept_is_told_with_the_reviews_uid(
         raise OSError(28, "No space left on device")
 
     figures = Metrics()
-    monkeypatch.setattr(figures, "_count", full)
+    monkeypatch.setattr(figures, "_reviews", full)
     figures.record("validate", review, Decision(), 0.001)
     (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert said.fields == {"endpoint": "validate", "uid": "u-1"}  # type: ignore[attr-defined]
