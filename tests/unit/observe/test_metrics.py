@@ -207,11 +207,12 @@ def test_ten_thousand_names_make_no_more_series_than_there_are_bounds(review: Re
 def test_a_figure_that_can_not_be_kept_is_told_with_the_reviews_uid(
     review: Review, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    class Full:
+        def labels(self, *_: str) -> None:
+            raise OSError(28, "No space left on device")
 
     figures = Metrics()
-    monkeypatch.setattr(figures, "_reviews", full)
+    monkeypatch.setattr(figures, "_reviews", metrics.Bounded(Full()))
     figures.record("validate", review, Decision(), 0.001)
     (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert said.fields == {"endpoint": "validate", "uid": "u-1"}  # type: ignore[attr-defined]
