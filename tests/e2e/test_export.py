@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
 from lab.controlplane import ControlPlane
 from lab.kubectl import Kubectl, Object
-from lab.process import eventually
+from lab.process import eventually, until_none
 from lab.rest import ADMIN, Reply, Rest, User, failures
 
 from webhook.checks import CHECKS
@@ -52,6 +53,25 @@ def sentinel(number: int) -> Object:
     return {"apiVersion": "plimsoll.dev/v1", "kind": "RulePack", "metadata": metadata, "spec": spec}
 
 
+def touch(number: int, space: str) -> Iterator[Object]:
+    """A policy, and its binding, that writes into every ConfigMap: such policies come into force on their own."""
+    api_version = "admissionregistration.k8s.io/v1"
+    labels = {"app.kubernetes.io/managed-by": "plimsoll-export", "plimsoll.dev/pack": f"sentinel-{number}"}
+    metadata = {"name": f"sentinel-{number}.touch", "labels": labels}
+    every = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+    write = {"expression": f"Object{{data: {{'sentinel-{number}': 'touched'}}}}"}
+    spec = {
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "matchConstraints": {"resourceRules": [every]},
+        "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": write}],
+    }
+    yield {"apiVersion": api_version, "kind": "MutatingAdmissionPolicy", "metadata": metadata, "spec": spec}
+    only = {"namespaceSelector": {"matchLabels": {BOUND: space}}}
+    bound = {"policyName": metadata["name"], "matchResources": only}
+    yield {"apiVersion": api_version, "kind": "MutatingAdmissionPolicyBinding", "metadata": metadata, "spec": bound}
+
+
 @pytest.fixture(scope="module")
 def rest(cluster: ControlPlane) -> Iterator[Rest]:
     """The administrator's connection to the API server."""
@@ -85,10 +105,24 @@ Install = Callable[..., Installed]
 def install(
     cluster: ControlPlane, rest: Rest, space: Kubectl, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Install]:
-    """Export packs and install what comes of it, until the test ends: policies that deny would do so in others."""
+    """Export packs and install what comes of it, until the test ends: policies that deny would do so in others.
+
+    A policy that was deleted goes on for a moment: the fixture ends once the API server has forgotten all of them.
+    """
+
+    begun: list[str] = []
+
+    def seen() -> set[str]:
+        """The sentinels that find and write something in a ConfigMap."""
+        probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}}
+        reply = post(rest, space.namespace, probe)
+        return {rule for rule in said(cluster, [reply])[0] if rule.startswith("sentinel-")} | {
+            *reply.body.get("data", ())
+        }
 
     def begin(*packs: Object | Path, options: tuple[str, ...] = ()) -> Installed:
         directory, number = tmp_path_factory.mktemp("export"), next(NUMBERS)
+        begun.append(f"sentinel-{number}")
         texts = [pack.read_text() if isinstance(pack, Path) else yaml.safe_dump(pack) for pack in packs]
         texts.append(yaml.safe_dump(sentinel(number)))
         for position, text in enumerate(texts):
@@ -101,22 +135,25 @@ def install(
         )
         assert done.returncode == 0, done.stderr
         made = [one for one in yaml.safe_load_all(done.stdout) if one]
+        made += touch(number, space.namespace)
         for one in sorted(made, key=lambda one: "sentinel" in one["metadata"]["name"]):
             path = f"/apis/{one['apiVersion']}/{RESOURCES[one['kind']]}"
             reply = rest.send("POST", path, one)
             assert reply.status in (201, 409), json.dumps(reply.body, indent=1)
-        probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}}
-        seen = f"sentinel-{number}/never"
-        eventually(
-            lambda: seen in said(cluster, [post(rest, space.namespace, probe)])[0], what="the policies to be in force"
-        )
-        exported = {one["metadata"].get("annotations", {}).get("plimsoll.dev/rule", seen) for one in made}
-        return Installed(ruleset(list(zip("abcdefgh", texts[:-1], strict=False))), frozenset(exported - {seen}))
+        last = {f"sentinel-{number}/never", f"sentinel-{number}"}
+        eventually(lambda: last <= seen(), what="the policies to be in force")
+        exported = {one["metadata"].get("annotations", {}).get("plimsoll.dev/rule", "") for one in made}
+        exported = {rule for rule in exported if rule and not rule.startswith("sentinel-")}
+        return Installed(ruleset(list(zip("abcdefgh", texts[:-1], strict=False))), frozenset(exported))
 
     yield begin
-    for resource in RESOURCES.values():
-        path = f"/apis/admissionregistration.k8s.io/v1/{resource}"
-        rest.send("DELETE", f"{path}?labelSelector=app.kubernetes.io%2Fmanaged-by%3Dplimsoll-export")
+    sentinels = f"({','.join(begun)})"
+    for chosen in (f"plimsoll.dev/pack notin {sentinels}", f"plimsoll.dev/pack in {sentinels}"):
+        for resource in RESOURCES.values():
+            selector = quote(f"app.kubernetes.io/managed-by=plimsoll-export,{chosen}")
+            reply = rest.send("DELETE", f"/apis/admissionregistration.k8s.io/v1/{resource}?labelSelector={selector}")
+            assert reply.status == 200, json.dumps(reply.body)
+    until_none(seen, 20, "policies in force")
 
 
 @dataclass(frozen=True, slots=True)
