@@ -7,7 +7,8 @@
 Which modules these are stands in pyproject.toml, at `hooks.mypyc`; why there are any: docs/decisions/0017-compiled.md.
 
 - The wheel is kept in build/compiled, under the hash of all that it is made of, and built again once that has changed.
-- It is built from a copy of the sources, since the build moves pyproject.toml out of its way meanwhile.
+- It is built from a copy of the sources, since the build moves pyproject.toml out of its way meanwhile, and since
+  dataclasses get a constructor there (tools/constructors.py).
 - It is built by what is installed, not by what pip would fetch: `make` installs it as requirements-dev.lock says.
 
 Needs Python's standard library only, but for the build itself.
@@ -25,15 +26,25 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tools.constructors import written_out
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("webhook", "policies", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
 """What a wheel is built from: the build's input."""
-COUNTED = ("webhook", "policies", "pyproject.toml", "requirements-build.lock", "requirements.lock")
+COUNTED = (
+    "webhook",
+    "policies",
+    "pyproject.toml",
+    "requirements-build.lock",
+    "requirements.lock",
+    "tools/constructors.py",
+)
 """What makes a wheel another one. The texts that people read don't: a wheel is not compiled again for them."""
 SWITCH = "HATCH_BUILD_HOOKS_ENABLE"
 """The variable with which the build compiles."""
@@ -141,12 +152,23 @@ def _build(root: Path, scratch: Path) -> None:
             shutil.copytree(root / part, sources / part, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
         else:
             shutil.copy2(root / part, sources / part)
+    for module in modules(sources):
+        module.write_text(written_out(module.read_text(encoding="utf-8")), encoding="utf-8")
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(scratch / "dist")]
     environment = {**os.environ, SWITCH: "1", "LDFLAGS": f"{os.environ.get('LDFLAGS', '')} {LINKER}".strip()}
     done = subprocess.run(command, cwd=sources, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         _, _, said = done.stderr.rpartition("Error while invoking Mypyc:\n")
         raise OSError(f"it does not compile.\n{said.rstrip()}")
+
+
+def modules(root: Path) -> list[Path]:
+    """Return the modules of a tree that are compiled, as its pyproject.toml has them."""
+    told = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    hook = told["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]
+    found = {path for pattern in hook["include"] for path in root.glob(pattern.lstrip("/"))}
+    left = {root / name.lstrip("/") for name in hook["exclude"] if name.startswith("/")}
+    return sorted(path for path in found - left if path.name not in hook["exclude"])
 
 
 def lacking(headers: Path = HEADERS) -> str:

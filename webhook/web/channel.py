@@ -8,9 +8,6 @@ import ssl
 import time
 from collections.abc import Callable
 
-GATHER = 64 * 1024
-"""Bytes of an answer that are gathered before they are sent, so that head and body go out together."""
-
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -19,7 +16,7 @@ class Late(Exception):
 
 
 class Channel:
-    """What gunicorn's parser reads from and its response writes to; stands where they want a socket.
+    """What gunicorn's parser reads from, and what answers are written to; stands where it wants a socket.
 
     Not thread-safe but for `wake` and `cut`: one thread serves a connection.
     """
@@ -32,15 +29,17 @@ class Channel:
         self._read_until: float | None = None
         self._write_seconds = 10.0
         self._write_until: float | None = None
-        self._gathered = bytearray()
+        self._secure: ssl.SSLSocket | None = None
+        self._full = False
 
     def secure(self, context: ssl.SSLContext, seconds: float) -> None:
         """Do the TLS handshake, in `seconds` altogether. Raises OSError (SSLError, TimeoutError)."""
         # do_handshake keeps one deadline over all its reads and writes (CPython, Modules/_ssl.c).
         self._sock.settimeout(seconds)
         self._patience = seconds
-        self._sock = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
-        self._sock.do_handshake()
+        secure = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
+        self._sock = self._secure = secure
+        secure.do_handshake()
 
     def reading(self, seconds: float) -> None:
         """Let everything that is read from now on come within `seconds`."""
@@ -56,50 +55,48 @@ class Channel:
         try:
             try:
                 self._wait(0.0)  # mostly it is there
-                return self._sock.recv(size)
+                found = self._read(size)
             except _NOT_YET:
                 self._waits()
                 self._wait(left)
-                return self._sock.recv(size)
+                found = self._read(size)
         except TimeoutError as error:
             raise Late("reading took too long") from error
         except ssl.SSLError:
             # A peer that goes without saying so in TLS; what it had asked was answered or was not whole.
             return b""
-
-    def sendall(self, data: bytes) -> None:
-        """Gather `data` for the peer; `flush` sends the rest."""
-        self._gathered += data
-        if len(self._gathered) >= GATHER:
-            self.flush()
+        self._full = len(found) == size
+        return found
 
     def send(self, data: bytes) -> int:
-        """Send at once (gunicorn's `100 Continue`)."""
-        self.sendall(data)
-        self.flush()
+        """Send before the answer (gunicorn's `100 Continue`), whose time only begins after that."""
+        self.give(data)
         self._write_until = None
         return len(data)
 
-    def flush(self) -> None:
-        """Send what was gathered. Raises Late, OSError."""
+    def give(self, data: bytes) -> None:
+        """Send an answer. Raises Late, OSError."""
         if self._write_until is None:
             self._write_until = time.monotonic() + self._write_seconds
-        view = memoryview(bytes(self._gathered))
-        self._gathered.clear()
-        while view:
-            # Not socket.sendall: over TLS it gives every part of the data the whole time anew.
-            left = self._left(self._write_until)
+        sent = self._give(data)
+        if sent < len(data):
+            view = memoryview(data)[sent:]
+            while view:
+                view = view[self._give(view) :]
+
+    def _give(self, data: bytes | memoryview) -> int:
+        """Send some of it. Not socket.sendall: over TLS that gives every part of the data the whole time anew."""
+        left = self._left(self._write_until)
+        try:
             try:
-                try:
-                    self._wait(0.0)
-                    sent = self._sock.send(view)
-                except _NOT_YET:
-                    self._waits()
-                    self._wait(left)
-                    sent = self._sock.send(view)
-            except TimeoutError as error:
-                raise Late("writing took too long") from error
-            view = view[sent:]
+                self._wait(0.0)
+                return self._write(data)
+            except _NOT_YET:
+                self._waits()
+                self._wait(left)
+                return self._write(data)
+        except TimeoutError as error:
+            raise Late("writing took too long") from error
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
@@ -108,7 +105,8 @@ class Channel:
     @property
     def pending(self) -> bool:
         """Whether bytes have been received that nobody has read yet, so that the socket says nothing of them."""
-        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+        # A read gives no more than one record of TLS, and all that is left of that if there is room.
+        return self._full and self._secure is not None and self._secure.pending() > 0
 
     def getsockname(self) -> tuple[str, int]:
         """Return the address that the peer called."""
@@ -147,6 +145,13 @@ class Channel:
         """Close."""
         with contextlib.suppress(OSError):
             self._sock.close()
+
+    def _read(self, size: int) -> bytes:
+        # SSLSocket's recv and send are these two, by way of two more calls
+        return self._sock.recv(size) if self._secure is None else self._secure.read(size)
+
+    def _write(self, data: bytes | memoryview) -> int:
+        return self._sock.send(data) if self._secure is None else self._secure.write(data)
 
     def _wait(self, seconds: float | None) -> None:
         """Let the socket wait for so long; to say that is a system call, which most reads and writes don't need."""

@@ -25,6 +25,7 @@ from webhook.web.admission import STARTED
 from webhook.web.channel import Channel
 from webhook.web.crowd import Guest
 from webhook.web.heads import Heads, Known
+from webhook.web.reply import Reply
 from webhook.web.turn import Turn
 
 INLINE = 128 * 1024
@@ -85,6 +86,28 @@ class Line:
         return bool(self.parser.unreader.buf.getvalue()) or self.guest.channel.pending
 
 
+class Places:
+    """How many may be in at once. Safe from many threads."""
+
+    def __init__(self, most: int) -> None:
+        """Start with all of them free."""
+        self._free = most
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Take one; False where none is free."""
+        with self._lock:
+            if self._free == 0:
+                return False
+            self._free -= 1
+            return True
+
+    def give(self) -> None:
+        """Give one back."""
+        with self._lock:
+            self._free += 1
+
+
 class Exchange:
     """What all connections of a worker share for their requests: limits, places, and the application."""
 
@@ -93,23 +116,21 @@ class Exchange:
         limits: Limits,
         traffic: Traffic,
         turn: Turn[Any],
-        respond: Callable[[Any, Channel], Any],
         application: Callable[..., Iterable[bytes]],
         config: Any,
         alive: Callable[[], bool],
     ) -> None:
-        """Answer by `application` (PEP 3333), through what `respond` makes of a request and its channel.
+        """Answer by `application` (PEP 3333).
 
         `config` is gunicorn's. Once `alive` says no, a connection ends with its answer.
         """
         self.limits = limits
         self._traffic = traffic
         self._turn = turn
-        self._respond = respond
         self._application = application
         self._config = config
         self._alive = alive
-        self._places = threading.BoundedSemaphore(limits.requests)
+        self._places = Places(limits.requests)
         self._large = threading.BoundedSemaphore(LARGE_PLACES)
 
     def answer(self, line: Line) -> bool:
@@ -125,9 +146,8 @@ class Exchange:
         guest.reads()
         channel.writing(limits.write)
         if known is not None:
-            response, environ = self._respond(known.request, channel), known.environ
-            environ[STARTED] = started
-            return self._answer(guest, response, environ, lambda: _rest(channel, parser.unreader, known))
+            known.environ[STARTED] = started
+            return self._answer(line, known.request, known.environ, known)
         parser.unreader.unread(first)
         channel.reading(limits.head)
         try:
@@ -141,37 +161,40 @@ class Exchange:
         line.heads.learn(first, request, environ)
         environ[STARTED] = started
         channel.writing(limits.write)
-        response = self._respond(request, channel)
-        return self._answer(guest, response, environ, lambda: request.body.read(limits.body_limit + 1))
+        return self._answer(line, request, environ, None)
 
-    def _answer(self, guest: Guest, response: Any, environ: dict[str, Any], read: Callable[[], bytes]) -> bool:
-        """Let large bodies in a few at a time; `read` reads the body. Return whether another request may follow."""
-        channel = guest.channel
+    def _answer(self, line: Line, request: Any, environ: dict[str, Any], known: Known | None) -> bool:
+        """Let large bodies in a few at a time. Return whether another request may follow."""
+        guest = line.guest
         if guest.extra:
-            return self._shed(channel, response, "connections")
+            return self._shed(guest.channel, "connections")
         length = _length(environ)
         if length is None or length > INLINE:
             self._turn.leave()
         if length is not None and length <= LARGE:
-            return self._judge(guest, response, environ, length, read)
+            return self._judge(line, request, environ, known, length)
         # A review in memory takes some ten times its bytes, so few large ones are let in at once.
         if not self._large.acquire(timeout=LARGE_WAIT):
-            return self._shed(channel, response, "large")
+            return self._shed(guest.channel, "large")
         try:
-            return self._judge(guest, response, environ, length, read)
+            return self._judge(line, request, environ, known, length)
         finally:
             self._large.release()
 
     def _judge(
-        self, guest: Guest, response: Any, environ: dict[str, Any], length: int | None, read: Callable[[], bytes]
+        self, line: Line, request: Any, environ: dict[str, Any], known: Known | None, length: int | None
     ) -> bool:
         """Read the body, have the application answer; return whether another request may follow."""
-        channel, limits = guest.channel, self.limits
+        guest, limits = line.guest, self.limits
+        channel = guest.channel
         whole = length is None or length <= limits.body_limit
         if whole:
             channel.reading(limits.body + (limits.body_limit if length is None else length) // MIB)
             try:
-                body = read()
+                if known is None:
+                    body = request.body.read(limits.body_limit + 1)
+                else:
+                    body = _rest(channel, line.parser.unreader, known)
             except (ParseException, InvalidChunkSize, ChunkMissingTerminator) as error:
                 self._refuse(channel, error)
                 return False
@@ -180,33 +203,24 @@ class Exchange:
             whole = len(body) <= limits.body_limit
             environ["wsgi.input"] = io.BytesIO(body)
         # Only now, so that bodies that drip don't take the places of those that are there.
-        if not self._places.acquire(blocking=False):
-            return self._shed(channel, response, "requests")
+        if not self._places.take():
+            return self._shed(channel, "requests")
         try:
             guest.works()
-            if not (whole and self._alive()):
-                response.force_close()
-            respond(self._application, environ, response)
+            closes = not (whole and self._alive()) or (known is None and bool(request.should_close()))
+            reply = Reply(request.version, request.method, closes)
+            answer = respond(self._application, environ, reply)
         finally:
-            self._places.release()
-        channel.flush()
-        if response.should_close():
+            self._places.give()
+        channel.give(answer)
+        if closes:
             channel.linger(1.0, MIB)
-            return False
-        return True
+        return not closes
 
-    def _shed(self, channel: Channel, response: Any, reason: str) -> bool:
+    def _shed(self, channel: Channel, reason: str) -> bool:
         """Answer that there is no room. An API server tries again after Retry-After, within its timeout."""
         self._traffic.shed(reason)
-        body = b"too busy; try again in a second\n"
-        response.force_close()
-        response.start_response(
-            "503 Service Unavailable",
-            [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), ("Retry-After", "1")],
-        )
-        response.write(body)
-        channel.flush()
-        channel.linger(1.0, MIB)
+        _bare(channel, "503 Service Unavailable", "too busy; try again in a second\n", "Retry-After: 1")
         return False
 
     def _refuse(self, channel: Channel, error: Exception) -> None:
@@ -215,30 +229,33 @@ class Exchange:
             LimitRequestLine: "414 URI Too Long",
             LimitRequestHeaders: "431 Request Header Fields Too Large",
         }.get(type(error), "400 Bad Request")
-        body = f"not a request that can be answered: {type(error).__name__}\n".encode()
-        lines = (
-            f"HTTP/1.1 {status}",
-            "Content-Type: text/plain",
-            f"Content-Length: {len(body)}",
-            "Connection: close",
-        )
         channel.writing(self.limits.write)
-        channel.sendall("\r\n".join((*lines, "", "")).encode() + body)
-        channel.flush()
-        channel.linger(1.0, MIB)
+        _bare(channel, status, f"not a request that can be answered: {type(error).__name__}\n")
 
 
-def respond(app: Callable[..., Iterable[bytes]], environ: dict[str, Any], response: Any) -> None:
-    """Run a WSGI application for one request and give its answer to gunicorn's `response` (PEP 3333)."""
-    parts = app(environ, response.start_response)
+def respond(app: Callable[..., Iterable[bytes]], environ: dict[str, Any], reply: Reply) -> bytes:
+    """Run a WSGI application for one request, and return what its answer is on the wire (PEP 3333)."""
+    parts = app(environ, reply.start_response)
     try:
-        for part in parts:
-            response.write(part)
-        response.close()
+        return reply.whole(parts)
     finally:
         close = getattr(parts, "close", None)
         if close is not None:
             close()
+
+
+def _bare(channel: Channel, status: str, text: str, *headers: str) -> None:
+    """Answer without the application, and end what is sent with that."""
+    body = text.encode()
+    lines = (
+        f"HTTP/1.1 {status}",
+        "Content-Type: text/plain",
+        f"Content-Length: {len(body)}",
+        *headers,
+        "Connection: close",
+    )
+    channel.give("\r\n".join((*lines, "", "")).encode() + body)
+    channel.linger(1.0, MIB)
 
 
 def _rest(channel: Channel, unreader: Any, known: Known) -> bytes:

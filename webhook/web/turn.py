@@ -8,6 +8,7 @@ gives the turn away first, and another goes on. One that keeps it for too long i
 
 from __future__ import annotations
 
+import select
 import selectors
 import threading
 import time
@@ -24,6 +25,23 @@ class Socket(Protocol):
 
 
 L = TypeVar("L")
+_READABLE = getattr(select, "EPOLLIN", 1)
+
+
+class _Selector:
+    """What other systems than Linux have in place of `select.epoll`, with its calls."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+
+    def register(self, descriptor: int, _events: int) -> None:
+        self._selector.register(descriptor, selectors.EVENT_READ)
+
+    def unregister(self, descriptor: int) -> None:
+        self._selector.unregister(descriptor)
+
+    def poll(self, seconds: float) -> list[tuple[int, int]]:
+        return [(key.fd, _READABLE) for key, _ in self._selector.select(seconds)]
 
 
 class Turn(Generic[L]):
@@ -38,6 +56,7 @@ class Turn(Generic[L]):
         self._leader = 0  # the thread
         self._since: float | None = None  # when it began to work
         self._socket: Socket | None = None  # of the connection that it works for, which is still looked at
+        self._descriptor = 0  # that socket's
         self._change = threading.Lock()  # held for a moment, by whoever changes one of these
 
     def open(self, seconds: float) -> None:
@@ -45,7 +64,7 @@ class Turn(Generic[L]):
 
         `seconds` is how long a connection may be idle.
         """
-        self._selector = selectors.DefaultSelector()
+        self._watch = select.epoll() if hasattr(select, "epoll") else _Selector()
         self._seconds = seconds
 
     def wait(self, sock: Socket, line: L) -> None:
@@ -54,7 +73,7 @@ class Turn(Generic[L]):
             if self._socket is sock:  # the leader's, and still looked at
                 self._socket = self._since = None
             else:
-                self._selector.register(sock, selectors.EVENT_READ)
+                self._watch.register(sock.fileno(), _READABLE)
             self._idle[sock.fileno()] = (sock, line, time.monotonic() + self._seconds)
 
     def next(self) -> L:
@@ -71,8 +90,9 @@ class Turn(Generic[L]):
                     found, left = self._waiting()
                     if found is not None:
                         self._socket, self._since = found[0], time.monotonic()
+                        self._descriptor = found[0].fileno()
                         return found[1]
-                self._ready.extend([key.fd for key, _ in self._selector.select(left)])
+                self._ready.extend([descriptor for descriptor, _ in self._watch.poll(left)])
         except BaseException:
             self.leave()  # or nobody would ever lead again
             raise
@@ -104,6 +124,6 @@ class Turn(Generic[L]):
 
     def _release(self) -> None:
         if self._socket is not None:
-            self._selector.unregister(self._socket)
+            self._watch.unregister(self._descriptor)
         self._leader, self._since, self._socket = 0, None, None
         self._lock.release()

@@ -16,23 +16,18 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from email.utils import formatdate
-from functools import lru_cache, partial
 from types import FrameType
 from typing import Any
 
-from gunicorn.http import wsgi
-from gunicorn.http.errors import NoMoreData
-from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker as GunicornWorker
 
 from webhook.model.record import record
 from webhook.web import parent
-from webhook.web.channel import Channel, Late
-from webhook.web.crowd import Crowd, Guest
-from webhook.web.exchange import Exchange, Limits, Line, Traffic
-from webhook.web.heads import Heads
+from webhook.web.channel import Channel
+from webhook.web.crowd import Crowd
+from webhook.web.exchange import Exchange, Limits, Traffic
 from webhook.web.turn import Turn
+from webhook.web.visits import Visits
 
 LOG = logging.getLogger(__name__)
 BEAT = 0.5
@@ -55,24 +50,6 @@ class Duties:
     """Called on SIGHUP; must come back at once."""
     turn: Turn[Any]
     """Whoever has to wait for something in the middle of a review calls its `leave`."""
-
-
-class Response(wsgi.Response):  # type: ignore[misc]
-    """gunicorn's response; its date is written out once a second instead of once an answer."""
-
-    def default_headers(self) -> list[str]:
-        """Return the lines that every answer begins with."""
-        headers = [
-            f"HTTP/{self.req.version[0]}.{self.req.version[1]} {self.status}\r\n",
-            f"Server: {self.version}\r\n",
-            f"Date: {_date(int(time.time()))}\r\n",
-            f"Connection: {'close' if self.should_close() else 'keep-alive'}\r\n",
-        ]
-        return [*headers, "Transfer-Encoding: chunked\r\n"] if self.chunked else headers
-
-
-def _responding(config: Any, request: Any, channel: Channel) -> Response:
-    return Response(request, channel, config)
 
 
 class Worker(GunicornWorker):  # type: ignore[misc]
@@ -100,11 +77,9 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         """Accept until told to stop, go on for `drain` seconds, let what is in work end."""
         parent.follow(signal.SIGKILL)  # even if this loop should hang: nobody would kill it then
         self.turn.open(self.limits.keep_alive)
-        respond, traffic = partial(_responding, self.cfg), self.duties.traffic
         # the application is there since the fork
-        self.exchange = Exchange(
-            self.limits, traffic, self.turn, respond, self.wsgi, self.cfg, lambda: bool(self.alive)
-        )
+        exchange = Exchange(self.limits, self.duties.traffic, self.turn, self.wsgi, self.cfg, lambda: bool(self.alive))
+        self.visits = Visits(exchange, self.crowd, self.turn, self.duties.context, self.cfg)
         selector = selectors.DefaultSelector()
         for listener in self.sockets:
             listener.setblocking(False)
@@ -165,67 +140,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             sock.close()
             return
         try:
-            threading.Thread(target=self._serve, args=(guest, address), daemon=True).start()
+            threading.Thread(target=self.visits.serve, args=(guest, address), daemon=True).start()
         except RuntimeError:  # no more threads: the system's limit is lower than ours
             self.duties.traffic.shed("threads")
             self.crowd.leave(guest)
-
-    def _serve(self, guest: Guest, address: tuple[Any, ...]) -> None:
-        """Let a connection in, and take turns with the others at answering all, until some connection ends.
-
-        Each that ends ends one thread, so that there are as many of these as of those.
-        """
-        stays = self._attend(guest, lambda: self._welcome(guest, address))
-        while stays:
-            line = self.turn.next()
-            stays = self._attend(line.guest, partial(self._answers, line))
-
-    def _attend(self, guest: Guest, work: Callable[[], bool]) -> bool:
-        """Do what a connection wants; end it where it does not stay after that, which is returned."""
-        stays = False
-        try:
-            stays = work()
-        except (Late, NoMoreData) as error:
-            LOG.debug("connection cut: %s", error)
-        except (OSError, ssl.SSLError, StopIteration) as error:
-            LOG.debug("connection ended: %s", type(error).__name__)
-        finally:
-            if not stays:
-                self.turn.leave()
-                self.crowd.leave(guest)
-        return stays
-
-    def _welcome(self, guest: Guest, address: tuple[Any, ...]) -> bool:
-        """Do the handshake of a new connection."""
-        channel = guest.channel
-        channel.secure(self.duties.context(), self.limits.handshake)
-        parser = RequestParser(self.cfg, channel, address)
-        return self._waits(Line(guest, address, channel.getsockname(), parser, Heads()))
-
-    def _answers(self, line: Line) -> bool:
-        """Answer the request that comes over a connection, and those that came with it; return whether it stays."""
-        while self.exchange.answer(line):
-            if not line.more:
-                return self._waits(line)
-            line.guest.idle()
-            if self.crowd.closed:
-                break
-        return False
-
-    def _waits(self, line: Line) -> bool:
-        """Let a connection wait for a request, which is returned: not when all are told to go."""
-        # A new connection may be as idle as a used one: Go's client dials one more than it then needs, and keeps it
-        # for the next call.
-        line.guest.channel.reading(self.limits.keep_alive)
-        line.guest.idle()
-        # Asked after `idle`, so that a connection can't begin to wait unseen while all are told to go.
-        if self.crowd.closed:
-            return False
-        self.turn.wait(line.guest.channel, line)
-        return True
-
-
-@lru_cache(maxsize=1)
-def _date(second: int) -> str:
-    """Return a time (seconds since 1970) as HTTP writes it (RFC 9110, section 5.6.7)."""
-    return formatdate(second, usegmt=True)
