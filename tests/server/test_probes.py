@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_the_figures_of_all_workers_are_added_up_and_a_killed_one_keeps_its_coun
         client = server.client()
         assert post(client).status == 200
         client.close()
-        assert server.figure(name) == count
+        server.wait(partial(lambda wanted: server.figure(name) == wanted, count))
     assert server.figure("plimsoll_packs_loaded") == 1
     assert server.figure("plimsoll_build_info") == 1
     assert server.figure("plimsoll_certificate_expiry_seconds") > 86400

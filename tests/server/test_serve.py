@@ -50,7 +50,8 @@ def test_a_pack_decides_over_tls(serve: Callable[..., Any], post: Callable[..., 
     answer = post(server.client())
     response = json.loads(answer.text)["response"]
     assert (answer.status, response["allowed"], response["status"]["code"]) == (200, False, 403)
-    assert server.figure('plimsoll_findings_total{action="deny",effective="deny",pack="acme"') == 1
+    name = 'plimsoll_findings_total{action="deny",effective="deny",pack="acme"'
+    server.wait(lambda: server.figure(name) == 1)  # it is told a few times a second
     (line,) = [line for line in server.lines if line.get("uid")]
     assert (line["rules"], line["kind"], line["name"]) == (["acme/labelled"], "Pod", "web")
 

@@ -82,6 +82,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -146,10 +147,10 @@ class Standard:
     required: bool
     default: str | int | float | None
 
-    @property
-    def wanted(self) -> str:
-        """What is wanted, in words."""
-        return "the same value" if self.ratio == 1 else f"limits at most {_number(self.ratio)} times requests"
+    equal: bool
+    """Whether the ratio is 1."""
+    wanted: str
+    """What is wanted, in words."""
 
 
 @record(frozen=True, slots=True)
@@ -165,6 +166,10 @@ class Amounts:
     request: Fraction | None = None
     limit: Fraction | None = None
     problem: tuple[str, str] | None = None
+    over: bool = False
+    """Whether the request is above the limit."""
+    same: bool = False
+    """Whether they are the same value."""
 
     @property
     def named(self) -> bool:
@@ -180,15 +185,7 @@ def build(params: Mapping[str, Any]) -> Check:
     problems = tuple(_problems(params))
     if problems:
         raise ParamError(problems)
-    standards = tuple(
-        Standard(
-            resource,
-            Fraction(str(params["ratio"].get(resource, 1))),
-            params["requireLimits"] and resource in _NATIVE,
-            params["default"].get(resource),
-        )
-        for resource in params["resources"]
-    )
+    standards = tuple(_standard(resource, params) for resource in params["resources"])
 
     def judge(pod: Pod) -> Iterator[Violation]:
         for standard in standards:
@@ -199,6 +196,13 @@ def build(params: Mapping[str, Any]) -> Check:
             _fix(pod, standard, draft)
 
     return Check(pod=judge, fix=fix)
+
+
+def _standard(resource: str, params: Mapping[str, Any]) -> Standard:
+    ratio = Fraction(str(params["ratio"].get(resource, 1)))
+    required, default = params["requireLimits"] and resource in _NATIVE, params["default"].get(resource)
+    wanted = "the same value" if ratio == 1 else f"limits at most {_number(ratio)} times requests"
+    return Standard(resource, ratio, required, default, ratio == 1, wanted)
 
 
 def _problems(params: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -252,19 +256,21 @@ def _violations(
         return
     request = asked if amounts.raw_request is None else amounts.request
     if amounts.limit is None:
-        wanted = f"{resource} {'limits equal to requests' if standard.ratio == 1 else standard.wanted}"
+        wanted = f"{resource} {'limits equal to requests' if standard.equal else standard.wanted}"
         if request:
             yield Violation(at, "requests without limits", _unlimited(amounts, resource), wanted, container)
         elif standard.required:
             yield Violation(at, "no requests and limits", _unlimited(amounts, resource), wanted, container)
-    elif request is None or request is amounts.limit:  # one text gives one value, and no ratio is below 1
+    elif request is None or (asked is None and amounts.same):  # no ratio is below 1
         return
-    elif not request <= amounts.limit <= request * standard.ratio:
+    else:
+        over = amounts.over if asked is None else request > amounts.limit
+        if not over and (request == amounts.limit if standard.equal else amounts.limit <= request * standard.ratio):
+            return
         shown = _text(amounts.raw_request) if asked is None else f"{quantity.show(asked)} (the sum of the containers')"
         found = f"{resource} requests {shown}, limits {_text(amounts.raw_limit)}"
-        reason = "requests above limits" if request > amounts.limit else "requests differ from limits"
-        if standard.ratio != 1 and request <= amounts.limit:
-            reason = "limits too far above requests"
+        far = "requests differ from limits" if standard.equal else "limits too far above requests"
+        reason = "requests above limits" if over else far
         yield Violation(at, reason, found, standard.wanted, container)
 
 
@@ -295,7 +301,7 @@ def _raise(amounts: Amounts, standard: Standard, at: str, request: Fraction | No
         return
     if request * standard.ratio < amounts.limit:
         target = pointers.join(at, "requests", standard.resource)
-        draft.put(target, amounts.raw_limit if standard.ratio == 1 else _share(amounts.limit, standard))
+        draft.put(target, amounts.raw_limit if standard.equal else _share(amounts.limit, standard))
 
 
 def _share(limit: Fraction, standard: Standard) -> str:
@@ -311,10 +317,23 @@ def _amounts(spec: Mapping[str, Any], resource: str) -> Amounts:
         return _NOTHING
     raw_request = mapping(resources.get("requests")).get(resource)
     raw_limit = mapping(resources.get("limits")).get(resource)
+    if (raw_request is None or isinstance(raw_request, str)) and (raw_limit is None or isinstance(raw_limit, str)):
+        return _stated(resource, raw_request, raw_limit)
+    return _compared(resource, raw_request, raw_limit)
+
+
+@lru_cache(maxsize=2048)  # the same few texts come again and again
+def _stated(resource: str, request: str | None, limit: str | None) -> Amounts:
+    return _compared(resource, request, limit)
+
+
+def _compared(resource: str, raw_request: object, raw_limit: object) -> Amounts:
     request = None if raw_request is None else _parsed(resource, raw_request)
     limit = None if raw_limit is None else _parsed(resource, raw_limit)
     if not isinstance(request, str) and not isinstance(limit, str):
-        return Amounts(raw_request, raw_limit, request, limit or None)
+        if request is None or limit is None:
+            return Amounts(raw_request, raw_limit, request, limit or None)
+        return Amounts(raw_request, raw_limit, request, limit or None, None, request > limit, request == limit)
     wanted = "a whole number" if "/" in resource else "a quantity such as 500m, 2 or 1Gi"
     found = f"limits {_text(raw_limit)}: {limit}"
     if isinstance(request, str):

@@ -176,30 +176,31 @@ KINDS: tuple[str, ...] = ("HorizontalPodAutoscaler",)
 READS: tuple[str, ...] = ("pod", "object", "replicas")
 CEL = "it judges scaling too, and adds up the quantities of a list, for which CEL's sum() takes numbers alone"
 
-_GIB = Fraction(2**30)
+_ONE = 10**9
+_GIB = 2**30
 _Problem = tuple[tuple[str | int, ...], str]
 
 
 @record(frozen=True, slots=True)
 class Bounds:
-    """The bounds of one resource; None where there is none."""
+    """The bounds of one resource, in billionths; None where there is none."""
 
-    least: Fraction | None
-    most: Fraction | None
-    step: Fraction | None
+    least: int | None
+    most: int | None
+    step: int | None
 
 
 @record(frozen=True, slots=True)
 class Standard:
     """What holds for containers, or for pods. `shapes` and `start` are (cpu, memory); `start` is `from`.
 
-    `bounds` has the resources that have any.
+    Amounts are in billionths, `least` and `most` in GiB for a core. `bounds` has the resources that have any.
     """
 
     least: Fraction | None
     most: Fraction | None
-    shapes: tuple[tuple[Fraction, Fraction], ...]
-    start: tuple[Fraction, Fraction]
+    shapes: tuple[tuple[int, int], ...]
+    start: tuple[int, int]
     bounds: Mapping[str, Bounds]
 
     @property
@@ -211,12 +212,12 @@ class Standard:
 
 @record(frozen=True, slots=True)
 class Asked:
-    """How much is asked for of each resource. `partly`: of which resources some container says nothing.
+    """How much is asked for of each resource, in billionths. `partly`: of which resources some container says nothing.
 
     `passing`: it is given back, by an init container.
     """
 
-    amounts: Mapping[str, Fraction]
+    amounts: Mapping[str, int]
     partly: frozenset[str] = frozenset()
     passing: bool = False
 
@@ -236,17 +237,17 @@ def build(params: Mapping[str, Any]) -> Check:
 
 
 def _standard(written: Mapping[str, Any], where: str, problems: list[_Problem]) -> Standard:
-    def number(value: Any, *path: str | int) -> Fraction:
+    def number(value: Any, *path: str | int) -> int:
         try:
-            parsed = quantity.parse(value)
+            parsed = quantity.count(quantity.parse(value))
         except ValueError as error:
             problems.append(((where, *path), str(error)))
-            return Fraction(1)
+            return _ONE
         if parsed <= 0:
             problems.append(((where, *path), f"is {value}; wanted a quantity above 0"))
         return parsed
 
-    def pair(value: Mapping[str, Any], *path: str | int) -> tuple[Fraction, Fraction]:
+    def pair(value: Mapping[str, Any], *path: str | int) -> tuple[int, int]:
         return number(value["cpu"], *path, "cpu"), number(value["memory"], *path, "memory")
 
     bounds = {}
@@ -254,12 +255,16 @@ def _standard(written: Mapping[str, Any], where: str, problems: list[_Problem]) 
         given = {key: number(value, resource, key) for key, value in written.get(resource, {}).items()}
         if given:
             bounds[resource] = Bounds(given.get("min"), given.get("max"), given.get("step"))
-        problems += _crossed((where, resource), given.get("min"), given.get("max"))
+        problems += _crossed((where, resource), _whole(given.get("min")), _whole(given.get("max")))
     ratio = {key: Fraction(str(value)) for key, value in written.get("gibPerCore", {}).items()}
     problems += _crossed((where, "gibPerCore"), ratio.get("min"), ratio.get("max"))
     shapes = tuple(pair(shape, "shapes", index) for index, shape in enumerate(written.get("shapes", [])))
-    start = pair(written["from"], "from") if "from" in written else (Fraction(0), Fraction(0))
+    start = pair(written["from"], "from") if "from" in written else (0, 0)
     return Standard(ratio.get("min"), ratio.get("max"), shapes, start, bounds)
+
+
+def _whole(count: int | None) -> Fraction | None:
+    return None if count is None else Fraction(count, _ONE)
 
 
 def _crossed(path: tuple[str, str], least: Fraction | None, most: Fraction | None) -> list[_Problem]:
@@ -292,13 +297,16 @@ def _judge(standard: Standard, asked: Asked, at: str, name: str | None) -> Itera
         bounds = standard.bounds.get(resource)
         if bounds is None:
             continue
-        found, whole = f"{resource} {quantity.show(amount)}", resource not in asked.partly
+        whole = resource not in asked.partly
         if bounds.most is not None and amount > bounds.most:
-            yield Violation(at, "too much", found, f"at most {quantity.show(bounds.most)}", name)
+            found = f"{resource} {_show(amount)}"
+            yield Violation(at, "too much", found, f"at most {_show(bounds.most)}", name)
         if bounds.least is not None and amount < bounds.least and whole and not asked.passing:
-            yield Violation(at, "too little", found, f"at least {quantity.show(bounds.least)}", name)
+            found = f"{resource} {_show(amount)}"
+            yield Violation(at, "too little", found, f"at least {_show(bounds.least)}", name)
         if bounds.step is not None and amount % bounds.step and whole:
-            yield Violation(at, "not in steps", found, f"a multiple of {quantity.show(bounds.step)}", name)
+            found = f"{resource} {_show(amount)}"
+            yield Violation(at, "not in steps", found, f"a multiple of {_show(bounds.step)}", name)
     cpu, memory = asked.amounts.get("cpu"), asked.amounts.get("memory")
     if cpu is None or memory is None or asked.passing or asked.partly & {"cpu", "memory"}:
         return
@@ -307,14 +315,14 @@ def _judge(standard: Standard, asked: Asked, at: str, name: str | None) -> Itera
     yield from _shape(standard, cpu, memory, at, name)
 
 
-def _shape(standard: Standard, cpu: Fraction, memory: Fraction, at: str, name: str | None) -> Iterator[Violation]:
-    ratio, found = memory / _GIB / cpu, f"cpu {quantity.show(cpu)}, memory {quantity.show(memory)}"
+def _shape(standard: Standard, cpu: int, memory: int, at: str, name: str | None) -> Iterator[Violation]:
+    ratio, found = Fraction(memory, _GIB * cpu), f"cpu {_show(cpu)}, memory {_show(memory)}"
     low = standard.least is not None and ratio < standard.least
     if low or (standard.most is not None and ratio > standard.most):
         reason = f"too {'little' if low else 'much'} memory for its cores"
         yield Violation(at, reason, f"{found}: {_number(ratio)} GiB per core", _range(standard), name)
     if standard.shapes and (cpu, memory) not in standard.shapes:
-        shapes = [f"cpu {quantity.show(c)} with memory {quantity.show(m)}" for c, m in standard.shapes]
+        shapes = [f"cpu {_show(c)} with memory {_show(m)}" for c, m in standard.shapes]
         more = f", or {len(shapes) - 8} others" if len(shapes) > 8 else ""
         yield Violation(at, "no shape of the list", found, " or ".join(shapes[:8]) + more, name)
 
@@ -322,7 +330,7 @@ def _shape(standard: Standard, cpu: Fraction, memory: Fraction, at: str, name: s
 def _together(own: Mapping[str, Any], containers: list[Container]) -> Asked:
     """Return what a pod asks for, as the scheduler counts it (`AggregateContainerRequests`, KEP-753, KEP-2837)."""
     each = [(one, _amounts(mapping(one.spec.get("resources")))) for one in containers]
-    amounts: dict[str, Fraction] = {}
+    amounts: dict[str, int] = {}
     partly: set[str] = set()
     if len(each) == 1:  # as mostly: nothing to add up
         one, amounts = each[0]
@@ -343,10 +351,10 @@ def _together(own: Mapping[str, Any], containers: list[Container]) -> Asked:
     return Asked(amounts, frozenset(partly))
 
 
-def _peak(asks: Sequence[tuple[str, Fraction]]) -> Fraction:
+def _peak(asks: Sequence[tuple[str, int]]) -> int:
     if len(asks) == 1:
         return asks[0][1]
-    running, sidecars, peak = Fraction(0), Fraction(0), Fraction(0)
+    running = sidecars = peak = 0
     for role, amount in asks:
         if role == "sidecar":
             sidecars += amount
@@ -358,7 +366,7 @@ def _peak(asks: Sequence[tuple[str, Fraction]]) -> Fraction:
     return max(peak, sidecars + running)
 
 
-def _amounts(resources: Mapping[str, Any]) -> dict[str, Fraction]:
+def _amounts(resources: Mapping[str, Any]) -> dict[str, int]:
     """Return what is asked for of each resource; a limit without a request is the request."""
     requests, limits = mapping(resources.get("requests")), mapping(resources.get("limits"))
     found = {}
@@ -370,15 +378,19 @@ def _amounts(resources: Mapping[str, Any]) -> dict[str, Fraction]:
     return found
 
 
-def _read(value: object) -> Fraction | None:
-    """Return an amount above 0; None where there is none, or what Kubernetes refuses by itself."""
+def _show(count: int) -> str:
+    return quantity.show(Fraction(count, _ONE))
+
+
+def _read(value: object) -> int | None:
+    """Return an amount above 0, in billionths; None where there is none, or what Kubernetes refuses by itself."""
     if value is None:
         return None
     try:
-        amount = quantity.read(value)
+        amount = quantity.billionths(value)
     except ValueError:
         return None
-    return amount if amount.numerator > 0 else None
+    return amount if amount > 0 else None
 
 
 def _replicas(most: int, subject: Subject) -> Iterator[Violation]:

@@ -57,7 +57,11 @@ class Limits:
 
 
 class Traffic(Protocol):
-    """Counts what happens to connections."""
+    """Counts what happens to connections, and keeps what else a worker counts."""
+
+    def settle(self) -> None:
+        """Bring what was counted into the figures that others see."""
+        ...
 
     def shed(self, reason: str) -> None:
         """Count one that was turned away."""

@@ -101,6 +101,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
                 self._told = False
                 self.duties.reload()
             self.turn.relieve(HOLD)
+            self.duties.traffic.settle()
             for key, _ in selector.select(min(HOLD, max(0.0, (ends or due) - time.monotonic()))):
                 if key.fileobj == self.PIPE[0]:
                     os.read(self.PIPE[0], 4096)
@@ -119,6 +120,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             self._beat()
             self.turn.relieve(HOLD)
             time.sleep(0.02)
+        self.duties.traffic.settle()
 
     def _beat(self) -> None:
         self.notify()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
+import pytest
 
+from webhook.observe import log
 from webhook.observe.log import LONGEST, Json, Text
 
 
@@ -52,3 +56,44 @@ def test_a_name_cannot_forge_a_line_or_a_colour_in_plain_text() -> None:
     line = Text().format(record(fields={"name": "a\n2026 error forged\x1b[31m"}))
     assert "\n" not in line
     assert "\x1b" not in line
+
+
+@pytest.fixture
+def root() -> Iterator[logging.Logger]:
+    """The root logger, which is as before when a test ends."""
+    found = logging.getLogger()
+    before = found.handlers[:], found.level
+    yield found
+    found.handlers[:], found.level = before
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_what_is_said_at_once_is_the_line_that_logging_writes(
+    root: logging.Logger, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    log.configure("info", form)
+    logger = logging.getLogger("plimsoll.test")
+    given = {"uid": "u-1", "name": "y" * 5000, "password": "hunter2"}
+    log.say(logger, logging.WARNING, "hello %s", given)
+    logger.warning("%s", "hello %s", extra={"fields": given})
+    first, second = sys.stderr.getvalue().splitlines()  # type: ignore[attr-defined]
+    if form == "json":
+        first, second = ({**orjson.loads(line), "time": ""} for line in (first, second))
+        assert (first["message"], first["level"], "password" in first) == ("hello %s", "warning", False)
+    assert first == second or first.partition(" ")[2] == second.partition(" ")[2]
+
+
+def test_what_is_said_comes_to_all_who_listen(root: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+    log.configure("info")
+    root.addHandler(caplog.handler)
+    log.say(logging.getLogger("plimsoll.test"), logging.INFO, "hello", {"uid": "u-1"})
+    assert [line.getMessage() for line in caplog.records] == ["hello"]
+
+
+def test_a_line_that_cannot_be_written_stops_nothing(root: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", closed)
+    log.configure("info")
+    closed.close()
+    log.say(logging.getLogger("plimsoll.test"), logging.INFO, "hello", {})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from webhook.model.decision import About, Decision, Fault, Finding, Fixed, Violation
 from webhook.model.review import Review, parse
@@ -32,6 +32,7 @@ def review() -> Review:
 
 
 def value(figures: Metrics, name: str, **labels: str) -> float | None:
+    figures.settle()
     found: float | None = figures.registry.get_sample_value(name, labels)
     return found
 
@@ -44,6 +45,20 @@ def test_a_denied_review_is_counted_with_its_findings(review: Review) -> None:
     findings = value(figures, "plimsoll_findings_total", pack="acme", rule="no-latest", action="deny", effective="deny")
     assert (reviews, findings) == (1, 2)
     assert value(figures, "plimsoll_review_seconds_sum", endpoint="validate") == pytest.approx(0.002)
+
+
+def test_how_long_reviews_took_is_counted_by_buckets_as_prometheus_does(review: Review) -> None:
+    figures, theirs = Metrics(), CollectorRegistry()
+    histogram = Histogram("theirs", "-", buckets=metrics.BUCKETS, registry=theirs)
+    for seconds in (0.0, 0.0005, 0.00051, 0.004, 3.0, 4.0):
+        figures.record("validate", review, Decision(), seconds)
+        histogram.observe(seconds)
+    for bound in (*map(str, metrics.BUCKETS), "+Inf"):
+        bound = bound if bound == "+Inf" else str(float(bound))
+        wanted = theirs.get_sample_value("theirs_bucket", {"le": bound})
+        assert wanted is not None
+        assert value(figures, "plimsoll_review_seconds_bucket", endpoint="validate", le=bound) == wanted
+    assert value(figures, "plimsoll_review_seconds_count", endpoint="validate") == 6
 
 
 def test_errors_and_unknown_facts_are_counted(review: Review) -> None:
@@ -193,6 +208,7 @@ def test_ten_thousand_names_make_no_more_series_than_there_are_bounds(review: Re
         figures.quiet(name, 1.0)
         figures.event(name)
         figures.upkeep_failed(name)
+    figures.settle()
     counts = {
         family.name: len({tuple(sorted(s.labels.items())) for s in family.samples if "le" not in s.labels})
         for family in figures.registry.collect()
@@ -213,6 +229,13 @@ def test_a_figure_that_can_not_be_kept_is_told_with_the_reviews_uid(
 
     figures = Metrics()
     monkeypatch.setattr(figures, "_reviews", metrics.Bounded(Full()))
+    monkeypatch.setattr(figures, "_unknown", metrics.Bounded(Full()))
     figures.record("validate", review, Decision(), 0.001)
+    figures.settle()
+    (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "No space left" in said.getMessage(), "what many reviews counted is lost together"
+    caplog.clear()
+    unknown = Fault(ABOUT, "unknown", "no answer", "warn", "namespace")
+    figures.record("validate", review, Decision(unknown=(unknown,)), 0.001)
     (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert said.fields == {"endpoint": "validate", "uid": "u-1"}  # type: ignore[attr-defined]
