@@ -32,8 +32,9 @@ Wants = Literal["bool", "string", "any"]
 Names = tuple[tuple[str, str], ...]
 Static = Literal["DYN", "TIMESTAMP", "DURATION"]
 Path = tuple[str, ...]
-# What is as large as an author makes it, and the binding converts whole; `containers` and `item` are parts of `pod`.
+# What is as large as an author makes it, and the binding converts whole; `item` is a part of `pod`.
 OBJECTS = ("object", "oldObject", "request", "pod")
+CONTAINERS = "containers"
 UNSCOPED: Mapping[str, str] = MappingProxyType({})
 UNTYPED: Mapping[str, Static] = MappingProxyType({})
 # What the binding raises while it evaluates, seen: conversion errors as RuntimeError, values that
@@ -93,8 +94,8 @@ class Program:
     `reads` are the words that the text and its variables use. `object_roots` are the first fields of
     `object` that are looked at (`has(object.x)` counts as x; empty where `object` is not used), None
     where it is used whole. `paths` are the first two fields, behind the word, of all that is read of objects, fewer
-    where all below is used: `("pod", "spec", "volumes")`. `whole` is what the binding has compiled, under the names of
-    `scope`.
+    where all below is used: `("pod", "spec", "volumes")`; of `containers` it is the first field of each. `whole` is
+    what the binding has compiled, under the names of `scope`.
     """
 
     text: str
@@ -222,7 +223,16 @@ def _compiled(
     everything = [tokens, *(variable.tokens for variable in used)]
     reads = frozenset().union(*(rewrite.names(one, VARIABLES) for one in everything))
     paths = frozenset((word, *path) for word in OBJECTS for one in everything for path in rewrite.paths(one, word))
+    paths |= {path for one in everything for path in _of_containers(one)}
     return Program(source, reads, _object_roots(everything), wants, expression, whole, scope, paths)
+
+
+def _of_containers(tokens: Sequence[text.Token]) -> Iterator[Path]:
+    fields = rewrite.elements(tokens, CONTAINERS)
+    if fields is None:
+        yield (CONTAINERS,)
+    else:
+        yield from ((CONTAINERS, field) for field in fields)
 
 
 def together(programs: Sequence[Program]) -> tuple[Several, ...]:

@@ -189,7 +189,8 @@ class View:
             return bindings
         found = subject.pods[pod]
         bindings["pod"] = cut({"metadata": dict(found.metadata), "spec": found.spec}, widths.get("pod"))
-        bindings["containers"] = [container.spec for container in found.containers]
+        width = widths.get("containers")
+        bindings["containers"] = [cut(container.spec, width) for container in found.containers]
         for rule in filter(_NARROWS, self.rules):
             if rule.check is None:
                 narrowed = narrow(rule.scopes, found)

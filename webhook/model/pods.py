@@ -345,9 +345,12 @@ class Subject:
         )
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
-    """Return `value` where it is a mapping, else an empty one: missing maps may be null or wrong."""
-    return value if isinstance(value, dict) else NOTHING
+def mapping(value: Any) -> dict[str, Any]:
+    """Return `value` where it is a mapping, else an empty one: missing maps may be null or wrong.
+
+    A dict by its type, which compiled code asks at half the price of any other mapping; it is nobody's to write to.
+    """
+    return value if isinstance(value, dict) else {}
 
 
 def listing(value: Any) -> list[Any]:

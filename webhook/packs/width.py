@@ -1,4 +1,7 @@
-"""How much of an object CEL gets to see: what the texts of all packs read of it. The rest would be converted, too."""
+"""How much of an object CEL gets to see: what the texts of all packs read of it. The rest would be converted, too.
+
+Of containers it is what they read of each.
+"""
 
 from __future__ import annotations
 

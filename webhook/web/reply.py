@@ -11,8 +11,21 @@ from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Any
-from wsgiref.util import is_hop_by_hop
 
+_OURS = frozenset(
+    (
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+"""Headers about the connection (RFC 9110, section 7.6.1), which the server says, and no application (PEP 3333)."""
 _STATUS = re.compile(r"[1-9][0-9]{2} [\t -~]*")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
@@ -47,9 +60,10 @@ class Reply:
         for name, value in headers:
             if _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
                 raise ValueError(f"no header of HTTP: {name!r}")  # its value may be a secret
-            if name == "Content-Length" or name.lower() == "content-length":
+            lowered = name.lower()
+            if lowered == "content-length":
                 length = value
-            elif not is_hop_by_hop(name):  # these are the server's to say
+            if lowered not in _OURS:
                 head += f"{name}: {value}\r\n"
         self._status, self._head, self._length = status, head, length
         return self._parts.append

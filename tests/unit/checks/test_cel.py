@@ -209,7 +209,7 @@ def test_a_program_tells_what_it_reads(text: str, reads: set[str], roots: set[st
         ("dyn(pod).spec.x == 1 || [pod.spec][0].x == 1", {("pod",), ("pod", "spec")}),
         ("object[\"it's\"]['a\"'] == 1", {("object", "it's", 'a"')}),
         ("object[r'a'] == 1 || object['a\\\\b'] == 1", {("object",)}),
-        ("values.object.x == 1 && containers.all(pod, pod.name != '')", set()),
+        ("values.object.x == 1 && containers.all(pod, pod.name != '')", {("containers", "name")}),
     ],
 )
 def test_a_program_tells_which_parts_of_objects_it_reads(text: str, paths: set[tuple[str, ...]]) -> None:

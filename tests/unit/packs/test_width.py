@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import yaml
 
 from webhook.packs import compile as compiler
 from webhook.packs.width import cut
+
+POLICIES = Path(__file__).parents[3] / "policies"
 
 
 def widths(*rules: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +51,54 @@ def test_what_one_rule_uses_whole_is_whole_for_all() -> None:
         {"expression": "object.spec.size() == 1"},
         {"expression": "'spec' in pod"},
     ) == {"object": {"spec": None}}
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("containers.all(c, c.?securityContext.?privileged.orValue(false) == false)", {"securityContext"}),
+        ("containers.filter(c, has(c.ports)).map(d, d['name']).size() == 0", {"ports", "name"}),
+        ("containers.filter(c, has(c.ports)).filter(c, c.name != '').size() == 0", {"ports", "name"}),
+        ("containers.exists(c, c.image == 'x') && containers.exists_one(d, d[?'env'].hasValue())", {"image", "env"}),
+        ("containers.map(c, c.name).exists(name, name.contains('x'))", {"name"}),
+        ("containers.all(c, c.env.all(e, e.value != c.name) && c.image != '')", {"env", "name", "image"}),
+        ("[1].all(containers, containers > 0) && containers.all(c, c.image != '')", {"image"}),
+        ("containers.size() > 0 && containers.all(c, c.image != '')", {"image"}),
+        ("containers.size() > 0", None),
+        ("containers.all(c, c.image != '') && containers[0].name != ''", None),
+        ("containers.all(c, c.image != '') && size(containers) > 0", None),
+        ("containers.all(c, 'image' in c)", None),
+        ("containers.all(c, c == containers[0])", None),
+        ("containers.all(c, [c].all(d, d.name != ''))", None),
+        ("containers.all(c, c[object.kind] != '')", None),
+        ("containers.all(c, c.size() > 0)", None),
+        ("containers.all(c, c.env.all(c, c.value != ''))", None),
+        ("containers.filter(c, has(c.ports)) == []", None),
+        ("containers.filter(c, has(c.ports))[0].name == ''", None),
+        ("containers.map(c, has(c.ports), c.name) == []", None),
+        ("containers.all(i, c, c.name != string(i))", None),
+        ("cel.bind(all, containers, all.all(c, c.image != ''))", None),
+        ("(containers + []).all(c, c.image != '')", None),
+        ("containers.map(c, {'c': c}).size() == 0", None),
+    ],
+)
+def test_of_containers_the_fields_that_all_texts_read_of_each(text: str, fields: set[str] | None) -> None:
+    found = widths({"expression": text}).get("containers")
+    assert found == (None if fields is None else dict.fromkeys(fields))
+
+
+def test_containers_that_one_variable_hands_on_are_whole_for_all() -> None:
+    handed = [{"name": "bad", "expression": "containers.filter(c, has(c.ports))"}]
+    found = widths(
+        {"expression": "containers.all(c, c.image != '')"},
+        {"expression": "variables.bad.all(c, c.name != '')", "variables": handed},
+    )
+    assert "containers" not in found
+
+
+def test_the_shipped_packs_read_no_container_whole() -> None:
+    shipped = [(str(path), path.read_text()) for path in sorted(POLICIES.glob("*.yaml")) if ".test." not in path.name]
+    assert "securityContext" in compiler.ruleset(shipped).widths["containers"]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ BINDERS = {
         "transformList", "transformMap", "transformMapEntry",
     )
 }  # fmt: skip
+_THROUGH = ("all", "exists", "exists_one", "existsOne", "filter", "map")
 OPTIONAL_ENDS = ("orValue", "hasValue", "value")
 
 
@@ -157,6 +158,45 @@ def paths(tokens: Sequence[Token], word: str) -> frozenset[tuple[str, ...]]:
             at += 2 + is_sign(tokens, at, "[") + is_sign(tokens, at + 1, "?")
         found.add(path)
     return frozenset(found)
+
+
+def elements(tokens: Sequence[Token], word: str) -> frozenset[str] | None:
+    """Return the first fields that a text reads of the elements of the list `word`; None where it uses one whole.
+
+    Seen are the macros that go through a list, one after the other. Any other use may be one of whole elements.
+    """
+    hidden = shadowed(tokens, word)
+    fields: set[str] = set()
+    for index in range(len(tokens)):
+        if index in hidden or not is_word(tokens, index, word):
+            continue
+        found = _through(tokens, index + 1)
+        if found is None:
+            return None
+        fields |= found
+    return frozenset(fields)
+
+
+def _through(tokens: Sequence[Token], at: int) -> set[str] | None:
+    """Return what the calls from `at` on read of the elements of the list before it."""
+    fields: set[str] = set()
+    while is_sign(tokens, at, ".") and is_sign(tokens, at + 2, "("):
+        call, parts, end = tokens[at + 1].text, arguments(tokens, at + 2), closing(tokens, at + 2)
+        if call == "size":
+            return fields
+        if call not in _THROUGH or len(parts) != 2 or len(parts[0]) != 1 or end == len(tokens):
+            return None
+        element = tokens[parts[0][0]].text
+        for index in parts[1]:
+            if is_word(tokens, index, element):
+                field = _field(tokens, index + 1)
+                if field is None:
+                    return None
+                fields.add(field)
+        if call != "filter":
+            return fields
+        at = end + 1
+    return None
 
 
 def _field(tokens: Sequence[Token], index: int) -> str | None:

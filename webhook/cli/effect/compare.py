@@ -278,7 +278,7 @@ def whose(review: Review, labels: Sequence[str], namespaces: NamespaceReader, ki
     """
     obj = review.object or {}
     kind = review.kind
-    metas = [mapping(obj.get("metadata"))]
+    metas: list[Mapping[str, Any]] = [mapping(obj.get("metadata"))]
     metas += [pod.metadata for pod in subjects(obj, kind.group, kind.kind, "", "", kinds)[0].pods]
     found = _labelled(metas, labels)
     if found is not None or not review.namespace:
