@@ -95,7 +95,8 @@ class Program:
     `object` that are looked at (`has(object.x)` counts as x; empty where `object` is not used), None
     where it is used whole. `paths` are the first two fields, behind the word, of all that is read of objects, fewer
     where all below is used: `("pod", "spec", "volumes")`; of `containers` it is the first field of each. `whole` is
-    what the binding has compiled, under the names of `scope`.
+    what the binding has compiled, under the names of `scope`. One that `leaves` a loop's variable behind confuses
+    one that `binds` names after it, in one evaluation (`cellib/rewrite.py`).
     """
 
     text: str
@@ -106,6 +107,8 @@ class Program:
     whole: str = field(repr=False, compare=False)
     scope: Names = field(repr=False, compare=False)
     paths: frozenset[Path] = field(repr=False, compare=False)
+    leaves: bool = field(repr=False, compare=False)
+    binds: bool = field(repr=False, compare=False)
 
     @property
     def typed(self) -> bool:
@@ -224,7 +227,10 @@ def _compiled(
     reads = frozenset().union(*(rewrite.names(one, VARIABLES) for one in everything))
     paths = frozenset((word, *path) for word in OBJECTS for one in everything for path in rewrite.paths(one, word))
     paths |= {path for one in everything for path in _of_containers(one)}
-    return Program(source, reads, _object_roots(everything), wants, expression, whole, scope, paths)
+    leaves = any(map(rewrite.leaves, everything))
+    binds = bool(used) or any(map(rewrite.binds, everything))
+    roots = _object_roots(everything)
+    return Program(source, reads, roots, wants, expression, whole, scope, paths, leaves, binds)
 
 
 def _of_containers(tokens: Sequence[text.Token]) -> Iterator[Path]:
@@ -236,7 +242,10 @@ def _of_containers(tokens: Sequence[text.Token]) -> Iterator[Path]:
 
 
 def together(programs: Sequence[Program]) -> tuple[Several, ...]:
-    """Return programs joined, whose names may not differ; in several parts where they are too much for one text."""
+    """Return programs joined, whose names may not differ; in several parts where they are too much for one text.
+
+    None of them may leave a loop's variable behind where another binds one.
+    """
     if len(programs) < 2:
         return ()
     scope = tuple(sorted({name for program in programs for name in program.scope}))

@@ -9,7 +9,7 @@ from typing import Any
 
 from webhook.checks import cel
 from webhook.checks.cel import Several
-from webhook.packs.rule import Chorus, Key, Rule
+from webhook.packs.rule import Chorus, Expression, Key, Rule
 
 
 def choruses(index: Mapping[Key, tuple[Rule, ...]]) -> Mapping[Key, tuple[Chorus, ...]]:
@@ -19,16 +19,26 @@ def choruses(index: Mapping[Key, tuple[Rule, ...]]) -> Mapping[Key, tuple[Chorus
     for key, rules in index.items():
         groups: dict[Any, list[Rule]] = defaultdict(list)
         for rule in rules if key[0] != "mutate" else ():
-            if rule.expression is not None and not rule.hangs and not rule.narrows:
+            if rule.expression is not None and not rule.hangs and not rule.narrows and not _confused(rule.expression):
                 groups[_group(rule)].append(rule)
         found[key] = tuple(one for group in groups.values() for one in _of(group, known))
     return MappingProxyType({key: some for key, some in found.items() if some})
 
 
 def _group(rule: Rule) -> Any:
-    """Return what rules have in common that are judged or passed over together, on the same values."""
+    """Return what rules have in common that are judged or passed over together, on the same values.
+
+    Those that leave a loop's variable behind (`Program.leaves`) are apart from those that bind names.
+    """
     values = {name for name in rule.expression.holds.scope if name[0] == "values"} if rule.expression else ()
-    return rule.scopes, rule.operations, rule.on_workload, rule.on_replicas, "pod" in rule.reads, frozenset(values)
+    leaves = rule.expression is not None and rule.expression.holds.leaves
+    kind = rule.scopes, rule.operations, rule.on_workload, rule.on_replicas, "pod" in rule.reads
+    return kind, frozenset(values), leaves
+
+
+def _confused(expression: Expression) -> bool:
+    """Say whether a text may be asked with no other: it confuses those that bind names, and is confused itself."""
+    return expression.holds.leaves and expression.holds.binds
 
 
 def _of(group: Iterable[Rule], known: dict[tuple[int, ...], tuple[Several, ...]]) -> list[Chorus]:

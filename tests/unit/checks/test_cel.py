@@ -7,7 +7,9 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -386,3 +388,53 @@ def test_a_field_of_a_type_that_has_no_value_is_an_error() -> None:
     program = cel.compile("image.age > duration('1h')", wants="bool", words=frozenset({"image"}), more=MORE)
     with pytest.raises(RuleError):
         program(cel.activation({"image": {}}, MORE))
+
+
+EARLY = (
+    ("early", "[1, 2, 3].exists(x, x > 1)", True),
+    ("deep", "[[1], [2], [3]].all(x, [1, 2].exists(y, y in x))", False),
+    ("many", "[7, 7, 7]", [7, 7, 7]),
+    ("some", "[1, 2, 3].map(x, x + 1)", [2, 3, 4]),
+    ("bound", "cel.bind(some, [7, 7], some.size())", 2),
+    ("maybe", "optional.of([1, 2]).optMap(x, x.size()).orValue(0)", 2),
+    ("sorted", "[3, 1, 2].sortBy(x, x)", [1, 2, 3]),
+)
+
+
+@pytest.mark.parametrize("three", list(permutations(EARLY, 3)), ids=lambda three: " ".join(name for name, *_ in three))
+def test_a_variable_is_what_it_is_whatever_loops_ended_early_before(three: Sequence[tuple[str, str, Any]]) -> None:
+    variables = [(name, text) for name, text, _ in three]
+    uses = ", ".join(f"variables.{name}" for name, _, _ in (*three[::-1], *three))
+    wanted = [value for _, _, value in (*three[::-1], *three)]
+    assert cel.compile(f"[{uses}]", variables=variables, wants="any")(cel.activation({})) == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1].exists(x, x > 0) && cel.bind(y, [7], y.size() == 1)",
+        "cel.bind(y, [7], y.size() == 1) && [1].all(x, x > 0)",
+        "[1, 2].map(z, [1].exists(x, x > z) && optional.of(z).optMap(y, y > 0).orValue(true)).size() > 0",
+        "optional.of([1].exists(x, x > 0)).optMap(y, y).orValue(true)",
+        "[1].all(x, x > 0) && [2, 1].sortBy(y, y) == [1, 2]",
+    ],
+)
+def test_a_loop_that_may_end_early_beside_a_binding_is_refused_with_what_to_do(text: str) -> None:
+    with pytest.raises(cel.CelError, match="give wrong values here; put one of them into a variable of its own"):
+        cel.compile(text, wants="bool")
+    first, second = [1, 2], "variables.early && [2, 1].sortBy(y, y) == [1, 2]"
+    program = cel.compile(second, variables=[("early", "[1, 2, 3].exists(x, x > 1)")], wants="bool")
+    assert program(cel.activation({"object": first}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[1, 2], [3]].all(x, cel.bind(y, x, y.size() > 0))",
+        "cel.bind(y, [1, 2, 3], y.exists(x, x > 1) && y.size() == 3)",
+        "optional.of([1, 2, 3]).optMap(y, y.all(x, x > 0)).orValue(false)",
+        "[1, 2].map(x, cel.bind(y, x, y + 1)) == [2, 3]",
+    ],
+)
+def test_a_loop_in_a_binding_and_a_binding_in_a_loop_are_fine(text: str) -> None:
+    assert cel.compile(text, wants="bool")(cel.activation({})) is True

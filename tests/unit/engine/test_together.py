@@ -5,6 +5,7 @@ from __future__ import annotations
 from zlib import crc32
 
 import pytest
+import yaml
 
 TEXTS = (
     "pod.spec.containers.all(c, c.name != 'bad')",
@@ -52,6 +53,53 @@ def test_what_holds_what_does_not_and_what_fails_is_told_rule_by_rule(load, judg
         findings, errors = findings - alone[0], errors - alone[1]
     assert not findings
     assert not errors
+
+
+LEAVING = (
+    ("object.metadata.labels.all(key, key == '')", {}),
+    ("object.metadata.labels.exists(key, key != '')", {}),
+    ("containers.all(c, ['x', 'y'].all(one, one == c.name))", {}),
+    ("variables.names.exists(name, name == 'web')", {"names": "containers.map(c, c.name)"}),
+    (
+        "!variables.names.exists(name, name == 'web') || variables.few",
+        {"names": "containers.map(c, c.name)", "few": "1 > 2"},
+    ),
+    ("variables.three.size() == 3", {"three": "[7, 7, 7]"}),
+    ("variables.three.size() != 3", {"three": "[7, 7, 7]"}),
+    ("optional.of([1, 2, 3]).optMap(all, all.size() == 3).orValue(false)", {}),
+    ("optional.of([1, 2, 3]).optMap(all, all.size() != 3).orValue(true)", {}),
+    ("[3, 1, 2].sortBy(one, one) == [1, 2, 3]", {}),
+    ("cel.bind(three, [7, 7, 7], three.size() == 3)", {}),
+    ("containers.filter(c, c.name == 'web').size() == 0", {}),
+)
+
+
+@pytest.mark.parametrize("first", LEAVING)
+def test_what_a_loop_that_ends_early_leaves_behind_is_nobodys_variable(judge, deployment, first):
+    def rules(some):
+        return yaml.safe_dump(
+            {
+                "rules": [
+                    {
+                        "name": f"rule-{crc32(text.encode())}",
+                        "expression": text,
+                        "variables": [{"name": name, "expression": body} for name, body in variables.items()],
+                        "action": "deny",
+                    }
+                    for text, variables in some
+                ]
+            }
+        )
+
+    obj = deployment()
+    obj["metadata"]["labels"] = {"a": "1", "b": "2", "c": "3"}
+    obj["spec"]["template"]["spec"]["containers"] = [{"name": name, "image": "x"} for name in ("web", "log", "net")]
+    for second in LEAVING:
+        if second != first:
+            findings, errors = said(judge(rules([first, second]), obj))
+            alone = [said(judge(rules([one]), obj)) for one in (first, second)]
+            assert findings == alone[0][0] | alone[1][0], second
+            assert errors == alone[0][1] | alone[1][1] == set()
 
 
 def test_rules_with_values_of_their_own_pack_keep_them(load, judge, deployment):

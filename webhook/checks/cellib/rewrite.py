@@ -160,6 +160,39 @@ def paths(tokens: Sequence[Token], word: str) -> frozenset[tuple[str, ...]]:
     return frozenset(found)
 
 
+def leaves(tokens: Sequence[Token]) -> list[range]:
+    """Return the calls of a text, as the indices of their arguments, that may leave a loop's variable behind.
+
+    A loop that ends early, once `all` or `exists` is decided, does not take its variable away (cel-cpp, as of the
+    binding 0.1.3), and what `binds` then takes the value for its own, if nothing was there in between.
+    """
+    return _calls(tokens, ("all", "exists"))
+
+
+def binds(tokens: Sequence[Token]) -> list[range]:
+    """Return the calls of a text, as the indices of their arguments, that bind a name when it is first used."""
+    bind = [found for found in _calls(tokens, ("bind",)) if tokens[found.start - 4].text == "cel"]
+    return bind + _calls(tokens, ("optMap", "optFlatMap", "sortBy"))
+
+
+def confused(tokens: Sequence[Token]) -> int | None:
+    """Return the index of a name's binding in a text that a loop beside it may confuse; None where there is none."""
+    for bind in binds(tokens):
+        for left in leaves(tokens):
+            if bind.stop < left.start or left.stop < bind.start:
+                return bind.start - 2
+    return None
+
+
+def _calls(tokens: Sequence[Token], names: Collection[str]) -> list[range]:
+    """Return the calls of methods with one of the names, each as the indices of what is in its brackets."""
+    return [
+        range(index + 2, closing(tokens, index + 1))
+        for index, token in enumerate(tokens)
+        if token.kind == "name" and token.text in names and is_call(tokens, index, token.text, member=True)
+    ]
+
+
 def elements(tokens: Sequence[Token], word: str) -> frozenset[str] | None:
     """Return the first fields that a text reads of the elements of the list `word`; None where it uses one whole.
 

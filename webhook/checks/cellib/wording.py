@@ -18,6 +18,10 @@ OVERLOAD = re.compile(r"found no matching overload for '([^']*)' applied to '(.*
 OPERATOR = re.compile(r"^_?([^\sA-Za-z_]+|in)_?$")
 DEEP = "nested too deeply: CEL has a limit of 32 levels (a chain of + or of calls counts each link)"
 LOOSE_OPTIONAL = "an optional value cannot be used in a text that makes a map; end it with orValue(...)"
+CONFUSED = (
+    "`all` and `exists` beside `cel.bind`, `optMap`, `optFlatMap` or `sortBy` in one text give wrong values here; "
+    "put one of them into a variable of its own"
+)
 # Words that Kubernetes has in CEL and this webhook has not, and why.
 ABSENT = {
     "authorizer": "`authorizer` is not available here: a webhook cannot ask the API server's authorizer "
@@ -72,6 +76,9 @@ def at_sight(source: str, tokens: Sequence[Token], words: frozenset[str], known:
     loose = rewrite.loose_optional(tokens)
     if loose is not None:
         found.append((tokens[loose], LOOSE_OPTIONAL))
+    confused = rewrite.confused(tokens)
+    if confused is not None:
+        found.append((tokens[confused], CONFUSED))
     problems = [Problem(*place(source, token.start), sentence) for token, sentence in found]
     if "\0" in source:
         problems.append(Problem(*place(source, source.index("\0")), "a NUL character has no place in CEL"))
