@@ -102,7 +102,7 @@ def measure(bench: Bench, cases: Sequence[Case]) -> Iterator[Figure]:
                 for case in cases:
                     yield from _figures(case, connections, rounds)
                 if connections == 8 and CORE in opened:
-                    yield _saturation(bench, opened[CORE], rounds)
+                    yield from _saturation(opened, rounds)
 
 
 def _open(bench: Bench, server: Server, stream: Stream, connections: int) -> Load:
@@ -141,8 +141,11 @@ def calm(values: Iterable[float]) -> float:
     return quantiles(values, n=4)[0]
 
 
-def _saturation(bench: Bench, load: Load, rounds: list[dict[Stream, Burst]]) -> Figure:
+def _saturation(opened: dict[Stream, Load], rounds: list[dict[Stream, Burst]]) -> Iterator[Figure]:
     rate = 0.8 * median(turn[CORE].rate for turn in rounds)
-    bursts = [load.burst(max(200, int(rate * 2)), rate) for _ in range(3)]
-    times = median(burst.p99 / burst.p50 for burst in bursts)
-    return Figure("latency/8/p99", times, "x", 3.0, "p99 to median at 80 % of saturation, 8 connections", steady=False)
+    bursts = {stream: [opened[stream].burst(max(200, int(rate * 2)), rate) for _ in range(3)] for stream in (CORE, G)}
+    times = median(burst.p99 / burst.p50 for burst in bursts[CORE])
+    yield Figure("latency/8/p99", times, "x", 3.0, "p99 to median at 80 % of saturation, 8 connections", steady=False)
+    for stream, text in ((CORE, "that p99"), (G, "G's at the same rate")):
+        worst = median(burst.p99 for burst in bursts[stream])
+        yield Figure(f"latency/8/{stream.server}", worst, "µs", None, text, steady=False)
