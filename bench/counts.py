@@ -26,6 +26,7 @@ import yaml
 from bench import ROOT, bodies, packs
 from bench.cpu import Bench
 from bench.results import Figure
+from tools import compiled
 from webhook import sources
 from webhook.engine.evaluate import evaluate
 from webhook.engine.facts import Facts
@@ -78,9 +79,9 @@ def figures(_: Bench) -> Iterator[Figure]:
 
 
 def _plain(place: Path) -> None:
-    """Lay the package out without what is compiled of it, and what counting needs beside it."""
-    shutil.copytree(ROOT / "webhook", place / "webhook", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    for name in ("bench", "policies", "tests"):
+    """Lay the package out as plain Python, and what counting needs beside it."""
+    compiled.plain(ROOT, place)
+    for name in ("bench", "policies", "tests", "tools"):
         (place / name).symlink_to(ROOT / name)
 
 

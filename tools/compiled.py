@@ -108,6 +108,11 @@ def remove(root: Path) -> None:
         binary.unlink()
 
 
+def plain(root: Path, place: Path) -> None:
+    """Lay the package out in a directory without what is compiled of it."""
+    shutil.copytree(root / "webhook", place / "webhook", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+
+
 def _beside(root: Path) -> list[Path]:
     return sorted((root / "webhook").rglob("*.so"))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import IO
 import pytest
 
 from compiled import bodies
+from tools import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 JUDGE = Path(__file__).with_name("judge.py")
@@ -46,21 +46,21 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Compared:
             "webhook/ is not compiled, so there is nothing to compare; run `make compiled` first", pytrace=False
         )
     folder = tmp_path_factory.mktemp("same")
-    shutil.copytree(ROOT / "webhook", folder / "webhook", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    compiled.plain(ROOT, folder)
     (folder / "packs.json").write_text(json.dumps(bodies.packs()))
     with (folder / "jobs").open("w") as file:
         file.writelines(json.dumps(job) + "\n" for job in bodies.jobs())
     result = Compared()
-    with _judging(ROOT, folder) as compiled, _judging(folder, folder) as plain:
-        assert compiled.stdout is not None and plain.stdout is not None
-        result.compiled, result.plain = (json.loads(compiled.stdout.readline()), json.loads(plain.stdout.readline()))
-        for one, other in zip_longest(_lines(compiled.stdout), _lines(plain.stdout), fillvalue=("nothing", "[]")):
+    with _judging(ROOT, folder) as fast, _judging(folder, folder) as plain:
+        assert fast.stdout is not None and plain.stdout is not None
+        result.compiled, result.plain = (json.loads(fast.stdout.readline()), json.loads(plain.stdout.readline()))
+        for one, other in zip_longest(_lines(fast.stdout), _lines(plain.stdout), fillvalue=("nothing", "[]")):
             result.decisions += 1
             if one[0] != other[0]:
                 result.differences.append(_shown(one, other))
             if other[1] != "[]":
                 result.raised.append(f"{_where(other[0])}: {other[1]}")
-    assert (compiled.returncode, plain.returncode) == (0, 0)
+    assert (fast.returncode, plain.returncode) == (0, 0)
     return result
 
 
