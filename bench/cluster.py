@@ -1,4 +1,4 @@
-"""What is added to a create on a real API server: by Plimsoll, and by the same rules as ValidatingAdmissionPolicies.
+"""What is added to a create on a real API server: by Plimsoll, by G, and by the rules as ValidatingAdmissionPolicies.
 
 Latencies are wall time, and the machine also runs the API server and etcd: they are taken in turns, and the mean of
 what comes without any webhook is taken off.
@@ -27,8 +27,8 @@ from lab.process import eventually
 from bench import bodies, cpu, packs
 from bench.results import Figure
 
-NONE, FOUR, MANY, POLICIES = "bench-none", "bench-core", "shop-07", "shop-08"
-"""Namespaces: without anything, with the four rules, with 400 rules, with 400 policies."""
+NONE, FOUR, MANY, GO, POLICIES = "bench-none", "bench-core", "shop-07", "bench-g", "shop-08"
+"""Namespaces: without anything, with the four rules, with 400 rules, with the four rules of G, with 400 policies."""
 
 
 class Creator:
@@ -83,27 +83,31 @@ def figures(bench: cpu.Bench) -> Iterator[Figure]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         plane = controlplane.launch(directory, build.build(), controllers=False)
         stack.callback(plane.stop)
-        for namespace in (NONE, FOUR, MANY, POLICIES):
+        for namespace in (NONE, FOUR, MANY, GO, POLICIES):
             plane.admin("create", "namespace", namespace).must()
             plane.admin.within(namespace)("create", "serviceaccount", "web").must()
         found = []
-        for namespace, name in ((FOUR, "core"), (MANY, "many")):
+        for namespace, name in ((FOUR, "core"), (MANY, "many"), (GO, "g")):
             server = cpu.start(bench, name)
             stack.callback(server.process.stop)
             url, bundle = server.url.removesuffix("/validate"), server.ca.read_bytes()
             found.append(webhooks.configuration(name, "validate", url, bundle, webhooks.only(namespace)))
         creator = Creator(plane)
         with webhooks.installed(plane.admin, *found):
-            plain = _turns(creator, (NONE, FOUR, MANY), times, rounds)
+            plain = _turns(creator, (NONE, FOUR, GO, MANY), times, rounds)
         plane.admin.create(*policies(packs.TEAMS)).must()
         eventually(lambda: creator.refused(POLICIES), 120, "the policies to act")
         creator.mean(POLICIES, times)  # the API server compiles a policy when it is first asked
         judged = _turns(creator, (POLICIES,), times, rounds)
     base = median(plain[NONE])
     yield Figure("cluster/none", base, "ms", None, "mean of a create without a webhook", steady=False)
-    for name, namespace, aim in (("core", FOUR, 1.5), ("many", MANY, 2.5)):
+    rows = (
+        ("core", FOUR, 1.5, "added to it by four rules"),
+        ("g", GO, None, "added by the four rules of G"),
+        ("many", MANY, 2.5, "added to it by 400 rules"),
+    )
+    for name, namespace, aim, text in rows:
         added = median(one - two for one, two in zip(plain[namespace], plain[NONE], strict=True))
-        text = f"added to it by {'four rules' if name == 'core' else '400 rules'}"
         yield Figure(f"cluster/{name}", added, "ms", aim, text, steady=False)
     vap = median(judged[POLICIES]) - base
     yield Figure("cluster/policies", vap, "ms", None, "added by 400 ValidatingAdmissionPolicies", steady=False)
