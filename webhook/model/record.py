@@ -24,7 +24,8 @@ else:
 
         def made(cls):
             native = hasattr(cls, "__mypyc_attrs__")  # then its fields are slots already, and a copy would be lost
-            return _complete(dataclass(eq=False, repr=False, slots=slots and not native)(cls), frozen)
+            own = "__init__" in vars(cls)  # else dataclass writes and compiles one, to throw it away
+            return _complete(dataclass(init=not own, eq=False, repr=False, slots=slots and not native)(cls), frozen)
 
         return made
 

@@ -49,3 +49,22 @@ def test_it_can_be_copied_with_a_change_and_has_no_other_attributes() -> None:
     changed = replace(Place("/spec", seen=[1]), name="db")
     assert (changed, changed.seen) == (Place("/spec", "db"), [1])
     assert not hasattr(changed, "__dict__")
+
+
+def test_a_constructor_that_is_written_out_stays() -> None:
+    @record(frozen=True, slots=True)
+    class Written:
+        pointer: str
+        name: str = "web"
+
+        def __init__(self, pointer: str, name: str = "web") -> None:
+            self.pointer = pointer.upper()  # type: ignore[misc]
+            self.name = name  # type: ignore[misc]
+
+    made = Written("/spec")
+    assert (made.pointer, made.name, repr(made).rpartition(".")[2]) == (
+        "/SPEC",
+        "web",
+        "Written(pointer='/SPEC', name='web')",
+    )
+    assert made == Written("/spec") != replace(made, name="db")
