@@ -56,6 +56,8 @@ def is_call(tokens: Sequence[Token], index: int, name: str, *, member: bool) -> 
 def shadowed(tokens: Sequence[Token], word: str) -> set[int]:
     """Return the indices where `word` is the variable of a macro, not the word of the rule."""
     found: set[int] = set()
+    if word not in [token.text for token in tokens]:
+        return found  # as mostly: a text uses few of the words
     for index, token in enumerate(tokens):
         if token.kind != "name" or not is_sign(tokens, index - 1, ".") or not is_sign(tokens, index + 1, "("):
             continue
