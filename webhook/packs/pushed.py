@@ -59,7 +59,7 @@ def pushed(rules: Iterable[Rule], registered: Iterable[Kind], kinds: Kinds) -> P
     return Pushed(
         excluded=tuple(sorted(names)),
         namespace_selector=tuple(sorted(_common(_selected(rule, "namespace_selector") for rule in listed))),
-        object_selector=tuple(sorted(_common(_selected(rule, "object_selector") for rule in listed))),
+        object_selector=tuple(sorted(_common(_chosen(rule) for rule in listed))),
         conditions=tuple(conditions),
     )
 
@@ -77,6 +77,16 @@ def _globs(rule: Rule, clause: str) -> frozenset[str]:
 def _selected(rule: Rule, clause: str) -> frozenset[Clause]:
     given = (getattr(scope, clause) for scope in rule.scopes)
     return frozenset(one for selector in given if selector is not None for one in selector.clauses)
+
+
+def _chosen(rule: Rule) -> frozenset[Clause]:
+    """Return the clauses of one object selector of a rule: the first, which is its pack's if that has one.
+
+    An update is in the scope of a selector by its old labels or by its new ones, and in that of another by the others;
+    the API server looks at each object by all clauses of the one selector that it knows.
+    """
+    given = (scope.object_selector for scope in rule.scopes)
+    return next((frozenset(one.clauses) for one in given if one is not None and one.clauses), frozenset())
 
 
 def _wild(text: str) -> bool:

@@ -86,6 +86,15 @@ def test_existing_deny_exports_what_looks_at_the_old_object(export: Callable[...
     assert documents(ran.out)[1]["spec"]["validationActions"] == ["Deny", "Audit"]
 
 
+@pytest.mark.parametrize(("operations", "carried"), [(["CREATE", "UPDATE"], False), (["CREATE"], True)])
+def test_selectors_of_pack_and_rule_together_are_carried_where_labels_cannot_change(
+    export: Callable[..., Any], operations: list[str], carried: bool
+) -> None:
+    web, team = ({"objectSelector": {"matchLabels": labels}} for labels in ({"tier": "web"}, {"team": "a"}))
+    told = export(match={**web, "operations": operations}, spec={"match": team}).err
+    assert ("both have an objectSelector" in told) is not carried
+
+
 @pytest.mark.parametrize(
     ("name", "spec", "why"),
     [

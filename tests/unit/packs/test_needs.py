@@ -270,6 +270,31 @@ def test_no_review_that_a_rule_judges_is_left_out(
             assert not (why and said) or by_design(endpoint, review), f"{endpoint}: {review.title}: {why}"
 
 
+def test_an_update_that_a_pack_selects_by_the_old_labels_and_a_rule_by_the_new_is_sent() -> None:
+    web, team = ({"objectSelector": {"matchLabels": labels}} for labels in ({"tier": "web"}, {"team": "a"}))
+    rule = {"expression": "object.spec.replicas < 3", "action": "deny", "match": team}
+    rules = packs(pack(rule, mode="enforce", match={"kinds": ["Deployment"], **web}))
+
+    def deployment(labels: Object, replicas: int) -> Object:
+        spec = {"replicas": replicas, "template": {"spec": {"containers": [{"name": "web"}]}}}
+        metadata = {"name": "web", "namespace": "shop", "labels": labels}
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+    request = {
+        "uid": "1",
+        "operation": "UPDATE",
+        "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
+        "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
+        "namespace": "shop",
+        "name": "web",
+        "object": deployment({"team": "a"}, 5),
+        "oldObject": deployment({"tier": "web"}, 1),
+    }
+    review = parse({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request})
+    assert not evaluate(rules, review, Facts(), NOW, "validate").allowed
+    assert unsent(entry(rules, "validate", WRAPPERS), review, {}) == ""
+
+
 def test_subresources_are_asked_for_where_a_rule_looks_at_what_they_change() -> None:
     kinds = {"kinds": ["Pod", "Deployment"]}
     both = ["CREATE", "UPDATE"]

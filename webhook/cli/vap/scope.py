@@ -47,6 +47,11 @@ def matched(
 
     `given` are the `match` of pack and rule as written, `values` those of the pack in CEL.
     """
+    if "UPDATE" in rule.operations and sum(scope.object_selector is not None for scope in rule.scopes) > 1:
+        raise Unspoken(
+            "pack and rule both have an objectSelector: an update may be meant by the one for its old labels and by "
+            "the other for its new ones, and a policy has only one selector for both"
+        )
     conditions = list(_of_kind(rule, place, kinds))
     for scope in rule.scopes:
         conditions += [*_of_scope(scope), *_written(scope, values)]
