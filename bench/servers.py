@@ -67,6 +67,7 @@ def certificates(directory: Path) -> Path:
 def go(program: Path, certs: Path, rules: str) -> Server:
     """Start G with its four rules or its twenty expressions."""
     log = certs.parent / f"g-{rules}.log"
+    log.unlink(missing_ok=True)  # it begins with the address, and one that was started before had another
     begun = time.monotonic()
     command = [str(program), "-certificate", str(certs / "tls.crt"), "-key", str(certs / "tls.key"), "-rules", rules]
     process = start(f"g-{rules}", command, log)
