@@ -38,8 +38,8 @@ Run = Callable[[], Any]
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WARM = 3
-ENOUGH = 2_000_000
-"""Opcodes, about, that a process executes for its count: starting differs by some 0.1 % from process to process."""
+CALLS, LARGE_CALLS = 2000, 300
+"""How often a process calls for its count: starting differs by some 0.1 % from process to process."""
 PARSED = ("parse/small", "parse/large", "parse/update")
 JUDGED = ("core/small", "core/broken", "core/large", "core/update", "twenty/small")
 SLOW = ("shipped/small", "many/small")
@@ -119,7 +119,7 @@ def opcodes(run: Run) -> int:
 
 def instructions(name: str) -> float:
     """Return how many instructions one call executes, once it is warm."""
-    times = max(1, ENOUGH // opcodes(subject(name)))
+    times = LARGE_CALLS if name.endswith("/large") else CALLS
     return (_collected(name, times) - _collected(name, 0)) / times
 
 
