@@ -46,6 +46,8 @@ COUNTED = (
     "tools/constructors.py",
 )
 """What makes a wheel another one. The texts that people read don't: a wheel is not compiled again for them."""
+LEFT = shutil.ignore_patterns("*.so", "__pycache__")
+"""What of a directory is made of the rest, and left behind where it is copied."""
 SWITCH = "HATCH_BUILD_HOOKS_ENABLE"
 """The variable with which the build compiles."""
 LINKER = "-Wl,-Bsymbolic"
@@ -110,7 +112,7 @@ def remove(root: Path) -> None:
 
 def plain(root: Path, place: Path) -> None:
     """Lay the package out in a directory without what is compiled of it."""
-    shutil.copytree(root / "webhook", place / "webhook", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    shutil.copytree(root / "webhook", place / "webhook", ignore=LEFT)
 
 
 def _beside(root: Path) -> list[Path]:
@@ -154,7 +156,7 @@ def _build(root: Path, scratch: Path) -> None:
     sources.mkdir()
     for part in SOURCES:
         if (root / part).is_dir():
-            shutil.copytree(root / part, sources / part, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+            shutil.copytree(root / part, sources / part, ignore=LEFT)
         else:
             shutil.copy2(root / part, sources / part)
     for module in modules(sources):

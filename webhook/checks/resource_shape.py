@@ -255,7 +255,8 @@ def _standard(written: Mapping[str, Any], where: str, problems: list[_Problem]) 
         given = {key: number(value, resource, key) for key, value in written.get(resource, {}).items()}
         if given:
             bounds[resource] = Bounds(given.get("min"), given.get("max"), given.get("step"))
-        problems += _crossed((where, resource), _whole(given.get("min")), _whole(given.get("max")))
+        whole = {key: _whole(count) for key, count in given.items()}
+        problems += _crossed((where, resource), whole.get("min"), whole.get("max"))
     ratio = {key: Fraction(str(value)) for key, value in written.get("gibPerCore", {}).items()}
     problems += _crossed((where, "gibPerCore"), ratio.get("min"), ratio.get("max"))
     shapes = tuple(pair(shape, "shapes", index) for index, shape in enumerate(written.get("shapes", [])))
@@ -263,8 +264,8 @@ def _standard(written: Mapping[str, Any], where: str, problems: list[_Problem]) 
     return Standard(ratio.get("min"), ratio.get("max"), shapes, start, bounds)
 
 
-def _whole(count: int | None) -> Fraction | None:
-    return None if count is None else Fraction(count, _ONE)
+def _whole(count: int) -> Fraction:
+    return Fraction(count, _ONE)
 
 
 def _crossed(path: tuple[str, str], least: Fraction | None, most: Fraction | None) -> list[_Problem]:
@@ -299,14 +300,11 @@ def _judge(standard: Standard, asked: Asked, at: str, name: str | None) -> Itera
             continue
         whole = resource not in asked.partly
         if bounds.most is not None and amount > bounds.most:
-            found = f"{resource} {_show(amount)}"
-            yield Violation(at, "too much", found, f"at most {_show(bounds.most)}", name)
+            yield Violation(at, "too much", _found(resource, amount), f"at most {_show(bounds.most)}", name)
         if bounds.least is not None and amount < bounds.least and whole and not asked.passing:
-            found = f"{resource} {_show(amount)}"
-            yield Violation(at, "too little", found, f"at least {_show(bounds.least)}", name)
+            yield Violation(at, "too little", _found(resource, amount), f"at least {_show(bounds.least)}", name)
         if bounds.step is not None and amount % bounds.step and whole:
-            found = f"{resource} {_show(amount)}"
-            yield Violation(at, "not in steps", found, f"a multiple of {_show(bounds.step)}", name)
+            yield Violation(at, "not in steps", _found(resource, amount), f"a multiple of {_show(bounds.step)}", name)
     cpu, memory = asked.amounts.get("cpu"), asked.amounts.get("memory")
     if cpu is None or memory is None or asked.passing or asked.partly & {"cpu", "memory"}:
         return
@@ -378,8 +376,12 @@ def _amounts(resources: Mapping[str, Any]) -> dict[str, int]:
     return found
 
 
+def _found(resource: str, amount: int) -> str:
+    return f"{resource} {_show(amount)}"
+
+
 def _show(count: int) -> str:
-    return quantity.show(Fraction(count, _ONE))
+    return quantity.show(_whole(count))
 
 
 def _read(value: object) -> int | None:

@@ -24,7 +24,7 @@ else:
 
         def made(cls):
             native = hasattr(cls, "__mypyc_attrs__")  # then its fields are slots already, and a copy would be lost
-            own = "__init__" in vars(cls)  # else dataclass writes and compiles one, to throw it away
+            own = "__init__" in vars(cls)  # dataclass would write and compile one all the same, and throw it away
             return _complete(dataclass(init=not own, eq=False, repr=False, slots=slots and not native)(cls), frozen)
 
         return made

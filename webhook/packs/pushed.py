@@ -58,8 +58,8 @@ def pushed(rules: Iterable[Rule], registered: Iterable[Kind], kinds: Kinds) -> P
         return Pushed(conditions=tuple(conditions))
     return Pushed(
         excluded=tuple(sorted(names)),
-        namespace_selector=tuple(sorted(_common(_selected(rule, "namespace_selector") for rule in listed))),
-        object_selector=tuple(sorted(_common(_chosen(rule) for rule in listed))),
+        namespace_selector=tuple(sorted(_common(map(_of_namespaces, listed)))),
+        object_selector=tuple(sorted(_common(map(_of_objects, listed)))),
         conditions=tuple(conditions),
     )
 
@@ -74,12 +74,12 @@ def _globs(rule: Rule, clause: str) -> frozenset[str]:
     return frozenset(text for globs in given if globs is not None for text in globs.texts)
 
 
-def _selected(rule: Rule, clause: str) -> frozenset[Clause]:
-    given = (getattr(scope, clause) for scope in rule.scopes)
+def _of_namespaces(rule: Rule) -> frozenset[Clause]:
+    given = (scope.namespace_selector for scope in rule.scopes)
     return frozenset(one for selector in given if selector is not None for one in selector.clauses)
 
 
-def _chosen(rule: Rule) -> frozenset[Clause]:
+def _of_objects(rule: Rule) -> frozenset[Clause]:
     """Return the clauses of one object selector of a rule: the first, which is its pack's if that has one.
 
     An update is in the scope of a selector by its old labels or by its new ones, and in that of another by the others;

@@ -91,7 +91,7 @@ class Line:
 
 
 class Places:
-    """How many may be in at once. Safe from many threads."""
+    """How many may be in at once. Safe from many threads; nobody waits here, which is what makes a semaphore dear."""
 
     def __init__(self, most: int) -> None:
         """Start with all of them free."""
@@ -171,7 +171,7 @@ class Exchange:
         """Let large bodies in a few at a time. Return whether another request may follow."""
         guest = line.guest
         if guest.extra:
-            return self._shed(guest.channel, "connections")
+            return self._shed(guest.channel, request, "connections")
         length = _length(environ)
         if length is None or length > INLINE:
             self._turn.leave()
@@ -179,7 +179,7 @@ class Exchange:
             return self._judge(line, request, environ, known, length)
         # A review in memory takes some ten times its bytes, so few large ones are let in at once.
         if not self._large.acquire(timeout=LARGE_WAIT):
-            return self._shed(guest.channel, "large")
+            return self._shed(guest.channel, request, "large")
         try:
             return self._judge(line, request, environ, known, length)
         finally:
@@ -208,7 +208,7 @@ class Exchange:
             environ["wsgi.input"] = io.BytesIO(body)
         # Only now, so that bodies that drip don't take the places of those that are there.
         if not self._places.take():
-            return self._shed(channel, "requests")
+            return self._shed(channel, request, "requests")
         try:
             guest.works()
             closes = not (whole and self._alive()) or (known is None and bool(request.should_close()))
@@ -221,10 +221,11 @@ class Exchange:
             channel.linger(1.0, MIB)
         return not closes
 
-    def _shed(self, channel: Channel, reason: str) -> bool:
+    def _shed(self, channel: Channel, request: Any, reason: str) -> bool:
         """Answer that there is no room. An API server tries again after Retry-After, within its timeout."""
         self._traffic.shed(reason)
-        _bare(channel, "503 Service Unavailable", "too busy; try again in a second\n", "Retry-After: 1")
+        reply = Reply(request.version, request.method, True)
+        _last(channel, reply, "503 Service Unavailable", "too busy; try again in a second\n", ("Retry-After", "1"))
         return False
 
     def _refuse(self, channel: Channel, error: Exception) -> None:
@@ -234,7 +235,7 @@ class Exchange:
             LimitRequestHeaders: "431 Request Header Fields Too Large",
         }.get(type(error), "400 Bad Request")
         channel.writing(self.limits.write)
-        _bare(channel, status, f"not a request that can be answered: {type(error).__name__}\n")
+        _last(channel, Reply((1, 1), "", True), status, f"not a request that can be answered: {type(error).__name__}\n")
 
 
 def respond(app: Callable[..., Iterable[bytes]], environ: dict[str, Any], reply: Reply) -> bytes:
@@ -248,17 +249,10 @@ def respond(app: Callable[..., Iterable[bytes]], environ: dict[str, Any], reply:
             close()
 
 
-def _bare(channel: Channel, status: str, text: str, *headers: str) -> None:
-    """Answer without the application, and end what is sent with that."""
-    body = text.encode()
-    lines = (
-        f"HTTP/1.1 {status}",
-        "Content-Type: text/plain",
-        f"Content-Length: {len(body)}",
-        *headers,
-        "Connection: close",
-    )
-    channel.give("\r\n".join((*lines, "", "")).encode() + body)
+def _last(channel: Channel, reply: Reply, status: str, text: str, *headers: tuple[str, str]) -> None:
+    """Answer without the application, as the last on a connection."""
+    reply.start_response(status, [("Content-Type", "text/plain"), *headers])
+    channel.give(reply.whole([text.encode()]))
     channel.linger(1.0, MIB)
 
 

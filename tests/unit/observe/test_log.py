@@ -96,4 +96,9 @@ def test_a_line_that_cannot_be_written_stops_nothing(root: logging.Logger, monke
     monkeypatch.setattr(sys, "stderr", closed)
     log.configure("info")
     closed.close()
+    log.say(logging.getLogger("plimsoll.test"), logging.INFO, "lost", {})
+    (handler,) = root.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    handler.stream = io.StringIO()
     log.say(logging.getLogger("plimsoll.test"), logging.INFO, "hello", {})
+    assert orjson.loads(handler.stream.getvalue())["message"] == "hello"

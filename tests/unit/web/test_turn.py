@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
@@ -29,8 +30,10 @@ class Pair:
         self.peer.close()
 
 
-@pytest.fixture
-def turn() -> Turn[str]:
+@pytest.fixture(params=["epoll", "what other systems have"])
+def turn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Turn[str]:
+    if request.param != "epoll":
+        monkeypatch.delattr(select, "epoll")
     made: Turn[str] = Turn()
     made.open(60.0)
     return made
