@@ -385,7 +385,7 @@ def test_the_readme_says_of_each_standard_in_force_whether_it_is_mended_and_whet
 def test_the_readme_names_all_other_packs_and_their_checks(shipped: list[tuple[str, str]]) -> None:
     specs = {name.removesuffix(".yaml"): yaml.safe_load(text)["spec"] for name, text in shipped}
     wanted = {
-        f"[{name}](policies/{name}.yaml)": sorted(rule["check"] for rule in spec["rules"] if "check" in rule)
+        f"[{name}](policies/{name}.yaml)": sorted({rule["check"] for rule in spec["rules"] if "check" in rule})
         for name, spec in specs.items()
         if spec["mode"] == "dry-run"
     }

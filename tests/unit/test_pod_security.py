@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from webhook.checks import pod_security, security_controls
+from webhook.model.pods import subjects
 from webhook.packs.compile import ruleset
 from webhook.packs.rule import Ruleset
 
@@ -82,8 +84,8 @@ def test_every_pod_gets_the_verdict_of_pod_security_admission(
     wrong = []
     for name, row in ROWS.items():
         decision = judge(packs[level], wrap(row["pod"]))
-        found = sorted(finding.rule for finding in decision.findings)
-        wanted = sorted(RULES[control] for control in row[level])
+        found = {finding.rule for finding in decision.findings}
+        wanted = {RULES[control] for control in row[level]}
         if (found, decision.allowed, decision.errors) != (wanted, not wanted, ()):
             wrong.append((name, found, wanted, decision.errors))
     assert wrong == []
@@ -118,28 +120,62 @@ def test_each_pack_judges_whether_the_other_is_loaded_or_not(
 
 
 BAD = {"privileged": True, "allowPrivilegeEscalation": True, "capabilities": {"add": ["SYS_ADMIN"]}, "runAsUser": 0}
+CONTROLS = [(control.level, control.name) for control in security_controls.CONTROLS]
+ALL = sum(bit for bit, _ in security_controls.NUMBERED)
+POD, WEB, DEBUG = "/spec/template/spec", "/spec/template/spec/containers/0", "/spec/template/spec/ephemeralContainers/0"
+ANNOTATIONS = "/spec/template/metadata/annotations"
 FOUND = {
-    "app-armor-profile": "pod: Unconfined; container.apparmor.security.beta.kubernetes.io/web: unconfined",
-    "capabilities": (
-        "container web: does not drop ALL; container debug: does not drop ALL; container web: adds SYS_ADMIN"
-    ),
-    "host-namespaces": "hostIPC: true, hostNetwork: true",
-    "host-ports": "container web: 80, 443",
-    "host-probes-and-lifecycle": "container web: db.example, 10.0.0.1",
-    "privilege-escalation": "container web: true; container debug: not set",
-    "privileged": "container web: privileged: true",
-    "proc-mount": "container debug: Unmasked",
-    "run-as-non-root": "pod: false; container web: not set; container debug: not set",
-    "run-as-user": "container web: 0",
-    "se-linux-options": "pod: type spc_t, role system_r",
-    "seccomp-profile": "pod: Unconfined; container web: Unconfined; container debug: not set",
-    "sysctls": "kernel.msgmax, net.core.somaxconn",
-    "volume-types": "volume node: hostPath; volume share: nfs",
-    "windows-host-process": "pod: hostProcess: true",
+    "app-armor-profile": [
+        (f"{ANNOTATIONS}/container.apparmor.security.beta.kubernetes.io~1web", "web", "unconfined"),
+        (f"{POD}/securityContext/appArmorProfile/type", None, "Unconfined"),
+    ],
+    "capabilities": [
+        (f"{WEB}/securityContext/capabilities", "web", "does not drop ALL"),
+        (f"{WEB}/securityContext/capabilities/add/0", "web", "adds SYS_ADMIN"),
+        (f"{DEBUG}/securityContext", "debug", "does not drop ALL"),
+    ],
+    "host-namespaces": [
+        (f"{POD}/hostIPC", None, "hostIPC: true"),
+        (f"{POD}/hostNetwork", None, "hostNetwork: true"),
+    ],
+    "host-ports": [(f"{WEB}/ports/0/hostPort", "web", "80"), (f"{WEB}/ports/1/hostPort", "web", "443")],
+    "host-probes-and-lifecycle": [
+        (f"{WEB}/lifecycle/preStop/tcpSocket/host", "web", "10.0.0.1"),
+        (f"{WEB}/livenessProbe/httpGet/host", "web", "db.example"),
+    ],
+    "privilege-escalation": [
+        (f"{WEB}/securityContext/allowPrivilegeEscalation", "web", "allowPrivilegeEscalation: true"),
+        (f"{DEBUG}/securityContext", "debug", "not set"),
+    ],
+    "privileged": [(f"{WEB}/securityContext/privileged", "web", "privileged: true")],
+    "proc-mount": [(f"{DEBUG}/securityContext/procMount", "debug", "Unmasked")],
+    "run-as-non-root": [
+        (f"{WEB}/securityContext", "web", "not set"),
+        (f"{DEBUG}/securityContext", "debug", "not set"),
+        (f"{POD}/securityContext/runAsNonRoot", None, "runAsNonRoot: false"),
+    ],
+    "run-as-user": [(f"{WEB}/securityContext/runAsUser", "web", "runAsUser: 0")],
+    "se-linux-options": [
+        (f"{POD}/securityContext/seLinuxOptions/role", None, "role system_r"),
+        (f"{POD}/securityContext/seLinuxOptions/type", None, "type spc_t"),
+    ],
+    "seccomp-profile": [
+        (f"{WEB}/securityContext/seccompProfile/type", "web", "Unconfined"),
+        (f"{DEBUG}/securityContext", "debug", "not set"),
+        (f"{POD}/securityContext/seccompProfile/type", None, "Unconfined"),
+    ],
+    "sysctls": [
+        (f"{POD}/securityContext/sysctls/0/name", None, "kernel.msgmax"),
+        (f"{POD}/securityContext/sysctls/1/name", None, "net.core.somaxconn"),
+    ],
+    "volume-types": [(f"{POD}/volumes/0", "node", "hostPath"), (f"{POD}/volumes/1", "share", "nfs")],
+    "windows-host-process": [(f"{POD}/securityContext/windowsOptions/hostProcess", None, "hostProcess: true")],
 }
 
 
-def test_a_finding_names_the_containers_and_what_they_say(judge: Callable[..., Any], packs: dict[str, Ruleset]) -> None:
+def test_a_finding_says_where_it_is_in_which_container_and_what_stands_there(
+    judge: Callable[..., Any], packs: dict[str, Ruleset]
+) -> None:
     web = {
         "name": "web",
         "securityContext": {**BAD, "seccompProfile": {"type": "Unconfined"}},
@@ -164,7 +200,10 @@ def test_a_finding_names_the_containers_and_what_they_say(judge: Callable[..., A
     }
     annotations = {"container.apparmor.security.beta.kubernetes.io/web": "unconfined"}
     decision = judge(packs["restricted"], as_deployment({"metadata": {"annotations": annotations}, "spec": spec}))
-    assert {finding.rule: finding.violation.found for finding in decision.findings} == FOUND
+    found: dict[str, list[tuple[str, str | None, str]]] = {}
+    for one in decision.findings:
+        found.setdefault(one.rule, []).append((one.violation.pointer, one.violation.container, one.violation.found))
+    assert found == FOUND
 
 
 def test_an_update_is_warned_of_what_was_there_and_refused_for_what_is_new(
@@ -179,6 +218,17 @@ def test_an_update_is_warned_of_what_was_there_and_refused_for_what_is_new(
     assert not judge(packs["baseline"], having("SYS_PTRACE", "SYS_ADMIN"), old=old).allowed
 
 
+def test_one_look_for_all_rules_finds_what_each_of_them_finds() -> None:
+    """What is passed over unasked, no rule would have found."""
+    rules = [pod_security.build({"level": level, "controls": [name]}) for level, name in CONTROLS]
+    for name, row in ROWS.items():
+        for subject in subjects(as_deployment(row["pod"]), "apps", "Deployment", "shop", "web"):
+            (pod,) = subject.pods
+            for check in rules:
+                assert check.part is not None and check.pod is not None
+                assert bool(check.part.broken(pod, ALL) & check.part.bits) == bool([*check.pod(pod)]), name
+
+
 def test_a_pod_within_a_wrapper_is_judged_where_it_stands(
     judge: Callable[..., Any], packs: dict[str, Ruleset], deployment: Callable[..., Any]
 ) -> None:
@@ -189,7 +239,8 @@ def test_a_pod_within_a_wrapper_is_judged_where_it_stands(
         "spec": {"workload": {"manifests": [deployment(pod={"hostPID": True})]}},
     }
     (finding,) = judge(packs["baseline"], work).findings
-    assert (finding.rule, finding.violation.pointer) == ("host-namespaces", "/spec/workload/manifests/0/spec/template")
+    at = "/spec/workload/manifests/0/spec/template/spec/hostPID"
+    assert (finding.rule, finding.violation.pointer) == ("host-namespaces", at)
 
 
 def test_null_and_empty_are_not_set(judge: Callable[..., Any], packs: dict[str, Ruleset]) -> None:

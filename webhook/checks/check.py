@@ -18,6 +18,18 @@ Problems = list[tuple[tuple[str | int, ...], str]]
 
 
 @record(frozen=True, slots=True)
+class Part:
+    """A share in something that several rules ask of a pod, so that one look tells of all of them that they are kept.
+
+    `broken` returns those of some bits that stand for what the pod does not keep, `bits` are those of the check: where
+    none of them comes back, its `pod` gives nothing. Raising is taken for all of them.
+    """
+
+    broken: Callable[[Pod, int], int]
+    bits: int
+
+
+@record(frozen=True, slots=True)
 class Check:
     """One standard with its parameters built in.
 
@@ -35,6 +47,8 @@ class Check:
 
     `inspects` and `fix_inspects` name the images whose registries are to be asked, in the same way; `Pod.images` gives
     what they said. `bases` are images that a check compares with, whatever the pod: they are asked for ahead of it.
+
+    `part` is there where rules with such checks can be asked together.
     """
 
     pod: Callable[[Pod], Iterable[Violation | Unsure]] | None = None
@@ -46,6 +60,7 @@ class Check:
     inspects: Callable[[Pod], Iterable[Lookup]] | None = None
     fix_inspects: Callable[[Pod], Iterable[Lookup]] | None = None
     bases: tuple[str, ...] = ()
+    part: Part | None = None
 
     @property
     def fixes(self) -> bool:

@@ -116,12 +116,22 @@ def _asked(ruleset: Ruleset, bucket: Bucket, review: Review, seen: tuple[Subject
 
 
 def _left(bucket: Bucket, view: View, expired: Callable[[], bool]) -> Sequence[Rule]:
-    """Return the rules of a bucket that are to be judged by themselves, because no chorus says that they are kept."""
-    kept = [chorus for chorus in bucket.choruses if not expired() and view.kept(chorus)]
-    if len(kept) == len(bucket.choruses):
+    """Return the rules of a bucket to be judged by themselves: no one look says of them that they are kept."""
+    kept: list[Rule] = []
+    whole = True
+    for chorus in bucket.choruses:
+        if not expired() and view.kept(chorus):
+            kept += chorus.rules
+        else:
+            whole = False
+    for panel in bucket.panels:
+        found = view.broken(panel, expired)
+        kept += panel.kept(found) if found else panel.rules
+        whole = whole and not found
+    if whole:
         return bucket.alone
-    rules = {id(rule) for chorus in kept for rule in chorus.rules}
-    return [rule for rule in bucket.rules if id(rule) not in rules]
+    passed = set(map(id, kept))
+    return [rule for rule in bucket.rules if id(rule) not in passed]
 
 
 def let_through(review: Review) -> str:

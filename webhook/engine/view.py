@@ -18,7 +18,7 @@ from webhook.model.oci import Images, Inspected, Lookup, uninspected
 from webhook.model.pods import Kinds, Pod, Subject, group_of, mapping, subjects
 from webhook.model.review import Review
 from webhook.packs.match import Known, Out, narrow, outside
-from webhook.packs.rule import Chorus, Rule, Ruleset
+from webhook.packs.rule import Chorus, Panel, Rule, Ruleset
 from webhook.packs.width import cut
 
 NOT_KNOWN = Known("not asked yet", "not asked yet")
@@ -170,6 +170,23 @@ class View:
                 if isinstance(value, bool):
                     self._values[(program.expression, 0, place)] = value
         return False
+
+    def broken(self, panel: Panel, expired: Callable[[], bool]) -> int:
+        """Return the bits of what a panel's rules ask and the pods do not keep; all, where each is to be asked itself.
+
+        So it is of a wrapper, whose manifests have scopes of their own, and where the look fails: that is for each of
+        the rules to answer.
+        """
+        lone = self.lone
+        if lone is None or expired():
+            return panel.bits
+        found = 0
+        try:
+            for pod in lone.pods:
+                found |= panel.broken(pod, panel.bits)
+        except Exception:  # as broad as in `Sitting.hear`, which tells it
+            return panel.bits
+        return found
 
     def with_item(self, number: int, pod: int, item: Any) -> Any:
         """Return an activation of its own for one element of a list, which CEL sees as `item`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from datetime import date
 from typing import Any
@@ -11,7 +11,7 @@ from webhook.checks.cel import Program, Several
 from webhook.checks.check import Check
 from webhook.model.decision import About, Action
 from webhook.model.kinds import CLUSTER_SCOPED
-from webhook.model.pods import KINDS, Kinds, mapping
+from webhook.model.pods import KINDS, Kinds, Pod, mapping
 from webhook.model.record import record
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption
@@ -153,11 +153,27 @@ class Chorus:
 
 
 @record(frozen=True, slots=True)
+class Panel:
+    """Rules whose checks look at the same of every pod, and what looks for all of them: see `Part`.
+
+    `bits` are those of all the rules.
+    """
+
+    broken: Callable[[Pod, int], int]
+    bits: int
+    rules: tuple[Rule, ...]
+
+    def kept(self, found: int) -> list[Rule]:
+        """Return the rules that are kept where `found` are the bits of what is not."""
+        return [rule for rule in self.rules if rule.check and rule.check.part and not rule.check.part.bits & found]
+
+
+@record(frozen=True, slots=True)
 class Bucket:
     """The rules for one kind, operation and namespace at one endpoint, in order, and which facts they need.
 
     `seekers` are those that look beside an object or into images, `inspectors` those of them that look into images,
-    `choruses` those that can be asked together, `alone` the others; `packs` are the titles of their packs.
+    `choruses` and `panels` those that can be asked together, `alone` the others; `packs` are the titles of their packs.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -168,6 +184,7 @@ class Bucket:
     choruses: tuple[Chorus, ...] = ()
     alone: tuple[Rule, ...] = ()
     inspectors: tuple[Rule, ...] = ()
+    panels: tuple[Panel, ...] = ()
 
     @classmethod
     def of(cls, rules: Iterable[Rule], choruses: Iterable[Chorus]) -> Bucket:
@@ -175,7 +192,9 @@ class Bucket:
         listed = tuple(rules)
         there = set(map(id, listed))
         whole = tuple(one for one in choruses if there.issuperset(map(id, one.rules)))
-        together = {id(rule) for one in whole for rule in one.rules}
+        panels = tuple(_panels(listed))
+        asked = (*(chorus.rules for chorus in whole), *(panel.rules for panel in panels))
+        together = {id(rule) for some in asked for rule in some}
         return cls(
             listed,
             any(rule.needs_namespace for rule in listed),
@@ -185,7 +204,21 @@ class Bucket:
             whole,
             tuple(rule for rule in listed if id(rule) not in together),
             tuple(rule for rule in listed if rule.check is not None and rule.check.into_images),
+            panels,
         )
+
+
+def _panels(rules: Iterable[Rule]) -> Iterator[Panel]:
+    """Yield the rules that can be asked together of each pod: those whose scope hangs on nothing but the bucket."""
+    sharing: dict[Callable[[Pod, int], int], list[Rule]] = {}
+    for rule in rules:
+        if rule.check is not None and rule.check.part is not None and not (rule.hangs or rule.narrows):
+            sharing.setdefault(rule.check.part.broken, []).append(rule)
+    for broken, some in sharing.items():
+        bits = 0
+        for rule in some:
+            bits |= rule.check.part.bits if rule.check and rule.check.part else 0
+        yield Panel(broken, bits, tuple(some))
 
 
 def titles(rules: Iterable[Rule]) -> tuple[str, ...]:

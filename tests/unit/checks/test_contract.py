@@ -172,9 +172,11 @@ def test_the_checks_on_disk_are_the_checks_that_are_registered_and_sorted() -> N
         "__init__",
         "check",
         "cel",
+        "security_controls",
         "spoken",
         "spoken_affinity",
         "spoken_image",
+        "spoken_security",
     }
     assert {name.replace("-", "_") for name in CHECKS} == modules
     assert {path.name.removesuffix(".cases.yaml") for path in ROOM.glob("*.cases.yaml")} == set(CHECKS)

@@ -151,8 +151,8 @@ def _action(spec: Mapping[str, Any], validate: Mapping[str, Any]) -> str:
 
 
 def _message(policy: Policy, validate: Mapping[str, Any], body: Spec) -> Spec:
-    if "message" in body:
-        return {}
+    if "message" in body or "check" in body:
+        return {}  # a check says itself what is wanted
     text = validate.get("message")
     if isinstance(text, str) and text.strip() and "{{" not in text:
         return {"message": " ".join(text.split())}

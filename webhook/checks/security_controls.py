@@ -1,0 +1,396 @@
+"""The controls of the Pod Security Standards: each looks for the places of a pod where it is not kept.
+
+What each wants is that of the functions of the same name in kubernetes/pod-security-admission, policy/check_*.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from webhook.checks.check import one_of
+from webhook.model import pointer as pointers
+from webhook.model.pods import Container, Pod, listing, mapping
+from webhook.model.record import record
+
+BASELINE, RESTRICTED = "baseline", "restricted"
+PROFILES: tuple[str, ...] = ("RuntimeDefault", "Localhost")
+# what the container runtimes give: AllowedCapabilities of policy/check_capabilities_baseline.go
+CAPABILITIES: tuple[str, ...] = (
+    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP"),
+    *("SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
+)
+SELINUX: tuple[str, ...] = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+SYSCTLS: tuple[str, ...] = (
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_notsent_lowat",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_slow_start_after_idle",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_wmem",
+)
+VOLUMES: tuple[str, ...] = (
+    *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected"),
+    "secret",
+)
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
+"""Until Kubernetes 1.30 the profile was set by annotation; Kubernetes' admission still looks there."""
+_PROBES: tuple[str, ...] = ("livenessProbe", "readinessProbe", "startupProbe")
+_HOOKS: tuple[str, ...] = ("postStart", "preStop")
+
+
+@record(frozen=True, slots=True)
+class Place:
+    """One value that a pod or a container has: the value, its pointer, and the container's or volume's name."""
+
+    value: Any
+    pointer: str
+    name: str | None
+
+
+@record(frozen=True, slots=True)
+class Control:
+    """One control: what it is called, from which level on it holds in this form, and what a finding says.
+
+    `look` gives the places of a pod where it is not kept, each with what was found there for its value.
+    """
+
+    name: str
+    level: str
+    reason: str
+    wanted: str
+    look: Callable[[Pod], Sequence[Place]]
+
+
+def broken(pod: Pod, bits: int) -> int:
+    """Return those of the controls that a pod does not keep; a control is the bit of its number in `CONTROLS`."""
+    found = 0
+    for bit, control in NUMBERED:
+        if bits & bit and control.look(pod):
+            found |= bit
+    return found
+
+
+def _app_armor(pod: Pod) -> Sequence[Place]:
+    found = _profiles(pod, "appArmorProfile")
+    for key, value in pod.annotations.items():
+        if key.startswith(APPARMOR) and value not in ("", "runtime/default") and not _begins(value, "localhost/"):
+            at = pointers.join(f"{pod.pointer}/metadata/annotations", key)
+            found = [*found, Place(_said(value), at, key.removeprefix(APPARMOR))]
+    return found
+
+
+def _capabilities(pod: Pod) -> Sequence[Place]:
+    return [
+        Place(_said(one), f"{place.pointer}/add/{number}", place.name)
+        for place in _own(pod, "capabilities")
+        for number, one in enumerate(listing(mapping(place.value).get("add")))
+        if one not in CAPABILITIES
+    ]
+
+
+def _capabilities_restricted(pod: Pod) -> Sequence[Place]:
+    if pod.windows:
+        return ()
+    found = []
+    for container in pod.containers:
+        capabilities = mapping(_context(container.spec).get("capabilities"))
+        if "ALL" not in listing(capabilities.get("drop")):
+            at = _there(container.spec, container.pointer, "capabilities")
+            found.append(Place("does not drop ALL", at, container.name))
+        for number, one in enumerate(listing(capabilities.get("add"))):
+            if one != "NET_BIND_SERVICE":
+                at = f"{container.pointer}/securityContext/capabilities/add/{number}"
+                found.append(Place(f"adds {_said(one)}", at, container.name))
+    return found
+
+
+def _host_namespaces(pod: Pod) -> Sequence[Place]:
+    return [
+        Place(f"{key}: {_said(pod.spec[key])}", f"{pod.pointer}/spec/{key}", None)
+        for key in ("hostIPC", "hostNetwork", "hostPID")
+        if pod.spec.get(key)
+    ]
+
+
+def _host_path_volumes(pod: Pod) -> Sequence[Place]:
+    return [
+        Place(f"hostPath {_said(mapping(v.spec['hostPath']).get('path'))}", f"{v.pointer}/hostPath", v.name)
+        for v in pod.volumes
+        if "hostPath" in v.spec
+    ]
+
+
+def _host_ports(pod: Pod) -> Sequence[Place]:
+    return [
+        Place(_said(mapping(port)["hostPort"]), f"{container.pointer}/ports/{number}/hostPort", container.name)
+        for container in pod.containers
+        for number, port in enumerate(listing(container.spec.get("ports")))
+        if mapping(port).get("hostPort")
+    ]
+
+
+def _host_probes(pod: Pod) -> Sequence[Place]:
+    found: list[Place] = []
+    for container in pod.containers:
+        for key in _PROBES:
+            found += _hosts(container, container.spec.get(key), key)
+        lifecycle = container.spec.get("lifecycle")
+        for key in _HOOKS if lifecycle else ():
+            found += _hosts(container, mapping(lifecycle).get(key), f"lifecycle/{key}")
+    return found
+
+
+def _hosts(container: Container, handler: Any, key: str) -> Sequence[Place]:
+    """Return the other hosts that a probe or a hook of a container asks."""
+    if not isinstance(handler, dict):
+        return ()
+    found = []
+    for kind in ("httpGet", "tcpSocket"):
+        host = mapping(handler.get(kind)).get("host")
+        if host:
+            found.append(Place(_said(host), f"{container.pointer}/{key}/{kind}/host", container.name))
+    return found
+
+
+def _privilege_escalation(pod: Pod) -> Sequence[Place]:
+    if pod.windows:
+        return ()
+    return _lacking(pod, "allowPrivilegeEscalation", False)
+
+
+def _privileged(pod: Pod) -> Sequence[Place]:
+    return [
+        Place(f"privileged: {_said(place.value)}", place.pointer, place.name)
+        for place in _own(pod, "privileged")
+        if place.value
+    ]
+
+
+def _proc_mount(pod: Pod) -> Sequence[Place]:
+    return () if _apart(pod) else _proc_mount_restricted(pod)
+
+
+def _proc_mount_restricted(pod: Pod) -> Sequence[Place]:
+    return [
+        Place(_said(place.value), place.pointer, place.name)
+        for place in _own(pod, "procMount")
+        if place.value != "Default"
+    ]
+
+
+def _run_as_non_root(pod: Pod) -> Sequence[Place]:
+    if _apart(pod):
+        return ()
+    default = _context(pod.spec).get("runAsNonRoot")
+    if default is True:  # what a container says itself is all that counts then
+        return [
+            Place(f"runAsNonRoot: {_said(place.value)}", place.pointer, place.name)
+            for place in _own(pod, "runAsNonRoot")
+            if place.value is not True
+        ]
+    found = _lacking(pod, "runAsNonRoot", True)
+    if default is None:
+        return found
+    return [Place(f"runAsNonRoot: {_said(default)}", f"{pod.pointer}/spec/securityContext/runAsNonRoot", None), *found]
+
+
+def _run_as_user(pod: Pod) -> Sequence[Place]:
+    if _apart(pod):
+        return ()
+    return [
+        Place(f"runAsUser: {_said(place.value)}", place.pointer, place.name)
+        for place in _set(pod, "runAsUser")
+        if place.value == 0
+    ]
+
+
+def _seccomp(pod: Pod) -> Sequence[Place]:
+    return _profiles(pod, "seccompProfile")
+
+
+def _seccomp_restricted(pod: Pod) -> Sequence[Place]:
+    if pod.windows:
+        return ()
+    found = _profiles(pod, "seccompProfile")
+    if mapping(_context(pod.spec).get("seccompProfile")).get("type") in PROFILES:
+        return found
+    unset = [c for c in pod.containers if _context(c.spec).get("seccompProfile") is None]
+    return [*found, *(Place("not set", _there(c.spec, c.pointer, "seccompProfile"), c.name) for c in unset)]
+
+
+def _selinux(pod: Pod) -> Sequence[Place]:
+    found = []
+    for place in _set(pod, "seLinuxOptions"):
+        options = mapping(place.value)
+        for key in ("type", "user", "role"):
+            value = options.get(key)
+            if value and (key != "type" or value not in SELINUX):
+                found.append(Place(f"{key} {_said(value)}", f"{place.pointer}/{key}", place.name))
+    return found
+
+
+def _sysctls(pod: Pod) -> Sequence[Place]:
+    return [
+        Place(_said(mapping(one).get("name")), f"{pod.pointer}/spec/securityContext/sysctls/{number}/name", None)
+        for number, one in enumerate(listing(_context(pod.spec).get("sysctls")))
+        if mapping(one).get("name") not in SYSCTLS
+    ]
+
+
+def _volume_types(pod: Pod) -> Sequence[Place]:
+    # a volume with nothing but a name is an emptyDir: the API server makes it one
+    return [
+        Place(", ".join(sorted(key for key in volume.spec if key != "name")), volume.pointer, volume.name)
+        for volume in pod.volumes
+        if not any([key in volume.spec for key in VOLUMES]) and any([key != "name" for key in volume.spec])
+    ]
+
+
+def _windows_host_process(pod: Pod) -> Sequence[Place]:
+    return [
+        Place(f"hostProcess: {_said(mapping(place.value)['hostProcess'])}", f"{place.pointer}/hostProcess", place.name)
+        for place in _set(pod, "windowsOptions")
+        if mapping(place.value).get("hostProcess")
+    ]
+
+
+def _profiles(pod: Pod, field: str) -> Sequence[Place]:
+    """Return the profiles that are set, and are neither the runtime's nor one of the node's own."""
+    return [
+        Place(
+            _typed(place.value),
+            f"{place.pointer}/type" if "type" in mapping(place.value) else place.pointer,
+            place.name,
+        )
+        for place in _set(pod, field)
+        if mapping(place.value).get("type") not in PROFILES
+    ]
+
+
+def _lacking(pod: Pod, field: str, wanted: bool) -> Sequence[Place]:
+    """Return the containers whose `securityContext` has another value of a field than the one that is wanted."""
+    found = []
+    for container in pod.containers:
+        value = _context(container.spec).get(field)
+        if value is not wanted:
+            at = _there(container.spec, container.pointer, field)
+            found.append(Place("not set" if value is None else f"{field}: {_said(value)}", at, container.name))
+    return found
+
+
+def _set(pod: Pod, field: str) -> list[Place]:
+    """Return what a field of `securityContext` is set to, in the pod for all, and in its containers."""
+    value = _context(pod.spec).get(field)
+    found = [] if value is None else [Place(value, f"{pod.pointer}/spec/securityContext/{field}", None)]
+    return found + _own(pod, field) if found else _own(pod, field)
+
+
+def _own(pod: Pod, field: str) -> list[Place]:
+    """Return what a field of the containers' own `securityContext` is set to."""
+    found = []
+    for container in pod.containers:
+        value = _context(container.spec).get(field)
+        if value is not None:
+            found.append(Place(value, f"{container.pointer}/securityContext/{field}", container.name))
+    return found
+
+
+def _context(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return mapping(spec.get("securityContext"))
+
+
+def _apart(pod: Pod) -> bool:
+    """Say whether the pod has a user namespace of its own, in which root is nobody on the node (KEP-127)."""
+    return pod.spec.get("hostUsers") is False
+
+
+def _there(spec: Mapping[str, Any], at: str, field: str) -> str:
+    """Return the pointer to a field of `securityContext`, or to the last thing above it that is there.
+
+    `spec` is that of a pod or container, `at` its pointer.
+    """
+    context = spec.get("securityContext")
+    if not isinstance(context, dict):
+        return at
+    return f"{at}/securityContext/{field}" if field in context else f"{at}/securityContext"
+
+
+def _begins(value: Any, prefix: str) -> bool:
+    return isinstance(value, str) and value.startswith(prefix)
+
+
+def _typed(profile: Any) -> str:
+    kind = mapping(profile).get("type")
+    return _said(kind) if kind else "no type"
+
+
+def _said(value: Any) -> str:
+    """Return a value as YAML says it, where it is one of a field of this kind."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int) else "not set" if value is None else "what Kubernetes refuses"
+
+
+_PROFILE = "RuntimeDefault or Localhost"
+CONTROLS: tuple[Control, ...] = (
+    Control("app-armor-profile", BASELINE, "AppArmor profile that confines nothing", _PROFILE, _app_armor),
+    Control(
+        "capabilities",
+        BASELINE,
+        "capability beyond those of a runtime",
+        one_of(CAPABILITIES, 3),
+        _capabilities,
+    ),
+    Control(
+        "capabilities",
+        RESTRICTED,
+        "capabilities that no service needs",
+        "drop: [ALL], and none added but NET_BIND_SERVICE",
+        _capabilities_restricted,
+    ),
+    Control("host-namespaces", BASELINE, "namespace of the node", "not set", _host_namespaces),
+    Control("host-path-volumes", BASELINE, "path on the node", "a volume that is not on the node", _host_path_volumes),
+    Control("host-ports", BASELINE, "port of the node", "no hostPort", _host_ports),
+    Control("host-probes-and-lifecycle", BASELINE, "another host is asked", "no host", _host_probes),
+    Control(
+        "privilege-escalation",
+        RESTRICTED,
+        "privilege escalation is not forbidden",
+        "allowPrivilegeEscalation: false",
+        _privilege_escalation,
+    ),
+    Control("privileged", BASELINE, "container that is privileged", "not set", _privileged),
+    Control("proc-mount", BASELINE, "unmasked /proc", "Default, or hostUsers: false in the pod", _proc_mount),
+    Control("proc-mount", RESTRICTED, "unmasked /proc", "Default", _proc_mount_restricted),
+    Control(
+        "run-as-non-root",
+        RESTRICTED,
+        "root is not refused",
+        "runAsNonRoot: true, or hostUsers: false in the pod",
+        _run_as_non_root,
+    ),
+    Control("run-as-user", RESTRICTED, "runs as root", "another user than 0, or hostUsers: false", _run_as_user),
+    Control("seccomp-profile", BASELINE, "seccomp profile that confines nothing", _PROFILE, _seccomp),
+    Control("seccomp-profile", RESTRICTED, "no seccomp profile", _PROFILE, _seccomp_restricted),
+    Control(
+        "se-linux-options",
+        BASELINE,
+        "SELinux options of the node",
+        f"neither user nor role, and a type such as {SELINUX[1]}",
+        _selinux,
+    ),
+    Control("sysctls", BASELINE, "sysctl of the whole node", one_of(SYSCTLS, 2), _sysctls),
+    Control("volume-types", RESTRICTED, "volume of a type that reaches out", one_of(VOLUMES), _volume_types),
+    Control("windows-host-process", BASELINE, "process of a Windows node", "not set", _windows_host_process),
+)
+NUMBERED = tuple([(1 << number, control) for number, control in enumerate(CONTROLS)])
+"""The controls, each by its bit."""
