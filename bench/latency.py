@@ -81,10 +81,10 @@ def _told(found: dict[str, list[Try]], rate: float) -> Iterator[Figure]:
 
 
 def _open(bench: Bench, stream: Stream, processors: Sequence[int], stack: ExitStack) -> Load:
-    with _on(processors[0]):
+    with alone_on(processors[0]):
         server = cpu.start(bench, stream.server)
     stack.callback(server.process.stop)
-    with _on(processors[1]):
+    with alone_on(processors[1]):
         load = Load(bench.programs["load"], server, bench.bodies[stream.body], CONNECTIONS, stream.answer)
     stack.callback(load.close)
     load.burst(cpu.WARM)
@@ -92,7 +92,7 @@ def _open(bench: Bench, stream: Stream, processors: Sequence[int], stack: ExitSt
 
 
 @contextmanager
-def _on(processor: int) -> Iterator[None]:
+def alone_on(processor: int) -> Iterator[None]:
     """Let what is started meanwhile have this processor alone."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {processor})

@@ -25,6 +25,6 @@ def test_an_odd_number_of_bursts_loses_the_smaller_part() -> None:
 
 def test_what_is_started_on_a_processor_has_that_one_alone_and_later_all_again() -> None:
     before = os.sched_getaffinity(0)
-    with latency._on(min(before)):
+    with latency.alone_on(min(before)):
         assert os.sched_getaffinity(0) == {min(before)}
     assert os.sched_getaffinity(0) == before
