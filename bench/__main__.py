@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bodies, cluster, counts, cpu, footprint, images, packs, programs, results, servers, show
+from bench import bodies, cluster, counts, cpu, footprint, images, latency, packs, programs, results, servers, show
 from bench.results import Figure
 from tools import compiled
 
 Group = Callable[[cpu.Bench], Iterator[Figure]]
 GROUPS: dict[str, Group] = {
+    "latency": latency.figures,
     "counts": counts.figures,
     "memory": footprint.memory,
     "start": footprint.begin,

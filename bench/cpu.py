@@ -101,8 +101,6 @@ def measure(bench: Bench, cases: Sequence[Case]) -> Iterator[Figure]:
                 rounds = _rounds(bench, opened)
                 for case in cases:
                     yield from _figures(case, connections, rounds)
-                if connections == 8 and CORE in opened:
-                    yield from _saturation(opened, rounds)
 
 
 def _open(bench: Bench, server: Server, stream: Stream, connections: int) -> Load:
@@ -139,13 +137,3 @@ def _figures(case: Case, connections: int, rounds: list[dict[Stream, Burst]]) ->
 def calm(values: Iterable[float]) -> float:
     """Return the lower quartile: other work on the machine takes caches away and only ever adds CPU time."""
     return quantiles(values, n=4)[0]
-
-
-def _saturation(opened: dict[Stream, Load], rounds: list[dict[Stream, Burst]]) -> Iterator[Figure]:
-    rate = 0.8 * median(turn[CORE].rate for turn in rounds)
-    bursts = {stream: [opened[stream].burst(max(200, int(rate * 2)), rate) for _ in range(3)] for stream in (CORE, G)}
-    times = median(burst.p99 / burst.p50 for burst in bursts[CORE])
-    yield Figure("latency/8/p99", times, "x", 3.0, "p99 to median at 80 % of saturation, 8 connections", steady=False)
-    for stream, text in ((CORE, "that p99"), (G, "G's at the same rate")):
-        worst = median(burst.p99 for burst in bursts[stream])
-        yield Figure(f"latency/8/{stream.server}", worst, "µs", None, text, steady=False)

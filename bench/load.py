@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.bodies import UID
-from bench.servers import Server
+from bench.servers import Server, cpu_time
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """What one order gave: CPU of the server and latencies in µs, reviews a second."""
+    """What one order gave: CPU a review of the server and of the load generator and latencies in µs, reviews a second.
 
+    `late` is p99 of what the generator itself was late.
+    """
+
+    reviews: int
     cpu: float
+    load: float
     p50: float
     p99: float
+    late: float
     rate: float
 
 
@@ -37,15 +43,16 @@ class Load:
 
     def burst(self, reviews: int, rate: float = 0.0) -> Burst:
         """Send so many reviews, at most `rate` a second; raises SystemExit where an answer is not the right one."""
-        before = self.server.cpu()
+        before, own = self.server.cpu(), cpu_time(self._process.pid)
         assert self._process.stdin is not None
         self._process.stdin.write(f"{reviews} {rate}\n")
         self._process.stdin.flush()
         told = json.loads(self._line())
-        cpu = self.server.cpu() - before
+        cpu, own = self.server.cpu() - before, cpu_time(self._process.pid) - own
         if told["wrong"]:
             raise SystemExit(f"bench: {self.server.process.name}: {told['wrong']} wrong answers: {told['example']}")
-        return Burst(cpu / reviews * 1e6, told["p50_us"], told["p99_us"], reviews / told["seconds"])
+        latencies = told["p50_us"], told["p99_us"], told["late_us"]
+        return Burst(reviews, cpu / reviews * 1e6, own / reviews * 1e6, *latencies, reviews / told["seconds"])
 
     def close(self) -> None:
         """End the generator."""

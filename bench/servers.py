@@ -33,13 +33,18 @@ class Server:
 
     def cpu(self) -> float:
         """Return the seconds of CPU, user and system, that all its processes have taken."""
-        # clock_getcpuclockid(3) of another process, which Python has for threads only: in nanoseconds, where
-        # /proc/<pid>/stat counts hundredths of a second
-        return sum(time.clock_gettime((~pid << 3) | 2) for pid in self.pids())
+        return sum(map(cpu_time, self.pids()))
 
     def pss(self) -> float:
         """Return the memory of all its processes in MiB; what they share counts once."""
         return sum(map(pss, self.pids()))
+
+
+def cpu_time(pid: int) -> float:
+    """Return the seconds of CPU, user and system, that a process has taken."""
+    # clock_getcpuclockid(3) of another process, which Python has for threads only: in nanoseconds, where
+    # /proc/<pid>/stat counts hundredths of a second
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def descent(pid: int) -> list[int]:

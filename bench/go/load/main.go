@@ -40,6 +40,7 @@ type result struct {
 	Seconds float64 `json:"seconds"`
 	P50     float64 `json:"p50_us"`
 	P99     float64 `json:"p99_us"`
+	Late    float64 `json:"late_us"` // p99 of what it was late itself
 }
 
 func main() {
@@ -84,37 +85,51 @@ func main() {
 	}
 }
 
-// run sends reviews over all connections. With a rate each has a time at which it is due, and what it waits for a
-// free connection counts: a server that stalls delays all that are due meanwhile.
+// run sends reviews over all connections. With a rate they are due evenly, and what one waits for a free connection
+// counts, from when it was due: a server that stalls delays all that are due meanwhile. What this program itself is
+// late, with a connection that was free, counts as well, and is told beside it.
 func (c *client) run(bodies [][]byte, at int, reviews int, rate float64) result {
-	var next, wrong atomic.Int64
+	var wrong atomic.Int64
 	var example atomic.Value
 	var group sync.WaitGroup
-	times := make([]time.Duration, reviews)
+	var every time.Duration
+	if rate > 0 {
+		every = time.Duration(float64(time.Second) / rate)
+	}
+	times, late := make([]time.Duration, reviews), make([]time.Duration, reviews)
 	started := time.Now()
+	turns, err := pace(reviews, every)
+	check(err)
 	for _, body := range bodies {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			for i := next.Add(1) - 1; i < int64(reviews); i = next.Add(1) - 1 {
-				due := time.Now()
-				if rate > 0 {
-					due = started.Add(time.Duration(float64(i) / rate * float64(time.Second)))
-					time.Sleep(time.Until(due))
+			free := started
+			for i := range turns {
+				sent := time.Now()
+				due := sent
+				if every > 0 {
+					due = started.Add(time.Duration(i+1) * every)
 				}
+				late[i] = min(sent.Sub(due), sent.Sub(free))
 				if said, ok := c.send(body, at); !ok {
 					wrong.Add(1)
 					example.CompareAndSwap(nil, said)
 				}
-				times[i] = time.Since(due)
+				free = time.Now()
+				times[i] = free.Sub(due)
 			}
 		}()
 	}
 	group.Wait()
 	took := time.Since(started)
 	slices.Sort(times)
+	slices.Sort(late)
 	said, _ := example.Load().(string)
-	return result{reviews, int(wrong.Load()), said, took.Seconds(), microseconds(times, 0.5), microseconds(times, 0.99)}
+	return result{
+		reviews, int(wrong.Load()), said, took.Seconds(),
+		microseconds(times, 0.5), microseconds(times, 0.99), microseconds(late, 0.99),
+	}
 }
 
 func (c *client) send(body []byte, at int) (string, bool) {
