@@ -251,10 +251,10 @@ def build(params: Mapping[str, Any]) -> Check:
     )
 
 
-def _seeks(subject: Subject) -> Iterator[Ref]:
+def _seeks(subject: Subject) -> tuple[Ref, ...]:
     written = mapping(subject.object.get("spec")).get("replicas")
-    if (subject.group, subject.kind) in WITH_REPLICAS and subject.pods and written in (None, 1):
-        yield AUTOSCALERS
+    asked = (subject.group, subject.kind) in WITH_REPLICAS and subject.pods and written in (None, 1)
+    return (AUTOSCALERS,) if asked else ()
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
