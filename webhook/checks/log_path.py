@@ -180,6 +180,7 @@ class Standard:
     memory: bool
     host: tuple[Segments, ...]
     variables: tuple[str, ...]
+    names: frozenset[str]
     required: bool
     stdout: bool
     size: str
@@ -244,6 +245,7 @@ def build(params: Mapping[str, Any]) -> Check:
         memory=params["allowMemory"],
         host=tuple(directory(written) for written in params["hostLogDirectories"]),
         variables=tuple(params["variables"]),
+        names=frozenset(params["variables"]),
         required=params["requireVariable"],
         stdout=params["allowStdout"],
         size=params["fixSizeLimit"],
@@ -326,7 +328,8 @@ def _leads_to(standard: Standard, container: Container, place: Segments, elsewhe
     """Say whether all log variables hold log directories on the volume at `place`, and no other mount is in between."""
     told = False
     for entry in listing(container.spec.get("env")):
-        if mapping(entry).get("name") in standard.variables:
+        name = mapping(entry).get("name")
+        if isinstance(name, str) and name in standard.names:
             value, told = entry.get("value"), True
             if not isinstance(value, str) or not value.startswith("/") or "$" in value:
                 return False

@@ -279,13 +279,14 @@ def _pod(container: Standard | None, whole: Standard | None, storage: bool, pod:
 
 
 def _kept(container: Standard | None, whole: Standard | None, storage: bool, pod: Pod) -> bool:
-    """Say whether a pod plainly keeps the standard: even all its containers together ask for less than `from`.
+    """Say whether a pod plainly keeps the standard: all its containers together ask for less than `from`.
 
-    Of any other, `_violations` tells.
+    Or, where they do run at once and all say what they ask for, in the right ratio. Of any other, `_violations` tells.
     """
     if container is not None or (whole is not None and (whole.bounds or pod.spec.get("resources"))):
         return False
     cpu = memory = 0
+    at_once = True
     for one in pod.containers:
         if one.role == "ephemeral":
             continue
@@ -294,9 +295,21 @@ def _kept(container: Standard | None, whole: Standard | None, storage: bool, pod
         if storage and limits.get("ephemeral-storage") is None:
             return False
         if whole is not None:
-            cpu += _amount(requests, limits, "cpu") or 0
-            memory += _amount(requests, limits, "memory") or 0
-    return whole is None or (cpu < whole.start[0] and memory < whole.start[1])
+            cores, size = _amount(requests, limits, "cpu"), _amount(requests, limits, "memory")
+            at_once = at_once and one.role == "container" and cores is not None and size is not None
+            cpu += cores or 0
+            memory += size or 0
+    if whole is None or (cpu < whole.start[0] and memory < whole.start[1]):
+        return True
+    return at_once and not whole.shapes and _in_ratio(whole, cpu, memory)
+
+
+def _in_ratio(standard: Standard, cpu: int, memory: int) -> bool:
+    """Say whether there are so many GiB for a core as there may be."""
+    least, most = standard.least, standard.most
+    if least is not None and memory * least.denominator < least.numerator * _GIB * cpu:
+        return False
+    return most is None or memory * most.denominator <= most.numerator * _GIB * cpu
 
 
 def _violations(container: Standard | None, whole: Standard | None, storage: bool, pod: Pod) -> Iterator[Violation]:

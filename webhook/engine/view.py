@@ -311,6 +311,8 @@ def _images(subject: Subject, facts: Facts, expired: Callable[[], bool]) -> Imag
 
 def _neighbours(subject: Subject, among: tuple[Subject, ...], facts: Facts) -> Neighbours:
     """Return what tells a check what stands beside a subject: from the same wrapper, and from the facts."""
+    if len(among) == 1:
+        return lambda ref: _outside(ref, subject, facts)
     return lambda ref: together((_within(ref, subject, among), _outside(ref, subject, facts)))
 
 
@@ -326,7 +328,7 @@ def _within(ref: Ref, subject: Subject, among: tuple[Subject, ...]) -> Found:
 def _outside(ref: Ref, subject: Subject, facts: Facts) -> Found:
     if subject.pointer:
         return Found(lacking="what else that cluster has is not known here")
-    if ref != NAMESPACE:
+    if ref.kind != NAMESPACE.kind or ref != NAMESPACE:
         return facts.neighbours.get(ref, Found(lacking=UNASKED))
     if isinstance(facts.namespace, Missing):
         return Found(lacking=facts.namespace.reason or UNASKED)
