@@ -82,7 +82,8 @@ written. An image is only rewritten where the result is approved. Tags and diges
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from webhook.checks import spoken_image
@@ -171,6 +172,9 @@ class Standard:
     digest_required: bool
     mirrors: tuple[Mirror, ...]
 
+    wanted: str
+    """The approved repositories, in words."""
+
     def approves(self, image: Image) -> bool:
         """Say whether the image's repository is approved."""
         return any(one(image) for one in self.repositories) and not any(one(image) for one in self.denied)
@@ -189,14 +193,10 @@ def build(params: Mapping[str, Any]) -> Check:
         tags["require"],
         params["digest"] == "required",
         _mirrors(params["mirrors"], problems),
+        one_of(params["repositories"]),
     )
     if problems:
         raise ParamError(problems)
-    wanted = one_of(params["repositories"])
-
-    def judge(pod: Pod) -> Iterator[Violation]:
-        for use in pod.uses:
-            yield from _judge(use, standard, wanted)
 
     def fix(pod: Pod, draft: Draft) -> None:
         for use in pod.uses:
@@ -204,7 +204,7 @@ def build(params: Mapping[str, Any]) -> Check:
             if mirrored is not None:
                 draft.put(use.pointer, mirrored)
 
-    return Check(pod=judge, fix=fix)
+    return Check(pod=partial(_pod, standard), fix=fix)
 
 
 def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
@@ -230,6 +230,36 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
         (("uses", spoken_image.USES), ("bad", f"variables.uses.filter(u, {' || '.join(wrong)})")),
         fix="it writes a reference anew by what it means, for which CEL has no function",
     )
+
+
+def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
+    return () if _kept(standard, pod) else _violations(standard, pod)
+
+
+def _kept(standard: Standard, pod: Pod) -> bool:
+    """Say whether a pod plainly keeps the standard, by its containers alone; of any other, `_violations` tells."""
+    if pod.image_volumes:
+        return False
+    for container in pod.containers:
+        written = container.spec.get("image")
+        if not isinstance(written, str) or not _is_fine(standard, written):
+            return False
+    return True
+
+
+def _is_fine(standard: Standard, written: str) -> bool:
+    try:
+        image = images.parse(written)
+    except ValueError:
+        return False
+    if standard.tag_required or standard.digest_required or not standard.approves(image):
+        return False
+    return bool(image.digest) or not standard.tags(image.tag)
+
+
+def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
+    for use in pod.uses:
+        yield from _judge(use, standard, standard.wanted)
 
 
 def _judge(use: Use, standard: Standard, approved: str) -> Iterator[Violation]:

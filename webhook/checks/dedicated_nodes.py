@@ -303,9 +303,11 @@ def _spoken_inside(pools: str) -> str:
     return f"variables.places.all(q, {pools}.exists(i, i.labels.all(k, {inside})))"
 
 
-def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
-    if not standard.pools or standard.everywhere(subject.namespace):
-        return
+def _judge(standard: Standard, subject: Subject) -> Iterable[Violation]:
+    return _pods(standard, subject) if standard.pools and not standard.everywhere(subject.namespace) else ()
+
+
+def _pods(standard: Standard, subject: Subject) -> Iterator[Violation]:
     for pod in subject.pods:
         yield from _named(standard, subject, pod)
         yield from _strangers(standard, subject, pod)

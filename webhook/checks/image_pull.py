@@ -66,7 +66,7 @@ stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -225,7 +225,30 @@ def _what(key: str) -> str:
     return "tag" if key == "moving" else "Secret"
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
+    return () if _kept(standard, pod) else _violations(standard, pod)
+
+
+def _kept(standard: Standard, pod: Pod) -> bool:
+    """Say whether a pod plainly keeps the standard: no image moves, and each is pulled once.
+
+    Of any other, `_violations` tells.
+    """
+    if pod.image_volumes or (pod.spec.get("imagePullSecrets") and not standard.secrets.everything):
+        return False
+    for container in pod.containers:
+        if container.spec.get("imagePullPolicy") != "IfNotPresent":
+            return False
+        try:
+            image = images.parse(container.image)
+        except ValueError:
+            return False
+        if not image.digest and standard.moving(image.tag):
+            return False
+    return True
+
+
+def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for pull in _pulls(pod):
         wanted = _wanted(standard, pull)
         if wanted:

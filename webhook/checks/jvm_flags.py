@@ -122,7 +122,7 @@ known to be older than 8u191 or 10, or one with `UseCGroupMemoryLimitForHeap`. A
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -227,6 +227,7 @@ class Standard:
 
     labels: tuple[tuple[str, Callable[[str], bool]], ...]
     script_variables: tuple[str, ...]
+    variables: frozenset[str]
     headroom: Fraction
     headroom_most: Fraction
     least: Fraction
@@ -288,6 +289,7 @@ def build(params: Mapping[str, Any]) -> Check:
     standard = Standard(
         labels=tuple((name, compile_globs([glob])) for name, glob in params["labels"].items()),
         script_variables=tuple(params["scriptVariables"]),
+        variables=launch.variables(params["scriptVariables"]),
         headroom=Fraction(str(params["headroomPercent"])) / 100,
         headroom_most=most or Fraction(0),
         least=Fraction(str(params["minPercentage"])),
@@ -336,7 +338,21 @@ def _lookup(standard: Standard, pod: Pod, container: Container) -> Lookup | None
     return oci.lookup(container.image, pod.spec) if asked else None
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterator[Violation | Unsure]:
+def _pod(standard: Standard, pod: Pod) -> Iterable[Violation | Unsure]:
+    return () if _kept(standard, pod) else _violations(standard, pod)
+
+
+def _kept(standard: Standard, pod: Pod) -> bool:
+    """Say whether a pod plainly runs no Java, as far as manifests show it; of any other, `_violations` tells."""
+    if standard.from_images or standard.images:
+        return False
+    for container in pod.containers:
+        if _labelled(standard, pod, container) or not launch.silent(container, standard.variables):
+            return False
+    return True
+
+
+def _violations(standard: Standard, pod: Pod) -> Iterator[Violation | Unsure]:
     for container in pod.containers:
         inspected = _inspected(standard, pod, container)
         builds = _builds(pod, inspected)
@@ -486,7 +502,7 @@ def _javas(standard: Standard, pod: Pod, container: Container, build: Build | No
         return
     known = _of_image(standard, container)
     told = _labelled(standard, pod, container) or (known is not None and not container.spec.get("command"))
-    if not told and launch.silent(container, standard.script_variables, build):
+    if not told and launch.silent(container, standard.variables, build):
         return
     start = launch.start(container, standard.script_variables, build)
     if not start.runs and not told:
@@ -506,10 +522,11 @@ def _javas(standard: Standard, pod: Pod, container: Container, build: Build | No
 
 
 def _labelled(standard: Standard, pod: Pod, container: Container) -> bool:
-    if container.role != "container" or container.name != pod.main:
-        return False
-    values = [(pod.labels.get(name), matches) for name, matches in standard.labels]
-    return any(isinstance(value, str) and matches(value) for value, matches in values)
+    for name, matches in standard.labels:
+        value = pod.labels.get(name)
+        if isinstance(value, str) and matches(value):
+            return container.role == "container" and container.name == pod.main
+    return False
 
 
 def _of_image(standard: Standard, container: Container) -> Known | None:

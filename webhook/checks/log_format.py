@@ -238,7 +238,21 @@ _STREAM = f"['{_PARSER}' + s + '-' + c.name, '{_PARSER}-' + c.name, '{_PARSER}' 
 _SPOKEN_FILEBEAT = _spoken_filebeat()
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
+    return () if _kept(standard, pod) else _violations(standard, pod)
+
+
+def _kept(standard: Standard, pod: Pod) -> bool:
+    """Say whether a pod declares nothing, and need not; of any other, `_violations` tells."""
+    if standard.require:
+        return False
+    for key in pod.annotations:
+        if key.startswith((_ANNOTATION, _PARSER, _ELASTIC, _DATADOG, standard.promtail)):
+            return False
+    return True
+
+
+def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for container in pod.containers:
         declared = {name: list(_declared(standard, name, pod, container.name)) for name in standard.formats}
         for name, entries in sorted(declared.items()):

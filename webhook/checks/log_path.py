@@ -103,7 +103,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -113,7 +113,7 @@ from webhook.model.decision import Violation
 from webhook.model.mount import WRITABLE, Mount, bounded, free_name, holding, mounts, over, resolve
 from webhook.model.patch import Draft
 from webhook.model.path import Pattern, Segments, directory, inside, segments, text
-from webhook.model.pods import Container, Pod, Subject, listing, mapping
+from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
 from webhook.model.record import record
 
 ID = "log-path"
@@ -180,6 +180,7 @@ class Standard:
     memory: bool
     host: tuple[Segments, ...]
     variables: tuple[str, ...]
+    names: frozenset[str]
     required: bool
     stdout: bool
     size: str
@@ -188,6 +189,14 @@ class Standard:
     def place(self) -> str:
         """The log directories, as a person reads them."""
         return " or ".join(pattern.written for pattern in self.patterns)
+
+    def above(self, path: Segments) -> bool:
+        """Say whether a log directory can lie in `path`, or be `path`."""
+        return any([pattern.above(path) for pattern in self.patterns])
+
+    def holds(self, path: Segments) -> bool:
+        """Say whether `path` is a log directory, or lies in one."""
+        return any([pattern.holds(path) for pattern in self.patterns])
 
 
 @record(frozen=True, slots=True)
@@ -236,11 +245,12 @@ def build(params: Mapping[str, Any]) -> Check:
         memory=params["allowMemory"],
         host=tuple(directory(written) for written in params["hostLogDirectories"]),
         variables=tuple(params["variables"]),
+        names=frozenset(params["variables"]),
         required=params["requireVariable"],
         stdout=params["allowStdout"],
         size=params["fixSizeLimit"],
     )
-    return Check(partial(_pod, standard), partial(_dangling, standard), partial(_fix, standard))
+    return Check(partial(_pod, standard), partial(_object, standard), partial(_fix, standard))
 
 
 def _asked(standard: Standard, pod: Pod) -> Iterator[Asked]:
@@ -265,7 +275,71 @@ def _claimed(pod: Pod) -> Iterator[Mount]:
             yield Mount({}, claim.pointer, segments(claim.path), claim.name, None)
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
+    return () if _kept(standard, pod) else _violations(standard, pod)
+
+
+def _kept(standard: Standard, pod: Pod) -> bool:
+    """Say whether a pod plainly keeps the standard, as most do; of any other, `_violations` tells."""
+    if pod.claims or (standard.stdout and ANNOTATION in pod.annotations):
+        return False
+    for container in pod.containers:
+        if container.role == "container" and not _logs_well(standard, pod, container):
+            return False
+    return True
+
+
+def _logs_well(standard: Standard, pod: Pod, container: Container) -> bool:
+    """Say whether one mount alone holds logs, by a good volume, and all variables lead onto it."""
+    place: Segments = ()
+    volume = ""
+    elsewhere: list[Segments] = []
+    for mount in listing(container.spec.get("volumeMounts")):
+        said = mapping(mount)
+        path, name = said.get("mountPath"), said.get("name")
+        if not isinstance(path, str) or not isinstance(name, str):
+            return False
+        parts = segments(path)
+        if not standard.above(parts):
+            elsewhere.append(parts)
+        elif place or said.get("readOnly") not in (None, False) or "recursiveReadOnly" in said:
+            return False
+        else:
+            place, volume = parts, name
+    if not place or not standard.parents:
+        return False
+    named = [one for one in pod.volumes if one.name == volume]
+    return len(named) == 1 and _is_good(standard, named[0]) and _leads_to(standard, container, place, elsewhere)
+
+
+def _is_good(standard: Standard, volume: Volume) -> bool:
+    """Say whether a volume, by itself, is one for logs; of the usual types alone."""
+    if len(volume.spec) != 2 or "name" not in volume.spec:
+        return False  # an emptyDir by default, or of two types
+    if "emptyDir" in volume.spec:
+        source = mapping(volume.spec["emptyDir"])
+        fits = (not standard.sized or bounded(source)) and (standard.memory or source.get("medium") != "Memory")
+        return fits and "emptyDir" in standard.types
+    claim = mapping(volume.spec.get("persistentVolumeClaim"))
+    return bool(claim) and "persistentVolumeClaim" in standard.types and claim.get("readOnly") is not True
+
+
+def _leads_to(standard: Standard, container: Container, place: Segments, elsewhere: list[Segments]) -> bool:
+    """Say whether all log variables hold log directories on the volume at `place`, and no other mount is in between."""
+    told = False
+    for entry in listing(container.spec.get("env")):
+        name = mapping(entry).get("name")
+        if isinstance(name, str) and name in standard.names:
+            value, told = entry.get("value"), True
+            if not isinstance(value, str) or not value.startswith("/") or "$" in value:
+                return False
+            path = segments(value)
+            if not inside(path, place) or not standard.holds(path) or any([inside(path, one) for one in elsewhere]):
+                return False
+    return told or not standard.required
+
+
+def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
     value = pod.annotations.get(ANNOTATION, "stdout")
     if standard.stdout and value != "stdout" and not pod.windows:
         at = f"{pod.pointer}/metadata/annotations/plimsoll.dev~1logs"
@@ -350,7 +424,7 @@ def _elsewhere(asked: Asked, value: str, good: list[Mount]) -> str | None:
     path = resolve(asked.container, value)
     if path is None:
         return " (relative, and no workingDir)"
-    if not any(pattern.holds(path) for pattern in asked.standard.patterns):
+    if not asked.standard.holds(path):
         return "" if value.startswith("/") else f" (in workingDir {working})"
     # without any good volume the missing volume is the finding, not the variable
     if not good or over(asked.mounts, path) in good:
@@ -358,22 +432,26 @@ def _elsewhere(asked: Asked, value: str, good: list[Mount]) -> str | None:
     return ", not on the volume at " + " or ".join(text(mount.path) for mount in good)
 
 
+def _object(standard: Standard, subject: Subject) -> Iterable[Violation]:
+    claims = {claim.name for claim in subject.claims}
+    for pod in subject.pods:
+        names = claims.union([volume.name for volume in pod.volumes])
+        for container in pod.containers:
+            for mount in listing(container.spec.get("volumeMounts")):
+                if _name(mount) not in names:
+                    return _dangling(standard, subject)
+    return ()
+
+
 def _dangling(standard: Standard, subject: Subject) -> Iterator[Violation]:
     """Give mounts of volumes that neither the pod nor the claim templates of its workload have."""
     names = {claim.name for claim in subject.claims}
     for pod in subject.pods:
-        if names.union([volume.name for volume in pod.volumes]).issuperset(_mounted(pod)):
-            continue
         for asked in _asked(standard, pod):
             for mount in asked.held:
                 if mount.volume is None and mount.name not in names:
                     found = f"volume {mount.name} is not in the pod"
                     yield asked.violation(f"{mount.pointer}/name", NOWHERE, found, "a volume of that name")
-
-
-def _mounted(pod: Pod) -> list[str]:
-    """Return the names of the volumes that containers mount."""
-    return [_name(mount) for one in pod.containers for mount in listing(one.spec.get("volumeMounts"))]
 
 
 def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:

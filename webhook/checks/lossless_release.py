@@ -198,7 +198,11 @@ class Standard:
 
     def serving(self, pod: Pod) -> list[Container]:
         """Return the containers of a pod that users' requests reach."""
-        return [c for c in pod.containers if c.role == "container" and self.ports(c)]
+        return [c for c in pod.containers if c.role == "container" and self.serves(c)]
+
+    def serves(self, container: Container) -> bool:
+        """Say whether users' requests reach a container."""
+        return any([self._counts(port) for port in listing(container.spec.get("ports"))])
 
     def ports(self, container: Container) -> list[str]:
         """Return the ports at which a container serves, as a person would name them."""
@@ -206,8 +210,12 @@ class Standard:
         return [
             f"{port.get('containerPort')}" + (f" ({port['name']})" if port.get("name") else "")
             for port in ports
-            if port.get("containerPort") and not self.ignored(str(port.get("name") or ""))
+            if self._counts(port)
         ]
+
+    def _counts(self, port: Any) -> bool:
+        said = mapping(port)
+        return bool(said.get("containerPort")) and not self.ignored(str(said.get("name") or ""))
 
     def drains_itself(self, container: Container) -> bool:
         """Say whether the container's image is known to serve on after SIGTERM."""
@@ -251,10 +259,10 @@ def build(params: Mapping[str, Any]) -> Check:
     )
 
 
-def _seeks(subject: Subject) -> Iterator[Ref]:
+def _seeks(subject: Subject) -> tuple[Ref, ...]:
     written = mapping(subject.object.get("spec")).get("replicas")
-    if (subject.group, subject.kind) in WITH_REPLICAS and subject.pods and written in (None, 1):
-        yield AUTOSCALERS
+    asked = (subject.group, subject.kind) in WITH_REPLICAS and subject.pods and written in (None, 1)
+    return (AUTOSCALERS,) if asked else ()
 
 
 def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:

@@ -193,7 +193,44 @@ def build(params: Mapping[str, Any]) -> Check:
     return Check(pod=partial(_pod, standard), subject=partial(_subject, standard))
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
+    return () if _kept(pod) else _violations(standard, pod)
+
+
+def _kept(pod: Pod) -> bool:
+    """Say whether no text of a pod can hold an address, as mostly; of any other, `_violations` tells."""
+    if pod.spec.get("hostAliases"):
+        return False
+    for container in pod.containers:
+        spec = container.spec
+        for entry in listing(spec.get("env")):
+            if possible(mapping(entry).get("value")):
+                return False
+        if _holds(spec.get("command")) or _holds(spec.get("args")):
+            return False
+        for field in _PROBES:
+            if field in spec and _connects(spec[field]):
+                return False
+        hooks = mapping(spec.get("lifecycle"))
+        if hooks and (_connects(hooks.get("postStart")) or _connects(hooks.get("preStop"))):
+            return False
+    return True
+
+
+def _holds(words: Any) -> bool:
+    """Say whether a word of a command line can hold an address."""
+    return any([possible(word) for word in listing(words)])
+
+
+def _connects(action: Any) -> bool:
+    """Say whether a probe or a hook names a host, or can hold an address in its command."""
+    said = mapping(action)
+    if "host" in mapping(said.get("httpGet")) or "host" in mapping(said.get("tcpSocket")):
+        return True
+    return "exec" in said and _holds(mapping(said["exec"]).get("command"))
+
+
+def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for number, alias in enumerate(listing(pod.spec.get("hostAliases"))):
         at = f"{pod.pointer}/spec/hostAliases/{number}/ip"
         names = ", ".join(str(name) for name in listing(mapping(alias).get("hostnames"))) or "no name"
@@ -241,19 +278,22 @@ def _words(standard: Standard, at: str, words: Any, container: str) -> Iterator[
         before = word if isinstance(word, str) else ""
 
 
-def _subject(standard: Standard, subject: Subject) -> Iterator[Violation]:
+def _subject(standard: Standard, subject: Subject) -> Iterable[Violation]:
     kind = (subject.group, subject.kind)
     if kind == ("", "ConfigMap"):
-        for key, value in sorted(mapping(subject.object.get("data")).items()):
-            if not standard.keys(key):
-                at = pointers.join(subject.pointer, "data", key)
-                yield from _text(standard, at, value, key, f"in {key}", None)
-    elif kind == ("", "Service"):
-        yield from _service(standard, subject)
-    elif kind == ("", "Endpoints"):
-        yield from _endpoints(standard, subject)
-    elif kind == ("discovery.k8s.io", "EndpointSlice"):
-        yield from _slice(standard, subject)
+        return _config(standard, subject)
+    if kind == ("", "Service"):
+        return _service(standard, subject)
+    if kind == ("", "Endpoints"):
+        return _endpoints(standard, subject)
+    return _slice(standard, subject) if kind == ("discovery.k8s.io", "EndpointSlice") else ()
+
+
+def _config(standard: Standard, subject: Subject) -> Iterator[Violation]:
+    for key, value in sorted(mapping(subject.object.get("data")).items()):
+        if not standard.keys(key):
+            at = pointers.join(subject.pointer, "data", key)
+            yield from _text(standard, at, value, key, f"in {key}", None)
 
 
 def _service(standard: Standard, subject: Subject) -> Iterator[Violation]:

@@ -102,7 +102,7 @@ None. How much room a service needs, and where its data can live, only its owner
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -193,6 +193,7 @@ _DISKS = (
     "rbd",
     "vsphereVolume",
 )
+_MAY_BE_SHARED = frozenset({*_DISKS, "persistentVolumeClaim"})
 # a Deployment's ReplicaSets have its template, and would repeat what is said of it
 _REPEATING = ("apps", "ReplicaSet")
 _CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
@@ -228,7 +229,25 @@ def build(params: Mapping[str, Any]) -> Check:
     return Check(pod=partial(_pod, standard), subject=partial(_subject, standard), seeks=_seeks)
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
+    return () if _kept(standard, pod) else _violations(standard, pod)
+
+
+def _kept(standard: Standard, pod: Pod) -> bool:
+    """Say whether a pod plainly keeps the standard, as most do; of any other, `_violations` tells."""
+    if standard.read_only_root:
+        for container in pod.containers:
+            if not _root_is_read_only(container):
+                return False
+    for volume in pod.volumes:
+        if _is_empty_dir(volume):
+            source = mapping(volume.spec.get("emptyDir"))
+            if source.get("medium") == "Memory" or not quantity.positive(source.get("sizeLimit")):
+                return False
+    return True
+
+
+def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
     claimed = {claim.name for claim in pod.claims}  # of one name, the claim is what the controllers put there
     for volume in pod.volumes:
         if _is_empty_dir(volume) and volume.name not in claimed:
@@ -303,20 +322,37 @@ def _root_is_read_only(container: Container) -> bool:
     return mapping(container.spec.get("securityContext")).get("readOnlyRootFilesystem") is True
 
 
-def _subject(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
+def _subject(standard: Standard, subject: Subject) -> Iterable[Violation | Unsure]:
+    if subject.group == "" and subject.kind in ("PersistentVolumeClaim", "PersistentVolume"):
+        return _storage(standard, subject)
+    return _workload(standard, subject) if subject.claims or _may_share(subject) else ()
+
+
+def _storage(standard: Standard, subject: Subject) -> Iterator[Violation]:
     spec, at = mapping(subject.object.get("spec")), f"{subject.pointer}/spec"
-    if (subject.group, subject.kind) == ("", "PersistentVolumeClaim"):
+    if subject.kind == "PersistentVolumeClaim":
         yield from _class(standard, mapping(subject.object.get("metadata")), spec, at, None)
-    elif (subject.group, subject.kind) == ("", "PersistentVolume"):
+    else:
         yield from _driver(standard, spec, at)
-    elif subject.pods:
-        for claim in subject.claims:
-            yield from _class(standard, claim.metadata, claim.spec, claim.pointer, claim.name or None)
-        replicas = _replicas(subject)
-        if replicas > 1:
-            for pod in subject.pods:
-                for volume in pod.volumes:
-                    yield from _shared(standard, pod, volume, replicas)
+
+
+def _may_share(subject: Subject) -> bool:
+    """Say whether a pod has a volume that replicas may not share: most have none, however many replicas there are."""
+    for pod in subject.pods:
+        for volume in pod.volumes:
+            if not _MAY_BE_SHARED.isdisjoint(volume.spec):
+                return True
+    return False
+
+
+def _workload(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
+    for claim in subject.claims if subject.pods else ():
+        yield from _class(standard, claim.metadata, claim.spec, claim.pointer, claim.name or None)
+    replicas = _replicas(subject) if _may_share(subject) else 0
+    if replicas > 1:
+        for pod in subject.pods:
+            for volume in pod.volumes:
+                yield from _shared(standard, pod, volume, replicas)
 
 
 def _class(
@@ -387,7 +423,11 @@ def _ref(claim: str) -> Ref:
     return Ref("v1", "PersistentVolumeClaim", claim)
 
 
-def _seeks(subject: Subject) -> Iterator[Ref]:
+def _seeks(subject: Subject) -> Iterable[Ref]:
+    return _sought(subject) if _may_share(subject) else ()
+
+
+def _sought(subject: Subject) -> Iterator[Ref]:
     kind = (subject.group, subject.kind)
     written = whole(mapping(subject.object.get("spec")).get("replicas"))
     scaled = kind in WITH_REPLICAS and kind != _REPEATING and (written is None or written == 1)

@@ -97,7 +97,7 @@ None. What the service is among all that runs there, only its owner knows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -109,7 +109,7 @@ from webhook.model.decision import Violation
 from webhook.model.glob import KEPT, compile_globs
 from webhook.model.pods import Container, Pod, listing, mapping
 from webhook.model.record import record
-from webhook.model.shell import SHELLS, Start, Words, starts
+from webhook.model.shell import SHELLS, Start, Words, plain, starts
 
 ID = "not-a-vm"
 _HOST = ("hostPID", "hostIPC", "hostNetwork")
@@ -179,6 +179,8 @@ _SERVICES = {"ssh": "sshd", "supervisor": "supervisord"}
 _DURATION = re2.compile(r"([0-9]{1,15}(?:\.[0-9]{0,9})?)([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _HOUR, _DAY = 3600, 86400
+# programs of which their other words tell what they do
+_READ = frozenset({"sleep", "tail", "cat", "service", "rc-service", "systemctl", "sshd"})
 
 
 @record(frozen=True, slots=True)
@@ -235,7 +237,48 @@ def _remembered(programs: tuple[Programs, ...]) -> Callable[[str], tuple[Program
     return lambda path: known(path) if len(path) <= KEPT else forbids(path)
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
+    return () if _kept(standard, pod) else _violations(standard, pod)
+
+
+def _kept(standard: Standard, pod: Pod) -> bool:
+    """Say whether a pod plainly keeps the standard, as most do; of any other, `_violations` tells."""
+    for key in standard.host:
+        if pod.spec.get(key) is True:
+            return False
+    for container in pod.containers:
+        if container.role != "ephemeral" and not (_is_service(standard, container) and _no_login(standard, container)):
+            return False
+    return True
+
+
+def _is_service(standard: Standard, container: Container) -> bool:
+    """Say whether a container starts one program, which is fine whatever its other words are."""
+    command, args = listing(container.spec.get("command")), listing(container.spec.get("args"))
+    if container.spec.get("lifecycle") and mapping(container.spec["lifecycle"]).get("postStart"):
+        return False
+    words = command or args
+    if not words:
+        return True
+    program = words[0]
+    if not isinstance(program, str) or "$" in program or not plain(program):
+        return False
+    name = program.rpartition("/")[2]
+    if name in _READ or name.startswith("python") or program.startswith("/etc/init.d/"):
+        return False
+    return (not command and name == program) or not standard.forbids(program)
+
+
+def _no_login(standard: Standard, container: Container) -> bool:
+    for port in listing(container.spec.get("ports")):
+        said = mapping(port)
+        for value in (said.get("containerPort"), said.get("hostPort")):
+            if isinstance(value, int) and value in standard.ports:
+                return False
+    return True
+
+
+def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for key in standard.host:
         if pod.spec.get(key) is True:
             wanted = "a pod in namespaces of its own"

@@ -85,7 +85,7 @@ None. How long a service takes to start, and what says that it hangs, only its o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -243,7 +243,61 @@ def _said(probe: str) -> str:
     )
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
+    return () if _kept(standard, pod) else _violations(standard, pod)
+
+
+def _kept(standard: Standard, pod: Pod) -> bool:
+    """Say whether a pod plainly keeps the standard, as most do; of any other, `_violations` tells."""
+    for container in pod.containers:
+        if container.role in ("container", "sidecar") and not _probed_well(standard, container):
+            return False
+    return True
+
+
+def _probed_well(standard: Standard, container: Container) -> bool:
+    startup, ready = mapping(container.spec.get("startupProbe")), mapping(container.spec.get("readinessProbe"))
+    live = mapping(container.spec.get("livenessProbe"))
+    for probe in (startup, ready, live):
+        if "exec" in probe or not (_finds(container, probe, "httpGet") and _finds(container, probe, "tcpSocket")):
+            return False
+    if live and ready and not _differ(live, ready) and not _may_be_same(standard, live, ready):
+        return False
+    first = startup or live
+    if not first:
+        return True
+    delay = _seconds(first, "initialDelaySeconds")
+    if delay + _patience(first) < standard.startup:
+        return False
+    return bool(startup) or not 0 < standard.longest_delay < delay
+
+
+def _finds(container: Container, probe: dict[str, Any], kind: str) -> bool:
+    """Say whether a probe asks for no port by name, or for one that its container names."""
+    port = mapping(probe.get(kind)).get("port")
+    if not isinstance(port, str):
+        return True
+    return any([mapping(one).get("name") == port for one in listing(container.spec.get("ports"))])
+
+
+def _differ(live: dict[str, Any], ready: dict[str, Any]) -> bool:
+    """Say whether two probes plainly ask different things: different paths by HTTP."""
+    one, other = mapping(live.get("httpGet")).get("path"), mapping(ready.get("httpGet")).get("path")
+    texts = isinstance(one, str) and isinstance(other, str) and one.startswith("/") and other.startswith("/")
+    return texts and one != other
+
+
+def _may_be_same(standard: Standard, live: dict[str, Any], ready: dict[str, Any]) -> bool:
+    if standard.same_handler == "patient":
+        return _patience(live) > _patience(ready)
+    return standard.same_handler == "allow"
+
+
+def _patience(probe: dict[str, Any]) -> int:
+    return _seconds(probe, "periodSeconds") * _seconds(probe, "failureThreshold")
+
+
+def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for container in pod.containers:
         if container.role in ("container", "sidecar"):
             probes = {key: _probe(container, key) for key in _PROBES if mapping(container.spec.get(key))}

@@ -80,9 +80,9 @@ resource at the pod level, where Kubernetes bounds the sum of the requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
 
@@ -187,15 +187,11 @@ def build(params: Mapping[str, Any]) -> Check:
         raise ParamError(problems)
     standards = tuple(_standard(resource, params) for resource in params["resources"])
 
-    def judge(pod: Pod) -> Iterator[Violation]:
-        for standard in standards:
-            yield from _judge(pod, standard)
-
     def fix(pod: Pod, draft: Draft) -> None:
         for standard in standards:
             _fix(pod, standard, draft)
 
-    return Check(pod=judge, fix=fix)
+    return Check(pod=partial(_pod, standards), fix=fix)
 
 
 def _standard(resource: str, params: Mapping[str, Any]) -> Standard:
@@ -231,22 +227,47 @@ def _problems(params: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...]
             yield ("default", resource), text
 
 
+def _pod(standards: tuple[Standard, ...], pod: Pod) -> Iterable[Violation]:
+    return () if _kept(standards, pod) else _violations(standards, pod)
+
+
+def _kept(standards: tuple[Standard, ...], pod: Pod) -> bool:
+    """Say whether a pod plainly keeps the standard, with the same in all requests and limits of its containers.
+
+    Of any other, `_violations` tells.
+    """
+    if pod.spec.get("resources"):
+        return False
+    for container in pod.containers:
+        if container.role != "ephemeral":
+            for standard in standards:
+                amounts = _amounts(container.spec, standard.resource)
+                if not amounts.same or amounts.limit is None:
+                    return False
+    return True
+
+
+def _violations(standards: tuple[Standard, ...], pod: Pod) -> Iterator[Violation]:
+    for standard in standards:
+        yield from _judge(pod, standard)
+
+
 def _judge(pod: Pod, standard: Standard) -> Iterator[Violation]:
     whole = _amounts(pod.spec, standard.resource)
     shared = _shared(whole, standard.resource)
     if shared:
         asked = _sum(pod, standard.resource) if whole.raw_request is None else None
         at = f"{pod.pointer}/spec/resources"
-        yield from _violations(whole, standard, at, None, asked)
+        yield from _compare(whole, standard, at, None, asked)
     for container in _containers(pod):
         amounts = _amounts(container.spec, standard.resource)
         if shared and amounts.problem is None and amounts.limit is None:
             continue  # KEP-2837: the pod's limit bounds a container that has none
         at = f"{container.pointer}/resources"
-        yield from _violations(amounts, standard, at, container.name, None)
+        yield from _compare(amounts, standard, at, container.name, None)
 
 
-def _violations(
+def _compare(
     amounts: Amounts, standard: Standard, at: str, container: str | None, asked: Fraction | None
 ) -> Iterator[Violation]:
     resource = standard.resource

@@ -92,7 +92,7 @@ None. How much a service needs is measured, not made up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -274,7 +274,45 @@ def _crossed(path: tuple[str, str], least: Fraction | None, most: Fraction | Non
     return [((*path, "min"), f"is {_number(least)}, more than max, {_number(most)}")]
 
 
-def _pod(container: Standard | None, whole: Standard | None, storage: bool, pod: Pod) -> Iterator[Violation]:
+def _pod(container: Standard | None, whole: Standard | None, storage: bool, pod: Pod) -> Iterable[Violation]:
+    return () if _kept(container, whole, storage, pod) else _violations(container, whole, storage, pod)
+
+
+def _kept(container: Standard | None, whole: Standard | None, storage: bool, pod: Pod) -> bool:
+    """Say whether a pod plainly keeps the standard: all its containers together ask for less than `from`.
+
+    Or, where they do run at once and all say what they ask for, in the right ratio. Of any other, `_violations` tells.
+    """
+    if container is not None or (whole is not None and (whole.bounds or pod.spec.get("resources"))):
+        return False
+    cpu = memory = 0
+    at_once = True
+    for one in pod.containers:
+        if one.role == "ephemeral":
+            continue
+        resources = mapping(one.spec.get("resources"))
+        requests, limits = mapping(resources.get("requests")), mapping(resources.get("limits"))
+        if storage and limits.get("ephemeral-storage") is None:
+            return False
+        if whole is not None:
+            cores, size = _amount(requests, limits, "cpu"), _amount(requests, limits, "memory")
+            at_once = at_once and one.role == "container" and cores is not None and size is not None
+            cpu += cores or 0
+            memory += size or 0
+    if whole is None or (cpu < whole.start[0] and memory < whole.start[1]):
+        return True
+    return at_once and not whole.shapes and _in_ratio(whole, cpu, memory)
+
+
+def _in_ratio(standard: Standard, cpu: int, memory: int) -> bool:
+    """Say whether there are so many GiB for a core as there may be."""
+    least, most = standard.least, standard.most
+    if least is not None and memory * least.denominator < least.numerator * _GIB * cpu:
+        return False
+    return most is None or memory * most.denominator <= most.numerator * _GIB * cpu
+
+
+def _violations(container: Standard | None, whole: Standard | None, storage: bool, pod: Pod) -> Iterator[Violation]:
     asking = [one for one in pod.containers if one.role != "ephemeral"]
     for one in asking:
         at = f"{one.pointer}/resources"
@@ -365,15 +403,20 @@ def _peak(asks: Sequence[tuple[str, int]]) -> int:
 
 
 def _amounts(resources: Mapping[str, Any]) -> dict[str, int]:
-    """Return what is asked for of each resource; a limit without a request is the request."""
+    """Return what is asked for of each resource."""
     requests, limits = mapping(resources.get("requests")), mapping(resources.get("limits"))
     found = {}
     for resource in RESOURCES:
-        written = requests.get(resource)
-        amount = _read(limits.get(resource) if written is None else written)
+        amount = _amount(requests, limits, resource)
         if amount is not None:
             found[resource] = amount
     return found
+
+
+def _amount(requests: dict[str, Any], limits: dict[str, Any], resource: str) -> int | None:
+    """Return what is asked for of a resource; a limit without a request is the request."""
+    written = requests.get(resource)
+    return _read(limits.get(resource) if written is None else written)
 
 
 def _found(resource: str, amount: int) -> str:
@@ -395,17 +438,18 @@ def _read(value: object) -> int | None:
     return amount if amount > 0 else None
 
 
-def _replicas(most: int, subject: Subject) -> Iterator[Violation]:
-    kind = (subject.group, subject.kind)
-    scaler = kind == ("autoscaling", "HorizontalPodAutoscaler")
-    # a kind that a company added is a workload by its pods; scaled, it is seen as a Scale, which has none
-    workload = kind in WORKLOADS or subject.pods or subject.object.get("kind") == "Scale"
-    if not most or not (scaler or workload) or _made(subject):
-        return
+def _replicas(most: int, subject: Subject) -> Iterable[Violation]:
+    scaler = subject.kind == "HorizontalPodAutoscaler" and subject.group == "autoscaling"
     key = "maxReplicas" if scaler else "replicas"
     replicas = mapping(subject.object.get("spec")).get(key)
-    if isinstance(replicas, int) and not isinstance(replicas, bool) and replicas > most:
-        yield Violation(f"{subject.pointer}/spec/{key}", "too many replicas", f"{key}: {replicas}", f"at most {most}")
+    if not most or not isinstance(replicas, int) or isinstance(replicas, bool) or replicas <= most:
+        return ()
+    # a kind that a company added is a workload by its pods; scaled, it is seen as a Scale, which has none
+    known = (subject.group, subject.kind) in WORKLOADS
+    if not (scaler or known or subject.pods or subject.object.get("kind") == "Scale") or _made(subject):
+        return ()
+    at = f"{subject.pointer}/spec/{key}"
+    return (Violation(at, "too many replicas", f"{key}: {replicas}", f"at most {most}"),)
 
 
 def _made(subject: Subject) -> bool:

@@ -169,10 +169,10 @@ def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
             yield from _violations(standard, pod, topology, subject.namespace, count)
 
 
-def _seeks(standard: Standard, subject: Subject) -> Iterator[Ref]:
+def _seeks(standard: Standard, subject: Subject) -> tuple[Ref, ...]:
     written = _written(subject)
-    if (subject.group, subject.kind) in WITH_REPLICAS and (written is None or 0 < written < standard.replicas):
-        yield AUTOSCALERS
+    asked = (subject.group, subject.kind) in WITH_REPLICAS and (written is None or 0 < written < standard.replicas)
+    return (AUTOSCALERS,) if asked else ()
 
 
 def _written(subject: Subject) -> int | None:

@@ -61,7 +61,7 @@ and never leaves a pod pending for it. Which class a pod belongs to is not guess
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -187,7 +187,13 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
     )
 
 
-def _judge(standard: Standard, subject: Subject) -> Iterator[Violation]:
+def _judge(standard: Standard, subject: Subject) -> Iterable[Violation]:
+    if not standard.required and not any([standard.label in pod.labels for pod in subject.pods]):
+        return ()
+    return _pods(standard, subject)
+
+
+def _pods(standard: Standard, subject: Subject) -> Iterator[Violation]:
     for pod in subject.pods:
         if not pod.daemon:
             yield from _violations(standard, pod, subject.namespace)

@@ -170,7 +170,7 @@ def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
         fixing = endpoint == "mutate"
         sought = frozenset(seeks(ruleset, bucket.seekers, review, own, fixing))
         asking = bucket.inspectors
-        images = frozenset(one for each in found for one in inspects(ruleset, asking, review, each, fixing))
+        images = frozenset([one for each in found for one in inspects(ruleset, asking, review, each, fixing)])
         if namespaced(review) and NAMESPACE in sought:
             names.add("namespace")
         sought -= {NAMESPACE}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from webhook.checks import cel
 from webhook.checks.cel import Program
@@ -26,8 +26,6 @@ NOT_KNOWN = Known("not asked yet", "not asked yet")
 _SEEKS, _NARROWS = attrgetter("seeks"), attrgetter("narrows")
 UNASKED = "no reader of the cluster is at hand"
 LATE = "not judged within the time that the API server waits"
-T = TypeVar("T")
-Asked = TypeVar("Asked")
 
 
 @dataclass(slots=True)
@@ -74,7 +72,7 @@ class View:
             found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
         if any(map(_SEEKS, rules)):
             among = found
-            found = tuple(one.beside(_neighbours(one, among, facts), _images(one, facts, expired)) for one in found)
+            found = tuple([one.beside(_neighbours(one, among, facts), _images(one, facts, expired)) for one in found])
         return cls(ruleset, review, facts, obj, rules, found, _expired=expired)
 
     @property
@@ -252,40 +250,46 @@ def controller(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def seeks(
-    ruleset: Ruleset, rules: Iterable[Rule], review: Review, subject: Subject, fixes: bool = False
-) -> Iterator[Ref]:
-    """Yield what the checks of the rules look for beside a subject, and, with `fixes`, their fixes; some of it twice.
+def seeks(ruleset: Ruleset, rules: Iterable[Rule], review: Review, subject: Subject, fixes: bool = False) -> set[Ref]:
+    """Return what the checks of the rules look for beside a subject, and, with `fixes`, their fixes.
 
     Nothing is looked for where a rule will not be asked: of another kind, outside its scope, made by a controller.
     """
+    found: set[Ref] = set()
     for rule in rules:
         check = rule.check
-        asking = () if check is None else _given(check.seeks, check.fix_seeks if fixes else None)
-        if asking and _asked(ruleset, rule, review, subject):
-            for ask in asking:
-                yield from ask(subject)
+        ask = None if check is None else check.seeks
+        more = None if check is None or not fixes else check.fix_seeks
+        if (ask is None and more is None) or not _asked(ruleset, rule, review, subject):
+            continue
+        if ask is not None:
+            found.update(ask(subject))
+        if more is not None:
+            found.update(more(subject))
+    return found
 
 
 def inspects(
     ruleset: Ruleset, rules: Iterable[Rule], review: Review, subject: Subject, fixes: bool = False
-) -> Iterator[Lookup]:
-    """Yield the images that the checks of the rules ask registries about, and, with `fixes`, their fixes.
+) -> set[Lookup]:
+    """Return the images that the checks of the rules ask registries about, and, with `fixes`, their fixes.
 
     As `seeks` does; of a pod in a wrapper without pull secrets, which are another cluster's.
     """
+    found: set[Lookup] = set()
     for rule in rules:
         check = rule.check
-        asking = () if check is None else _given(check.inspects, check.fix_inspects if fixes else None)
-        if asking and _asked(ruleset, rule, review, subject):
-            for pod in subject.pods:
-                seen = narrow(rule.scopes, pod) if rule.narrows else pod
-                if seen is not None:
-                    yield from (_meant(lookup, subject) for ask in asking for lookup in ask(seen))
-
-
-def _given(*asking: Callable[[T], Iterable[Asked]] | None) -> list[Callable[[T], Iterable[Asked]]]:
-    return [ask for ask in asking if ask is not None]
+        ask = None if check is None else check.inspects
+        more = None if check is None or not fixes else check.fix_inspects
+        if (ask is None and more is None) or not _asked(ruleset, rule, review, subject):
+            continue
+        for pod in subject.pods:
+            seen = narrow(rule.scopes, pod) if rule.narrows else pod
+            if seen is not None and ask is not None:
+                found.update([_meant(lookup, subject) for lookup in ask(seen)])
+            if seen is not None and more is not None:
+                found.update([_meant(lookup, subject) for lookup in more(seen)])
+    return found
 
 
 def _asked(ruleset: Ruleset, rule: Rule, review: Review, subject: Subject) -> bool:
@@ -324,6 +328,8 @@ def _images(subject: Subject, facts: Facts, expired: Callable[[], bool]) -> Imag
 
 def _neighbours(subject: Subject, among: tuple[Subject, ...], facts: Facts) -> Neighbours:
     """Return what tells a check what stands beside a subject: from the same wrapper, and from the facts."""
+    if len(among) == 1:
+        return lambda ref: _outside(ref, subject, facts)
     return lambda ref: together((_within(ref, subject, among), _outside(ref, subject, facts)))
 
 
@@ -339,7 +345,7 @@ def _within(ref: Ref, subject: Subject, among: tuple[Subject, ...]) -> Found:
 def _outside(ref: Ref, subject: Subject, facts: Facts) -> Found:
     if subject.pointer:
         return Found(lacking="what else that cluster has is not known here")
-    if ref != NAMESPACE:
+    if ref.kind != NAMESPACE.kind or ref != NAMESPACE:
         return facts.neighbours.get(ref, Found(lacking=UNASKED))
     if isinstance(facts.namespace, Missing):
         return Found(lacking=facts.namespace.reason or UNASKED)

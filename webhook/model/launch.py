@@ -7,7 +7,7 @@ _JAVA_OPTIONS.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
@@ -104,15 +104,20 @@ def _filled(value: env.Value | None) -> bool:
     return value is not None and value.text != ""
 
 
-def silent(container: Container, scripts: Sequence[str], image: Build | None = None) -> bool:
+def variables(scripts: Iterable[str]) -> frozenset[str]:
+    """Return the names of the variables that a JVM reads, or that scripts pass on to one."""
+    return frozenset({TOOL, LAUNCHER, LAST, *scripts})
+
+
+def silent(container: Container, names: frozenset[str], image: Build | None = None) -> bool:
     """Say whether nothing in a container's manifest can run a JVM, as far as that is seen without reading it closely.
 
-    Words without quotes and references stand for themselves: what they start stands in them as it is called. `image`
-    is what the container runs, where that is known.
+    `names` are those of `variables`. Words without quotes and references stand for themselves: what they start stands
+    in them as it is called. `image` is what the container runs, where that is known.
     """
-    names = (TOOL, LAUNCHER, LAST, *scripts)
     for entry in listing(container.spec.get("env")):
-        if mapping(entry).get("name") in names:
+        name = mapping(entry).get("name")
+        if isinstance(name, str) and name in names:
             return False
     given = (*listing(container.spec.get("command")), *listing(container.spec.get("args")))
     if image is not None and not listing(container.spec.get("command")):
@@ -123,8 +128,9 @@ def silent(container: Container, scripts: Sequence[str], image: Build | None = N
         return True
     words = [word for word in given if isinstance(word, str)]
     text = "\n".join(words)
-    told = any(map(text.__contains__, _SIGNS)) or any(map(text.__contains__, names))
-    return not told and _OWN.isdisjoint(words)
+    if any([sign in text for sign in _SIGNS]) or any([name in text for name in names]):
+        return False
+    return _OWN.isdisjoint(words)
 
 
 def start(container: Container, scripts: Sequence[str], image: Build | None = None) -> Start:

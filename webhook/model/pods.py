@@ -156,6 +156,9 @@ TABLE: tuple[Row, ...] = (
     Row("apps.clusternet.io", "Manifest", "manifests", (("template",),), wraps=True),
 )
 
+# those whose kinds have other claims than `volumeClaimTemplates`
+_CLAIMING = ("batch.volcano.sh", "jobset.x-k8s.io")
+
 Kinds = Mapping[tuple[str, str], Row]
 
 
@@ -190,7 +193,7 @@ class Container:
 
     name: str
     role: Role
-    spec: Mapping[str, Any]
+    spec: dict[str, Any]
     pointer: str
 
     @property
@@ -205,7 +208,7 @@ class Volume:
     """One entry of a pod's `volumes`: its name, its spec, and its JSON pointer."""
 
     name: str
-    spec: Mapping[str, Any]
+    spec: dict[str, Any]
     pointer: str
 
     @property
@@ -253,8 +256,8 @@ class Pod:
     makes. `daemon`: such a pod runs on every node.
     """
 
-    metadata: Mapping[str, Any]
-    spec: Mapping[str, Any]
+    metadata: dict[str, Any]
+    spec: dict[str, Any]
     pointer: str
     containers: tuple[Container, ...]
     volumes: tuple[Volume, ...]
@@ -337,7 +340,7 @@ class Subject:
 
     def beside(self, neighbours: Neighbours, images: Images = uninspected) -> Subject:
         """Return this subject, and the pods in it, with what stands beside them, and what is known of images."""
-        pods = tuple(pod.beside(neighbours, images) for pod in self.pods)
+        pods = tuple([pod.beside(neighbours, images) for pod in self.pods])
         # `replace` costs four times as much, and this is done in most reviews
         return Subject(
             *(self.object, self.group, self.kind, self.namespace, self.name, self.pointer),
@@ -388,7 +391,8 @@ def _subject(
     row = kinds.get((group, kind))
     if row is None or row.wraps:
         return Subject(obj, group, kind, namespace, name, at, ())
-    claims = tuple(_claims(obj, row, at))
+    claimed = "volumeClaimTemplates" in mapping(obj.get("spec")) or group in _CLAIMING
+    claims = tuple(_claims(obj, row, at)) if claimed else ()
     return Subject(obj, group, kind, namespace, name, at, tuple(_pods(obj, row, at, claims)), claims)
 
 
@@ -415,20 +419,20 @@ def _listed(manifests: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[tupl
     while waiting:
         at, manifest = waiting.pop()
         if manifest.get("kind") == "List" and manifest.get("apiVersion") == "v1":
-            waiting += list(_walk(manifest, ("items", "*"), at))[::-1]
+            waiting += _walk(manifest, ("items", "*"), at)[::-1]
         else:
             yield at, manifest
 
 
-def _walk(value: Any, path: tuple[str, ...], at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if not path:
-        if isinstance(value, dict):
-            yield at, value
-    elif path[0] == "*":
-        for index, element in enumerate(listing(value)):
-            yield from _walk(element, path[1:], f"{at}/{index}")
-    elif isinstance(value, dict) and path[0] in value:
-        yield from _walk(value[path[0]], path[1:], pointers.join(at, path[0]))
+def _walk(value: Any, path: tuple[str, ...], at: str) -> list[tuple[str, dict[str, Any]]]:
+    for number, key in enumerate(path):
+        if key == "*":
+            below, elements = path[number + 1 :], enumerate(listing(value))
+            return [found for index, element in elements for found in _walk(element, below, f"{at}/{index}")]
+        if not isinstance(value, dict) or key not in value:
+            return []
+        value, at = value[key], pointers.join(at, key)
+    return [(at, value)] if isinstance(value, dict) else []
 
 
 def _claims(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Claim]:
@@ -454,17 +458,17 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def templates(
-    obj: Mapping[str, Any], row: Row, at: str = ""
-) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any], bool]]:
-    """Give the pod templates of a workload: where each stands, metadata, spec, and whether it runs on every node."""
+def templates(obj: Mapping[str, Any], row: Row, at: str = "") -> list[tuple[str, dict[str, Any], dict[str, Any], bool]]:
+    """Return the pod templates of a workload: where each stands, metadata, spec, and whether it runs on every node."""
     if row.group == "argoproj.io" and mapping(obj.get("spec")).get("workloadRef"):
-        return  # the template is the referenced Deployment's, which is judged by itself
+        return []  # the template is the referenced Deployment's, which is judged by itself
+    found: list[tuple[str, dict[str, Any], dict[str, Any], bool]] = []
     for path in row.paths:
         for where, template in _walk(obj, path, at):
             spec = template.get("spec")
             if isinstance(spec, dict):
-                yield where, mapping(template.get("metadata")), spec, path in row.daemons
+                found.append((where, mapping(template.get("metadata")), spec, path in row.daemons))
+    return found
 
 
 def _pods(obj: Mapping[str, Any], row: Row, at: str, claims: tuple[Claim, ...]) -> Iterator[Pod]:
@@ -486,7 +490,7 @@ def _pods(obj: Mapping[str, Any], row: Row, at: str, claims: tuple[Claim, ...]) 
         )
 
 
-def _unreadable(spec: Mapping[str, Any]) -> str:
+def _unreadable(spec: dict[str, Any]) -> str:
     for key in ("initContainers", "containers", "ephemeralContainers", "volumes"):
         value = spec.get(key)
         if value is None:
@@ -496,27 +500,31 @@ def _unreadable(spec: Mapping[str, Any]) -> str:
     return ""
 
 
-def _containers(spec: Mapping[str, Any], at: str) -> Iterator[Container]:
+def _containers(spec: dict[str, Any], at: str) -> list[Container]:
+    found = []
     for index, init in enumerate(listing(spec.get("initContainers"))):
         if isinstance(init, dict):
             # KEP-753: an init container that restarts always is a sidecar
             role: Role = "sidecar" if init.get("restartPolicy") == "Always" else "init"
-            yield _container(init, role, f"{at}/initContainers/{index}")
+            found.append(_container(init, role, f"{at}/initContainers/{index}"))
     for index, container in enumerate(listing(spec.get("containers"))):
         if isinstance(container, dict):
-            yield _container(container, "container", f"{at}/containers/{index}")
+            found.append(_container(container, "container", f"{at}/containers/{index}"))
     for index, debug in enumerate(listing(spec.get("ephemeralContainers"))):
         if isinstance(debug, dict):
-            yield _container(debug, "ephemeral", f"{at}/ephemeralContainers/{index}")
+            found.append(_container(debug, "ephemeral", f"{at}/ephemeralContainers/{index}"))
+    return found
 
 
-def _container(spec: Mapping[str, Any], role: Role, at: str) -> Container:
+def _container(spec: dict[str, Any], role: Role, at: str) -> Container:
     name = spec.get("name")
     return Container(name if isinstance(name, str) else "", role, spec, at)
 
 
-def _volumes(spec: Mapping[str, Any], at: str) -> Iterator[Volume]:
+def _volumes(spec: dict[str, Any], at: str) -> list[Volume]:
+    found = []
     for index, volume in enumerate(listing(spec.get("volumes"))):
         if isinstance(volume, dict):
             name = volume.get("name")
-            yield Volume(name if isinstance(name, str) else "", volume, f"{at}/volumes/{index}")
+            found.append(Volume(name if isinstance(name, str) else "", volume, f"{at}/volumes/{index}"))
+    return found

@@ -58,6 +58,14 @@ def billionths(value: object) -> int:
     return _counted(value) if isinstance(value, str) else count(read(value))
 
 
+def positive(value: object) -> bool:
+    """Say whether a field of an object holds a quantity above 0."""
+    try:
+        return billionths(value) > 0
+    except ValueError:
+        return False
+
+
 @lru_cache(maxsize=2048)
 def _counted(written: str) -> int:
     return count(_trimmed(written))

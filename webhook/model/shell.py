@@ -90,6 +90,14 @@ def name(word: str) -> str:
     return word.rpartition("/")[2]
 
 
+def plain(word: str) -> bool:
+    """Say whether a command line that begins with a word starts the program of that name, and no other."""
+    if not word or ("=" in word and word[0].isidentifier()):
+        return False
+    program = name(word)
+    return program not in SHELLS and program not in _WRAPPERS
+
+
 def starts(argv: Sequence[str], depth: int = 0) -> Iterator[Start]:
     """Yield the programs that a command line starts, in their order; scripts given by `sh -c` are looked into."""
     words = unwrapped(tuple(argv))

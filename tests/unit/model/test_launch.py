@@ -154,12 +154,12 @@ def test_an_option_is_named_by_where_it_is_written() -> None:
 )
 def test_a_container_that_runs_a_jvm_is_never_silent(spec):
     assert launch.start(container(**spec), ["JAVA_OPTS"]).runs
-    assert not launch.silent(container(**spec), ["JAVA_OPTS"])
+    assert not launch.silent(container(**spec), launch.variables(["JAVA_OPTS"]))
 
 
 @pytest.mark.parametrize("spec", [{}, {"args": ["--listen=:8080"]}, {"command": ["sh", "-c", "exec web; rm x"]}])
 def test_a_container_without_any_sign_of_java_is_silent(spec):
-    assert launch.silent(container(**spec, env={"A": "java"}), ["JAVA_OPTS"])
+    assert launch.silent(container(**spec, env={"A": "java"}), launch.variables(["JAVA_OPTS"]))
     assert not launch.start(container(**spec, env={"A": "java"}), ["JAVA_OPTS"]).runs
 
 
@@ -203,7 +203,7 @@ def test_any_variable_of_the_image_may_be_another_one_in_env_from() -> None:
 def test_the_variables_of_an_image_do_not_make_another_program_java() -> None:
     build = image("java", "-jar", "a.jar", env={"JAVA_TOOL_OPTIONS": "-Xmx4g"})
     assert not launch.start(container(command=["/app/report"]), [], build).runs
-    assert launch.silent(container(command=["/app/report"]), [], build)
+    assert launch.silent(container(command=["/app/report"]), launch.variables([]), build)
 
 
 def test_a_script_of_the_image_stands_before_the_java_that_it_starts() -> None:
@@ -224,7 +224,7 @@ def test_a_script_of_the_image_stands_before_the_java_that_it_starts() -> None:
 )
 def test_a_container_whose_image_runs_a_jvm_is_never_silent(build: Build) -> None:
     assert launch.start(container(), ["JAVA_OPTS"], build).runs
-    assert not launch.silent(container(), ["JAVA_OPTS"], build)
+    assert not launch.silent(container(), launch.variables(["JAVA_OPTS"]), build)
 
 
 def test_a_container_whose_image_has_no_sign_of_java_is_silent() -> None:
