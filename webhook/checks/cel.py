@@ -215,14 +215,18 @@ def _compiled(
     # kept, because packs that are loaded again are mostly what they were
     declared = _declare(variables, scope, allowed)
     tokens = _tokens(source)
-    checked, problems = _check(source, tokens, declared, declared.names, scope, allowed, more)
-    if checked is not None:
-        problems = [*problems, *_wrong_type(wants, checked.return_type().name())]
-    if problems or declared.problems or checked is None:
-        raise CelError(problems, declared.problems)
     used = _needed(tokens, declared)
     whole = _bound(source, tokens, used)
-    expression = _inlined(whole, len(used), scope) if used else checked
+    expression = None
+    if used and not declared.problems and not more:
+        expression = _at_once(source, tokens, whole, len(used), scope, allowed)
+    if expression is None or _wrong_type(wants, expression.return_type().name()):
+        checked, problems = _check(source, tokens, declared, declared.names, scope, allowed, more)
+        if checked is not None:
+            problems = [*problems, *_wrong_type(wants, checked.return_type().name())]
+        if problems or declared.problems or checked is None:
+            raise CelError(problems, declared.problems)
+        expression = _inlined(whole, len(used), scope) if used else checked
     everything = [tokens, *(variable.tokens for variable in used)]
     reads = frozenset().union(*(rewrite.names(one, VARIABLES) for one in everything))
     paths = frozenset((word, *path) for word in OBJECTS for one in everything for path in rewrite.paths(one, word))
@@ -442,6 +446,22 @@ def _check(
         problems += wording.at_compile(str(error), source, edits, known, later, sorted(words))
         return None, problems
     return (None if problems else expression), problems
+
+
+def _at_once(
+    source: str, tokens: tuple[text.Token, ...], whole: str, variables: int, scope: Names, words: frozenset[str]
+) -> Any:
+    """Return what `_inlined` does of a text that nothing is wrong with, without compiling it by itself before.
+
+    None where anything is wrong: `_check` then says what, at its place in what its author wrote. A text that compiles
+    with its variables bound around it does so by itself: there they have the types that they have here.
+    """
+    if wording.at_sight(source, tokens, words, VARIABLES):
+        return None
+    try:
+        return _inlined(whole, variables, scope)
+    except CelError:
+        return None
 
 
 def _wrong_type(wants: Wants, static: str) -> list[Problem]:

@@ -53,6 +53,15 @@ def is_call(tokens: Sequence[Token], index: int, name: str, *, member: bool) -> 
     return called and is_sign(tokens, index - 1, ".") == member
 
 
+def uses(tokens: Sequence[Token], word: str) -> list[int]:
+    """Return the indices where `word` stands as a word of the rule: no field, no call, no variable of a macro."""
+    found = [index for index, token in enumerate(tokens) if token.text == word and is_word(tokens, index, word)]
+    if not found:
+        return found  # as mostly: a text uses few of the words
+    hidden = shadowed(tokens, word)
+    return [index for index in found if index not in hidden] if hidden else found
+
+
 def shadowed(tokens: Sequence[Token], word: str) -> set[int]:
     """Return the indices where `word` is the variable of a macro, not the word of the rule."""
     found: set[int] = set()
@@ -76,7 +85,7 @@ def shadowed(tokens: Sequence[Token], word: str) -> set[int]:
 
 def library_edits(tokens: Sequence[Token]) -> list[Edit]:
     """Return the edits that lead the calls of Kubernetes' libraries to functions we can have."""
-    addresses = any(is_sign(tokens, i + 1, "(") and token.text in ADDRESSES for i, token in enumerate(tokens))
+    addresses = any(token.text in ADDRESSES and is_sign(tokens, i + 1, "(") for i, token in enumerate(tokens))
     found: list[Edit] = []
     for index, token in enumerate(tokens):
         if token.kind != "name" or not is_sign(tokens, index + 1, "("):
@@ -104,12 +113,10 @@ def library_edits(tokens: Sequence[Token]) -> list[Edit]:
 
 def variable_uses(tokens: Sequence[Token]) -> list[tuple[int, str]]:
     """Return the index of `variables` and the name for every `variables.<name>` of the rule's own."""
-    hidden = shadowed(tokens, "variables")
     return [
         (index, tokens[index + 2].text)
-        for index in range(len(tokens) - 2)
-        if is_word(tokens, index, "variables")
-        and index not in hidden
+        for index in uses(tokens, "variables")
+        if index + 2 < len(tokens)
         and is_sign(tokens, index + 1, ".")
         and tokens[index + 2].kind == "name"
         and not is_sign(tokens, index + 3, "(")
@@ -133,12 +140,9 @@ def bound(body: str, bindings: Sequence[tuple[str, str]]) -> str:
 
 def roots(tokens: Sequence[Token], word: str) -> tuple[bool, frozenset[str] | None]:
     """Return whether the text uses `word`, and the first fields it reads of it (None: all of it)."""
-    hidden = shadowed(tokens, word)
     fields: set[str] = set()
     used = whole = False
-    for index in range(len(tokens)):
-        if index in hidden or not is_word(tokens, index, word):
-            continue
+    for index in uses(tokens, word):
         used = True
         field = _field(tokens, index + 1)
         whole = whole or field is None
@@ -148,11 +152,8 @@ def roots(tokens: Sequence[Token], word: str) -> tuple[bool, frozenset[str] | No
 
 def paths(tokens: Sequence[Token], word: str) -> frozenset[tuple[str, ...]]:
     """Return what a text reads of `word`: the first two fields of each use, fewer where all below them is used."""
-    hidden = shadowed(tokens, word)
     found: set[tuple[str, ...]] = set()
-    for index in range(len(tokens)):
-        if index in hidden or not is_word(tokens, index, word):
-            continue
+    for index in uses(tokens, word):
         path: tuple[str, ...] = ()
         at = index + 1
         while len(path) < 2 and (field := _field(tokens, at)) is not None:
@@ -200,11 +201,8 @@ def elements(tokens: Sequence[Token], word: str) -> frozenset[str] | None:
 
     Seen are the macros that go through a list, one after the other. Any other use may be one of whole elements.
     """
-    hidden = shadowed(tokens, word)
     fields: set[str] = set()
-    for index in range(len(tokens)):
-        if index in hidden or not is_word(tokens, index, word):
-            continue
+    for index in uses(tokens, word):
         found = _through(tokens, index + 1)
         if found is None:
             return None
@@ -290,7 +288,7 @@ def _links(tokens: Sequence[Token], index: int) -> bool:
 
 def names(tokens: Sequence[Token], wanted: Collection[str]) -> frozenset[str]:
     """Return which of the wanted words the text uses as words of the rule."""
-    return frozenset(word for word in present(tokens, wanted) if roots(tokens, word)[0])
+    return frozenset(word for word in present(tokens, wanted) if uses(tokens, word))
 
 
 def present(tokens: Sequence[Token], wanted: Collection[str]) -> frozenset[str]:
