@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from webhook.model.pods import Kinds
     from webhook.ports import Cluster, ImageReader, ImageSource, Rooms, Uninstaller
 
-YOUNG = 20_000
+YOUNG = 100_000
 """New objects at which the garbage collector looks for cycles: what a command loads stays, and Python's own 700 would
 have it looked through again and again meanwhile."""
 

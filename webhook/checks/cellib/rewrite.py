@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from webhook.checks.cellib.text import Edit, Token, arguments, closing
+from webhook.checks.cellib.text import CLOSE, Edit, Token, arguments, closing
 
 # The names that stand for variables; an author's own names may not begin so.
 BOUND = "_v_"
@@ -65,8 +65,8 @@ def uses(tokens: Sequence[Token], word: str) -> list[int]:
 def shadowed(tokens: Sequence[Token], word: str) -> set[int]:
     """Return the indices where `word` is the variable of a macro, not the word of the rule."""
     found: set[int] = set()
-    if word not in [token.text for token in tokens]:
-        return found  # as mostly: a text uses few of the words
+    if not any(token.text == word and _is_argument(tokens, index) for index, token in enumerate(tokens)):
+        return found  # as mostly: a macro names its variable in an argument of its own
     for index, token in enumerate(tokens):
         if token.kind != "name" or not is_sign(tokens, index - 1, ".") or not is_sign(tokens, index + 1, "("):
             continue
@@ -81,6 +81,12 @@ def shadowed(tokens: Sequence[Token], word: str) -> set[int]:
         for part in parts[2:] if bind else parts[1:]:
             found.update(part)
     return found
+
+
+def _is_argument(tokens: Sequence[Token], index: int) -> bool:
+    """Return whether the token at `index` is an argument all by itself, of a call that need not be closed."""
+    before = is_sign(tokens, index - 1, "(") or is_sign(tokens, index - 1, ",")
+    return before and (index + 1 == len(tokens) or tokens[index + 1].text in (",", *CLOSE))
 
 
 def library_edits(tokens: Sequence[Token]) -> list[Edit]:
