@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,13 +105,16 @@ def _dispatch(arguments: list[str], program: str) -> int:
 def _parser(name: str, program: str) -> argparse.ArgumentParser:
     """Return the argument parser of a command; its module is imported."""
     module = importlib.import_module(f"webhook.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"{program} {name}")
+    # while arguments are added, argparse looks at each with a formatter, which for its width imports what compresses
+    narrow = partial(argparse.HelpFormatter, width=80)
+    parser = argparse.ArgumentParser(prog=f"{program} {name}", formatter_class=narrow)
     if name == "serve":
         from webhook.settings import options
 
         module.configure(parser, options())
     else:
         module.configure(parser)
+    parser.formatter_class = argparse.HelpFormatter
     return parser
 
 
