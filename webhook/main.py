@@ -6,12 +6,16 @@ Each room is imported when it is needed, so that `plimsoll --help` and a short c
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import importlib
 import os
 import re
 import sys
+import threading
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +27,10 @@ if TYPE_CHECKING:
     from webhook.model.pods import Kinds
     from webhook.ports import Cluster, ImageReader, ImageSource, Rooms, Uninstaller
 
+YOUNG = 100_000
+"""New objects at which the garbage collector looks for cycles: what a command loads stays, and Python's own 700 would
+have it looked through again and again meanwhile."""
+
 
 def kubectl() -> int:
     """Run `kubectl plimsoll`: kubectl finds the program `kubectl-plimsoll` on the path, and hands its arguments on."""
@@ -32,11 +40,37 @@ def kubectl() -> int:
 def main(argv: Sequence[str] | None = None, program: str = "plimsoll") -> int:
     """Run `plimsoll` with the arguments `argv` (without the program's name) and return its exit code.
 
-    `program` is what it was called by, for its help.
+    `program` is what it was called by, for its help. Without `argv` the process is the command, and may end here.
 
     0: well; 1: findings that deny; 2: wrong use or bad input, with every problem on stderr; 130: interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is not None or arguments[:1] == ["serve"]:
+        return _run(arguments, program)
+    gc.set_threshold(YOUNG)
+    status = _run(arguments, program)
+    _leave(status)
+    return status
+
+
+def _leave(status: int) -> None:
+    """End the process at once where nobody waits for more of it: no thread, no debugger, profiler or coverage.
+
+    All that a command loaded would be taken down piece by piece, a twentieth of a short check. What others have
+    registered to be done at exit is done.
+    """
+    if threading.active_count() > 1 or sys.gettrace() is not None or sys.getprofile() is not None:
+        return
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return  # Python's own end says so
+    os._exit(status)
+
+
+def _run(arguments: list[str], program: str) -> int:
     try:
         return _dispatch(arguments, program)
     except ConfigError as error:
@@ -57,9 +91,8 @@ def main(argv: Sequence[str] | None = None, program: str = "plimsoll") -> int:
 
 
 def _dispatch(arguments: list[str], program: str) -> int:
-    names = commands()
-    if not arguments or arguments[0] not in names:
-        _top(names, program).parse_args(arguments or ["--help"])
+    if not arguments or not _is_command(arguments[0]):
+        _top(commands(), program).parse_args(arguments or ["--help"])
         return 2  # argparse has printed and left, but for words that it doesn't judge
     name = arguments[0]
     module = importlib.import_module(f"webhook.cli.{name}")
@@ -72,13 +105,16 @@ def _dispatch(arguments: list[str], program: str) -> int:
 def _parser(name: str, program: str) -> argparse.ArgumentParser:
     """Return the argument parser of a command; its module is imported."""
     module = importlib.import_module(f"webhook.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"{program} {name}")
+    # while arguments are added, argparse looks at each with a formatter, which for its width imports what compresses
+    narrow = partial(argparse.HelpFormatter, width=80)
+    parser = argparse.ArgumentParser(prog=f"{program} {name}", formatter_class=narrow)
     if name == "serve":
         from webhook.settings import options
 
         module.configure(parser, options())
     else:
         module.configure(parser)
+    parser.formatter_class = argparse.HelpFormatter
     return parser
 
 
@@ -91,6 +127,11 @@ def commands() -> tuple[str, ...]:
     """Return the names of the commands: the modules of `webhook.cli` that have a HELP."""
     found = (path.stem for path in Path(cli.__path__[0]).glob("*.py"))
     return tuple(sorted(name for name in found if _help(name) is not None))
+
+
+def _is_command(word: str) -> bool:
+    """Say whether a word is among `commands`, without reading all of them."""
+    return word.isidentifier() and (Path(cli.__path__[0]) / f"{word}.py").is_file() and _help(word) is not None
 
 
 def _top(names: Sequence[str], program: str) -> argparse.ArgumentParser:

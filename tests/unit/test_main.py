@@ -111,6 +111,27 @@ def test_a_disk_that_is_full_is_a_sentence_and_bad_use(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (2, "plimsoll: No space left on device\n")
 
 
+def ended(before: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, as the console script does, after these statements."""
+    code = f"import sys; {before}; from webhook.main import main; sys.exit(main())"
+    return subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_end_of_a_command_does_what_was_to_be_done_then_and_waits_for_threads() -> None:
+    exits = ended("import atexit; atexit.register(print, 'last')", "check", "no.yaml")
+    assert (exits.returncode, exits.stdout.splitlines()[-1:]) == (2, ["last"])
+    thread = "import threading, time; work = lambda: (threading.main_thread().join(), print('done'))"
+    waits = ended(f"{thread}; threading.Thread(target=work).start()", "check", "no.yaml")
+    assert (waits.returncode, waits.stdout.splitlines()[-1:]) == (2, ["done"])
+
+
+@pytest.mark.parametrize("word", ["no-such", "judge", "../main", "check.py", ""])
+def test_what_is_no_command_is_wrong_use(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main.main([word])
+    assert f"invalid choice: {word!r} (choose from 'bench', 'certs'" in capsys.readouterr().err
+
+
 def uncounted(result: str) -> None:
     """Count no look-up."""
 

@@ -21,11 +21,12 @@ from webhook.ports import Rooms
 def run(args: argparse.Namespace, rooms: Rooms) -> int:
     """Judge and print; return 0, 1 or 2. Raises ConfigError where the packs cannot be used."""
     known = _known(args)
-    ruleset = policies.load(args, rooms)
+    ruleset = policies.load(args, rooms, few=True)
     images = registries.reader(args, rooms)
     watched = sys.stderr.isatty()
     found = shelf.read(args.paths, args.jobs, progress=watched)
     kept = Shelf.of(found.packed, args.namespace, ONLY_FILES)
+    ruleset = policies.suited(ruleset, len(kept.packed))
     spaces = Namespaces(namespaces(kept.namespaces()))
     hear = court(ruleset, spaces, kept, policies.clock(args, rooms), args.namespace, images)
     total = Tally(Counter(skipped=found.strangers))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +17,8 @@ def write(name: str, text: str) -> None:
         try:
             beside.write_text(text, encoding="utf-8")
             if path.exists():
+                import shutil  # with all that compresses, for who writes
+
                 shutil.copymode(path, beside)
             beside.replace(path)
         finally:

@@ -88,11 +88,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, rooms: Rooms) -> int:
     """Mend, write and print; return 0, 1 or 2. Raises ConfigError where the packs cannot be used."""
-    ruleset = policies.load(args, rooms)
+    ruleset = policies.load(args, rooms, few=True)
     problems: list[Problem] = []
     data = _once(objects.data)
     names = objects.files(args.paths, objects.ENDINGS, problems)
     found = shelf.read_files(names, args.jobs, data)
+    ruleset = policies.suited(ruleset, len(found.packed))
     problems += _refused(found.problems, names, data)
     bad = {problem.source for problem in found.problems}
     sheets = list(_sheets([name for name in names if objects.shown(name) not in bad], found.packed))

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, rooms: Rooms) -> int:
     """Answer and return 0 or 1. Raises ConfigError where the packs or the review cannot be used."""
     if args.file == "-" and "-" in args.policies:
         raise ConfigError([Problem("-", 0, "", "stdin holds either packs or the review; name a file for the other")])
-    ruleset = policies.load(args, rooms)
+    ruleset = policies.load(args, rooms, few=True)
     name = "stdin" if args.file == "-" else args.file
     try:
         review = parse(decode(_body(args.file)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import IO
@@ -35,6 +34,8 @@ class Spool:
         self._size += len(data)
         try:
             if self._file is None and self._size > self._room:
+                import tempfile  # with what most runs need nothing of
+
                 self._file = tempfile.TemporaryFile(buffering=PIECE)  # noqa: SIM115 - closed below
                 weakref.finalize(self, self._file.close)
                 self._file.write(self._memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -33,12 +34,14 @@ def ruleset(
     kinds: Kinds = KINDS,
     checks: Mapping[str, Module] = CHECKS,
     bases: Iterable[tuple[str, str]] = (),
+    few: bool = False,
 ) -> Ruleset:
     """Return the packs in (name, text) sources, compiled.
 
     `mode` (enforce, dry-run) replaces the mode of every pack but disabled ones; `dry_run` is the server's own.
-    `bases` are packs that may be extended without being among the sources. Raises ConfigError with every problem
-    of every pack.
+    `bases` are packs that may be extended without being among the sources. `few`: what is judged by them is not worth
+    joining rules, which `joined` may do later; the verdicts are the same. Raises ConfigError with every problem of
+    every pack.
     """
     found = survey(sources, mode, kinds, checks, bases)
     if found.problems:
@@ -50,12 +53,17 @@ def ruleset(
         packs=tuple(part.pack for part in compiled),
         rules=rules,
         index=indexed,
-        choruses=choruses(indexed),
+        choruses={} if few else choruses(indexed),
         values={bodies.values_key(part.number): part.values for part in compiled},
         widths=widths(rules),
         kinds=kinds,
         dry_run=dry_run,
     )
+
+
+def joined(ruleset: Ruleset) -> Ruleset:
+    """Return a ruleset for `few` with the rules joined that can be asked together: for many."""
+    return replace(ruleset, choruses=choruses(ruleset.index), buckets={})
 
 
 @record(frozen=True, slots=True)

@@ -170,8 +170,11 @@ class _Reader:
 
     def take(self, event: Any) -> None:
         """Take the next event of the parser."""
-        if isinstance(event, yaml.ScalarEvent):
-            self._scalar(event)
+        if isinstance(event, yaml.ScalarEvent):  # as most are
+            if self._waits_for_key():
+                self._key(event)
+            else:
+                self._scalar(event)
         elif isinstance(event, yaml.MappingStartEvent):
             self._open(event, {})
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -270,9 +273,6 @@ class _Reader:
         return (*top.path, "?")
 
     def _scalar(self, event: Any) -> None:
-        if self._waits_for_key():
-            self._key(event)
-            return
         path = self._next()[0]
         self._check(event, path)
         value: Any = event.value
@@ -305,7 +305,7 @@ class _Reader:
             self._places[path] = self._at(event.start_mark, path)
 
     def _printable(self, event: Any, path: Path, value: str) -> None:
-        found = _CONTROL.search(value)
+        found = None if value.isprintable() else _CONTROL.search(value)
         if found:
             self._say(event.start_mark, path, f"the control character U+{ord(found[0]):04X} is not allowed in text")
 

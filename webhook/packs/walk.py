@@ -178,13 +178,13 @@ def _mapping(document: Document, path: Path, value: dict[str, Any], schema: Sche
         words = listed(_shown_keys(properties), "and")
         yield document.problem(path, f"is empty; wanted at least one of {words}" if properties else "is empty")
     meant = set()
-    free = [key for key in _shown_keys(properties) if key not in value]
     for key, inner in value.items():
         here = (*path, key)
         name = _text(key, schema.get("propertyNames", {}))
         if key in properties:
             yield from walk(document, here, inner, properties[key])
         elif others is False:
+            free = [key for key in _shown_keys(properties) if key not in value]
             meant.add(near(key, free))
             text = f"unknown key; {hint(key, free)}allowed: {', '.join(_shown_keys(properties))}"
             yield document.problem(here, text, key=True)
@@ -210,10 +210,11 @@ def _list(document: Document, path: Path, value: list[Any], schema: Schema) -> I
         here = (*path, index)
         found = list(walk(document, here, inner, items)) if items else []
         yield from found
-        # repr tells 1 from true and "1", as JSON does.
-        if schema.get("uniqueItems") and repr(inner) in seen and not found:
-            yield document.problem(here, f"{shown(inner)} stands in the list twice; keep one")
-        seen.add(repr(inner))
+        if schema.get("uniqueItems"):
+            told = repr(inner)  # which tells 1 from true and "1", as JSON does
+            if told in seen and not found:
+                yield document.problem(here, f"{shown(inner)} stands in the list twice; keep one")
+            seen.add(told)
 
 
 def _text(value: str, schema: Schema) -> str:

@@ -7,6 +7,8 @@ from zlib import crc32
 import pytest
 import yaml
 
+from webhook.packs.compile import joined
+
 TEXTS = (
     "pod.spec.containers.all(c, c.name != 'bad')",
     "pod.spec.hostNetwork == false",
@@ -133,3 +135,13 @@ def test_texts_that_are_too_much_for_one_are_asked_in_parts(load, judge, deploym
     obj = deployment()
     obj["spec"]["template"]["spec"]["hostNetwork"] = False
     assert judge(pack([deep, *long, *TEXTS]), obj).allowed
+
+
+@pytest.mark.parametrize("spec", PODS)
+def test_rules_for_few_objects_are_not_joined_and_say_the_same(load, judge, deployment, spec):
+    obj = deployment()
+    obj["spec"]["template"]["spec"].update(spec)
+    few, many = load(pack(TEXTS), few=True), load(pack(TEXTS))
+    assert not few.choruses
+    assert joined(few).choruses.keys() == many.choruses.keys()
+    assert said(judge(few, obj)) == said(judge(joined(few), obj)) == said(judge(many, obj))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+
+import pytest
 
 from webhook.model.record import record
 
@@ -68,3 +70,33 @@ def test_a_constructor_that_is_written_out_stays() -> None:
         "Written(pointer='/SPEC', name='web')",
     )
     assert made == Written("/spec") != replace(made, name="db")
+
+
+def test_it_is_a_dataclass_to_whoever_asks_for_fields_and_takes_what_its_constructor_takes() -> None:
+    assert [(one.name, one.repr, one.compare) for one in fields(Place)] == [
+        (one.name, one.repr, one.compare) for one in fields(Model)
+    ]
+    assert Place("/spec").seen is not Place("/spec").seen
+    for given, named in (((), {}), (("/spec", "db", [], 1), {}), (("/spec",), {"other": 1})):
+        with pytest.raises(TypeError) as theirs:
+            Model(*given, **named)  # type: ignore[arg-type]
+        with pytest.raises(TypeError) as ours:
+            Place(*given, **named)  # type: ignore[arg-type]
+        assert str(ours.value) == str(theirs.value).replace("Model", "Place")
+
+
+def test_what_would_not_work_is_refused_where_it_is_written() -> None:
+    with pytest.raises(TypeError, match="inherits from a record"):
+
+        @record(frozen=True, slots=True)
+        class More(Place):
+            more: str
+
+    with pytest.raises(ValueError, match="default_factory"):
+
+        @record(frozen=True, slots=True)
+        class Shared:
+            seen: list[int] = []  # noqa: RUF012
+
+    with pytest.raises(TypeError, match="frozen"):
+        record(frozen=False, slots=True)

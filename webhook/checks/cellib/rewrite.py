@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from webhook.checks.cellib.text import Edit, Token, arguments, closing
+from webhook.checks.cellib.text import CLOSE, Edit, Token, arguments, closing
 
 # The names that stand for variables; an author's own names may not begin so.
 BOUND = "_v_"
@@ -53,11 +53,20 @@ def is_call(tokens: Sequence[Token], index: int, name: str, *, member: bool) -> 
     return called and is_sign(tokens, index - 1, ".") == member
 
 
+def uses(tokens: Sequence[Token], word: str) -> list[int]:
+    """Return the indices where `word` stands as a word of the rule: no field, no call, no variable of a macro."""
+    found = [index for index, token in enumerate(tokens) if token.text == word and is_word(tokens, index, word)]
+    if not found:
+        return found  # as mostly: a text uses few of the words
+    hidden = shadowed(tokens, word)
+    return [index for index in found if index not in hidden] if hidden else found
+
+
 def shadowed(tokens: Sequence[Token], word: str) -> set[int]:
     """Return the indices where `word` is the variable of a macro, not the word of the rule."""
     found: set[int] = set()
-    if word not in [token.text for token in tokens]:
-        return found  # as mostly: a text uses few of the words
+    if not any(token.text == word and _is_argument(tokens, index) for index, token in enumerate(tokens)):
+        return found  # as mostly: a macro names its variable in an argument of its own
     for index, token in enumerate(tokens):
         if token.kind != "name" or not is_sign(tokens, index - 1, ".") or not is_sign(tokens, index + 1, "("):
             continue
@@ -74,9 +83,15 @@ def shadowed(tokens: Sequence[Token], word: str) -> set[int]:
     return found
 
 
+def _is_argument(tokens: Sequence[Token], index: int) -> bool:
+    """Return whether the token at `index` is an argument all by itself, of a call that need not be closed."""
+    before = is_sign(tokens, index - 1, "(") or is_sign(tokens, index - 1, ",")
+    return before and (index + 1 == len(tokens) or tokens[index + 1].text in (",", *CLOSE))
+
+
 def library_edits(tokens: Sequence[Token]) -> list[Edit]:
     """Return the edits that lead the calls of Kubernetes' libraries to functions we can have."""
-    addresses = any(is_sign(tokens, i + 1, "(") and token.text in ADDRESSES for i, token in enumerate(tokens))
+    addresses = any(token.text in ADDRESSES and is_sign(tokens, i + 1, "(") for i, token in enumerate(tokens))
     found: list[Edit] = []
     for index, token in enumerate(tokens):
         if token.kind != "name" or not is_sign(tokens, index + 1, "("):
@@ -104,12 +119,10 @@ def library_edits(tokens: Sequence[Token]) -> list[Edit]:
 
 def variable_uses(tokens: Sequence[Token]) -> list[tuple[int, str]]:
     """Return the index of `variables` and the name for every `variables.<name>` of the rule's own."""
-    hidden = shadowed(tokens, "variables")
     return [
         (index, tokens[index + 2].text)
-        for index in range(len(tokens) - 2)
-        if is_word(tokens, index, "variables")
-        and index not in hidden
+        for index in uses(tokens, "variables")
+        if index + 2 < len(tokens)
         and is_sign(tokens, index + 1, ".")
         and tokens[index + 2].kind == "name"
         and not is_sign(tokens, index + 3, "(")
@@ -133,12 +146,9 @@ def bound(body: str, bindings: Sequence[tuple[str, str]]) -> str:
 
 def roots(tokens: Sequence[Token], word: str) -> tuple[bool, frozenset[str] | None]:
     """Return whether the text uses `word`, and the first fields it reads of it (None: all of it)."""
-    hidden = shadowed(tokens, word)
     fields: set[str] = set()
     used = whole = False
-    for index in range(len(tokens)):
-        if index in hidden or not is_word(tokens, index, word):
-            continue
+    for index in uses(tokens, word):
         used = True
         field = _field(tokens, index + 1)
         whole = whole or field is None
@@ -148,11 +158,8 @@ def roots(tokens: Sequence[Token], word: str) -> tuple[bool, frozenset[str] | No
 
 def paths(tokens: Sequence[Token], word: str) -> frozenset[tuple[str, ...]]:
     """Return what a text reads of `word`: the first two fields of each use, fewer where all below them is used."""
-    hidden = shadowed(tokens, word)
     found: set[tuple[str, ...]] = set()
-    for index in range(len(tokens)):
-        if index in hidden or not is_word(tokens, index, word):
-            continue
+    for index in uses(tokens, word):
         path: tuple[str, ...] = ()
         at = index + 1
         while len(path) < 2 and (field := _field(tokens, at)) is not None:
@@ -200,11 +207,8 @@ def elements(tokens: Sequence[Token], word: str) -> frozenset[str] | None:
 
     Seen are the macros that go through a list, one after the other. Any other use may be one of whole elements.
     """
-    hidden = shadowed(tokens, word)
     fields: set[str] = set()
-    for index in range(len(tokens)):
-        if index in hidden or not is_word(tokens, index, word):
-            continue
+    for index in uses(tokens, word):
         found = _through(tokens, index + 1)
         if found is None:
             return None
@@ -290,7 +294,7 @@ def _links(tokens: Sequence[Token], index: int) -> bool:
 
 def names(tokens: Sequence[Token], wanted: Collection[str]) -> frozenset[str]:
     """Return which of the wanted words the text uses as words of the rule."""
-    return frozenset(word for word in present(tokens, wanted) if roots(tokens, word)[0])
+    return frozenset(word for word in present(tokens, wanted) if uses(tokens, word))
 
 
 def present(tokens: Sequence[Token], wanted: Collection[str]) -> frozenset[str]:

@@ -46,15 +46,12 @@ class Edit:
 
 def scan(text: str) -> tuple[Token, ...]:
     """Return the tokens of the text without blanks and comments."""
-    return tuple(
-        Token("string" if match.lastgroup == "raw" else str(match.lastgroup), *_piece(match))
-        for match in SCANNER.finditer(text)
-        if match.lastgroup != "space"
-    )
-
-
-def _piece(match: re.Match[str]) -> tuple[str, int, int]:
-    return match.group(), match.start(), match.end()
+    found: list[Token] = []
+    for match in SCANNER.finditer(text):
+        kind = str(match.lastgroup)
+        if kind != "space":
+            found.append(Token("string" if kind == "raw" else kind, match.group(), match.start(), match.end()))
+    return tuple(found)
 
 
 def depth(tokens: Sequence[Token]) -> int:

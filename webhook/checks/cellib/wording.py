@@ -109,7 +109,7 @@ def _is_operand(tokens: Sequence[Token], index: int) -> bool:
 
 def _bad_literals(tokens: Sequence[Token]) -> Iterator[tuple[Token, str]]:
     for token in tokens:
-        if "\0" in (literal(token) or ""):
+        if token.kind == "string" and "\0" in (literal(token) or ""):
             yield token, "a string with a NUL character never equals a value of an object"
 
 
@@ -119,7 +119,7 @@ def _bad_calls(tokens: Sequence[Token]) -> Iterator[tuple[Token, str]]:
             for member in (True, False):
                 if is_call(tokens, index, token.text, member=member):
                     yield from _bad_pattern(tokens, index, 0 if member else 1)
-        if any(is_call(tokens, index, name, member=True) for name in MAPS):
+        if token.text in MAPS and is_call(tokens, index, token.text, member=True):
             yield token, f"`{token.text}` does not work here; use transformList, or map on the keys"
 
 

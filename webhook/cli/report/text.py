@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
@@ -128,7 +127,12 @@ def field(name: str, text: str) -> Iterator[str]:
         lead = f"{_INDENT}{name + ':':8}"
         line = plain(text)
         # most are short, and filling one costs more than to find what it says
-        yield lead + line if len(lead) + len(line) <= WIDTH else textwrap.fill(
+        if len(lead) + len(line) <= WIDTH:
+            yield lead + line
+            return
+        import textwrap  # for what is long alone
+
+        yield textwrap.fill(
             line, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False,
             break_on_hyphens=False,
         )  # fmt: skip
