@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -233,6 +232,8 @@ def _over(until: datetime | None) -> bool:
 
 def _run(line: Sequence[str], environ: Mapping[str, str], source: Path) -> tuple[datetime | None, Credential]:
     """Run an exec plugin and return its credential and when that ends; ConfigError where it gives none."""
+    import subprocess  # a pod's server, which has no plugin, needs it for nothing else
+
     where = "users[].user.exec"
     try:
         done = subprocess.run(  # noqa: S603 - the user's own kubeconfig names the command, and no shell is used

@@ -9,7 +9,6 @@ successor of the same name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
@@ -22,20 +21,12 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from webhook.model.record import record
+from webhook.tls.pair import KeyPair as KeyPair
 
 BACKDATE = timedelta(hours=1)
 """NotBefore lies this far back, so that a client whose clock is slow can use the certificate at once."""
 
 Kind = Literal["empty", "garbage", "mismatch", "early", "expired", "names", "issuer"]
-
-
-@record(frozen=True, slots=True)
-class KeyPair:
-    """A certificate and its private key, both PEM; the key (PKCS #8, not encrypted) stays out of every
-    repr."""
-
-    certificate: bytes
-    key: bytes = field(repr=False)
 
 
 @record(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import ConfigError, Problem
-from . import issue, store
+from . import pair, store
 
 LOG = logging.getLogger(__name__)
 EVERY = 1.0
@@ -114,7 +114,7 @@ class Certificate:
         if self._client_ca is not None:
             context.load_verify_locations(self._client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
-        return context, issue.window(store.read(certificate, key).certificate)[2].timestamp()
+        return context, pair.ends(store.read(certificate, key).certificate).timestamp()
 
     def _stat(self) -> _Stamp:
         files = self._files if self._client_ca is None else (*self._files, self._client_ca)

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from webhook.errors import ConfigError, Problem
-from webhook.tls.issue import KeyPair
+from webhook.tls.pair import KeyPair
 
 PAIR = "certificate"
 """On the shelf: a certificate and its key in one file, so that they fit at every moment; empty while there is none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -17,6 +16,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from webhook.model.record import record
+from webhook.web import heap
 from webhook.web.board import Board
 from webhook.web.worker import Duties, Worker
 
@@ -29,9 +29,6 @@ RESTS = (1.0, 30.0)
 again."""
 LEAVE = 8.0
 """Seconds for a process beside the workers to end: its tasks have five."""
-YOUNG = 20_000
-"""New objects at which the garbage collector looks for cycles. A review makes some hundred, and no cycles; Python's
-own 700 has nearly each review pay for a collection."""
 
 
 @record(frozen=True, slots=True)
@@ -136,11 +133,7 @@ class Master(Arbiter):  # type: ignore[misc]
         """Listen, and put the probes' process beside us before there are workers."""
         super().start()
         self.app.plan.board.open(os.getpid())
-        # Packs and modules live as long as the processes. Out of the collector's sight they cost no review a walk
-        # over them, and their pages stay shared after the fork, since a collection writes to all that it looks at.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(YOUNG)
+        heap.share()
         self._watch_beside()
 
     def manage_workers(self) -> None:
