@@ -228,4 +228,5 @@ def test_a_container_whose_image_runs_a_jvm_is_never_silent(build: Build) -> Non
 
 
 def test_a_container_whose_image_has_no_sign_of_java_is_silent() -> None:
-    assert launch.silent(container(), ["JAVA_OPTS"], image("node", cmd=["server.js"], env={"NODE_ENV": "production"}))
+    node = image("node", cmd=["server.js"], env={"NODE_ENV": "production"})
+    assert launch.silent(container(), launch.variables(["JAVA_OPTS"]), node)
