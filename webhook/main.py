@@ -63,8 +63,8 @@ def _leave(status: int) -> None:
         return
     atexit._run_exitfuncs()
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # one that was closed from the start is None
+            stream.flush()
     except (OSError, ValueError):
         return  # Python's own end says so
     os._exit(status)
