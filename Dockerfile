@@ -21,6 +21,9 @@ RUN /opt/build/bin/python -m tools.compiled --wheel /dist \
 
 FROM ${BASE}
 COPY --from=build /opt/plimsoll /opt/plimsoll
+# the base image has Python's own modules as sources only, and nobody may write beside them: each start would compile
+# what it imports, which takes most of a second of CPU and leaves 5 MB behind (docs/decisions/0006)
+RUN python -m compileall -q -x site-packages "$(/opt/plimsoll/bin/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 ENV PATH=/opt/plimsoll/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532
 EXPOSE 8443 8080

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from webhook.kube import entries
 from webhook.kube.client import Client
@@ -14,14 +15,15 @@ from webhook.observe.metrics import Metrics
 from webhook.packs.rule import Ruleset
 from webhook.settings import Settings
 from webhook.shelf import Shelf
-from webhook.tls import dev, probe, rotate
-from webhook.upkeep.certificates import Certificates, Post
 from webhook.upkeep.configurations import Around, Configurations, readiness
 from webhook.upkeep.events import Events
 from webhook.upkeep.namespaces import Namespaces
 from webhook.upkeep.packs import Packs
 from webhook.upkeep.run import Task
 from webhook.upkeep.standing import Status
+
+if TYPE_CHECKING:
+    from webhook.upkeep.certificates import Certificates
 
 
 @record(frozen=True, slots=True)
@@ -69,6 +71,10 @@ def tasks(pod: Pod) -> list[Task]:
 
 
 def _certificates(pod: Pod, lease: Lease) -> Certificates:
+    # not elsewhere: where others renew the certificate, nobody needs what makes one, which is 10 MB
+    from webhook.tls import dev, probe, rotate
+    from webhook.upkeep.certificates import Certificates, Post
+
     settings = pod.settings
     name = f"{settings.service}.{pod.namespace}.svc"
 
