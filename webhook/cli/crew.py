@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import gc
 import os
 import signal
@@ -18,6 +19,14 @@ FEW = 64
 """Pieces for which nobody is called: to start a process costs as much as to judge some ten objects."""
 PIECES = 25
 """Pieces that a process takes at a time."""
+
+
+def _parts_of(problem: Problem) -> tuple[type[Problem], tuple[str, int, str, str]]:
+    return Problem, (problem.source, problem.line, problem.path, problem.text)
+
+
+# as pickle would have it, an object is made without arguments and filled then, which what is compiled refuses
+copyreg.pickle(Problem, _parts_of)
 
 
 def hands(wanted: int | None, pieces: int) -> int:
