@@ -51,7 +51,8 @@ unit: $(TOOLS)
 # the units that are compiled, and whole commands with what they print
 unit-compiled: $(TOOLS) compiled
 	$(BIN)/pytest -q -n auto tests/unit/model tests/unit/checks tests/unit/engine tests/unit/packs tests/unit/web \
-	  tests/unit/observe tests/unit/cli/test_golden.py tests/unit/cli/test_markdown.py
+	  tests/unit/observe tests/unit/test_shelf.py \
+	  tests/unit/cli/test_golden.py tests/unit/cli/test_markdown.py tests/unit/cli/test_check.py
 
 # compiled and plain code decide the same about some thousands of reviews, most of them malformed
 same: $(TOOLS) compiled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,6 +24,10 @@ class Problem:
         """Return `file:line: path: text`, leaving out what is not known."""
         place = f"{self.source}:{self.line}" if self.line else self.source
         return ": ".join(part for part in (place, self.path, self.text) if part)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickle makes it anew from: by itself it would fill an empty one, which compiled code refuses."""
+        return Problem, (self.source, self.line, self.path, self.text)
 
 
 class ConfigError(Exception):
