@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 import time
 import urllib.error
@@ -16,6 +17,9 @@ from bench import ROOT
 
 READY_WITHIN = 60.0
 MIB = 2**20
+PAGE = 4096
+PRESENT, FRAME = 1 << 63, (1 << 55) - 1
+"""Of an entry of /proc/<pid>/pagemap: whether the page is in memory, and the number of its frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,16 @@ class Server:
         return sum(map(cpu_time, self.pids()))
 
     def pss(self) -> float:
-        """Return the memory of all its processes in MiB; what they share counts once."""
+        """Return the memory of all its processes in MiB; of what others map, too, the part of these does not count."""
         return sum(map(pss, self.pids()))
+
+    def alone(self) -> float:
+        """Return its PSS as if nobody else mapped the same libraries, as on a node with no other Python, in MiB.
+
+        It is what all its page frames come to, of which the kernel tells the numbers to root alone (Documentation/
+        admin-guide/mm/pagemap.rst); 0 for everybody else.
+        """
+        return len(set().union(*map(frames, self.pids()))) * PAGE / MIB
 
 
 def cpu_time(pid: int) -> float:
@@ -59,6 +71,23 @@ def pss(pid: int) -> float:
     """Return the memory of a process in MiB, of what it shares its part (proc(5), smaps_rollup)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / MIB
+
+
+def frames(pid: int) -> set[int]:
+    """Return the numbers of the page frames that a process has in memory; {} for whoever may not see them."""
+    found = set()
+    with Path(f"/proc/{pid}/pagemap").open("rb") as pages:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            first, last = (int(word, 16) // PAGE for word in line.split(None, 1)[0].split("-"))
+            pages.seek(first * 8)
+            entries = struct.unpack(f"<{last - first}Q", pages.read((last - first) * 8)) if not _kernels(line) else ()
+            found.update(entry & FRAME for entry in entries if entry & PRESENT)
+    return found - {0}
+
+
+def _kernels(line: str) -> bool:
+    """Say whether a mapping is the kernel's own, the same in every process."""
+    return line.split()[-1].startswith("[v")  # [vdso], [vvar], [vsyscall]
 
 
 def certificates(directory: Path) -> Path:
