@@ -212,7 +212,8 @@ def _panels(rules: Iterable[Rule]) -> Iterator[Panel]:
     """Yield the rules that can be asked together of each pod: those whose scope hangs on nothing but the bucket."""
     sharing: dict[Callable[[Pod, int], int], list[Rule]] = {}
     for rule in rules:
-        if rule.check is not None and rule.check.part is not None and not (rule.hangs or rule.narrows):
+        apart = rule.hangs or rule.narrows or rule.on_workload
+        if rule.check is not None and rule.check.part is not None and not apart:
             sharing.setdefault(rule.check.part.broken, []).append(rule)
     for broken, some in sharing.items():
         bits = 0
