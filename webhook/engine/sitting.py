@@ -246,8 +246,11 @@ def _keys(rule: Rule, view: View, number: int) -> frozenset[Key]:
 
 
 def _key(violation: Violation) -> Key:
-    """Return what makes two findings of a rule the same; a volume may have the name of a container."""
-    return ("/volumes/" in violation.pointer, violation.container, violation.found)
+    """Return what makes two findings of a rule the same; a volume may have the name of a container.
+
+    The reason is part of it: a rule may ask several things that are found with the same words, such as `not set`.
+    """
+    return ("/volumes/" in violation.pointer, violation.container, violation.reason, violation.found)
 
 
 def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:

@@ -35,6 +35,24 @@ def test_another_value_found_is_a_new_finding(judge, deployment):
     assert not judge(ALLOW, deployment(image="other"), old=deployment()).allowed
 
 
+def test_another_reason_is_a_new_finding_though_the_same_words_are_found(judge, deployment):
+    """A rule that asks several things must not take one that is `not set` for another."""
+    rule = "rules: [{name: hardened, check: pod-security, params: {level: restricted}, action: deny}]"
+
+    def having(**context):
+        kept = {"capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True, **context}
+        return deployment(pod={"containers": [{"name": "web", "image": "web:1", "securityContext": kept}]})
+
+    old = having(seccompProfile={"type": "RuntimeDefault"})
+    assert {f.violation.found for f in judge(rule, old).findings} == {"not set"}
+    decision = judge(rule, having(), old=old)
+    assert [(f.violation.reason, f.existing) for f in decision.findings] == [
+        ("no seccomp profile", False),
+        ("privilege escalation is not forbidden", True),
+    ]
+    assert not decision.allowed
+
+
 def test_a_creation_has_no_old_object(judge, deployment):
     assert not judge(ALLOW, deployment()).allowed
 
