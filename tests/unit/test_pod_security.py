@@ -168,7 +168,7 @@ FOUND = {
         (f"{POD}/securityContext/sysctls/0/name", None, "kernel.msgmax"),
         (f"{POD}/securityContext/sysctls/1/name", None, "net.core.somaxconn"),
     ],
-    "volume-types": [(f"{POD}/volumes/0", "node", "hostPath"), (f"{POD}/volumes/1", "share", "nfs")],
+    "volume-types": [(f"{POD}/volumes/0", "node", "hostPath /"), (f"{POD}/volumes/1", "share", "nfs /pub nas.example")],
     "windows-host-process": [(f"{POD}/securityContext/windowsOptions/hostProcess", None, "hostProcess: true")],
 }
 
@@ -196,7 +196,10 @@ def test_a_finding_says_where_it_is_in_which_container_and_what_stands_there(
         },
         "containers": [web],
         "ephemeralContainers": [{"name": "debug", "securityContext": {"procMount": "Unmasked"}}],
-        "volumes": [{"name": "node", "hostPath": {"path": "/"}}, {"name": "share", "nfs": {"server": "nas.example"}}],
+        "volumes": [
+            {"name": "node", "hostPath": {"path": "/", "type": "Directory"}},
+            {"name": "share", "nfs": {"server": "nas.example", "path": "/pub", "readOnly": True}},
+        ],
     }
     annotations = {"container.apparmor.security.beta.kubernetes.io/web": "unconfined"}
     decision = judge(packs["restricted"], as_deployment({"metadata": {"annotations": annotations}, "spec": spec}))
@@ -216,6 +219,33 @@ def test_an_update_is_warned_of_what_was_there_and_refused_for_what_is_new(
     old = having("SYS_PTRACE")
     assert judge(packs["baseline"], having("SYS_PTRACE", "KILL", image="b"), old=old).allowed
     assert not judge(packs["baseline"], having("SYS_PTRACE", "SYS_ADMIN"), old=old).allowed
+
+
+def test_what_is_old_covers_no_other_path_port_or_address(judge: Callable[..., Any], packs: dict[str, Ruleset]) -> None:
+    def volume(path: str) -> dict[str, Any]:
+        volumes = [{"name": "node", "hostPath": {"path": path}}]
+        return as_deployment({"spec": {"containers": [], "volumes": volumes}})
+
+    def port(*ports: dict[str, Any]) -> dict[str, Any]:
+        return as_deployment({"spec": {"containers": [{"name": "web", "ports": [*ports]}]}})
+
+    def rules(level: str, obj: dict[str, Any], old: dict[str, Any]) -> list[tuple[str, bool]]:
+        found = judge(packs[level], obj, old=old).findings
+        return [(one.violation.found, one.existing) for one in found if one.rule in ("volume-types", "host-ports")]
+
+    assert rules("restricted", volume("/"), volume("/var/log/app")) == [("hostPath /", False)]
+    tcp, udp = {"hostPort": 53}, {"hostPort": 53, "protocol": "UDP"}
+    assert rules("baseline", port({**tcp, "protocol": "TCP"}, udp), port(tcp)) == [("53", True), ("53/UDP", False)]
+    own = {**tcp, "hostIP": "127.0.0.1"}
+    assert rules("baseline", port(tcp), port(own)) == [("53", False)]
+    assert rules("baseline", port({**own, "name": "dns"}), port(own)) == [("127.0.0.1:53", True)]
+
+
+def test_an_empty_text_is_seen_in_what_is_said(judge: Callable[..., Any], packs: dict[str, Ruleset]) -> None:
+    context = {"procMount": "", "capabilities": {"add": [""]}}
+    spec = {"containers": [{"name": "web", "securityContext": context}], "securityContext": {"sysctls": [{"name": ""}]}}
+    found = {one.rule: one.violation.found for one in judge(packs["baseline"], as_pod({"spec": spec})).findings}
+    assert found == {"capabilities": '""', "proc-mount": '""', "sysctls": '""'}
 
 
 def test_one_look_for_all_rules_finds_what_each_of_them_finds() -> None:

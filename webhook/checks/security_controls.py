@@ -10,7 +10,7 @@ from typing import Any
 
 from webhook.checks.check import one_of
 from webhook.model import pointer as pointers
-from webhook.model.pods import Container, Pod, listing, mapping
+from webhook.model.pods import Container, Pod, Volume, listing, mapping
 from webhook.model.record import record
 
 BASELINE, RESTRICTED = "baseline", "restricted"
@@ -131,11 +131,19 @@ def _host_path_volumes(pod: Pod) -> Sequence[Place]:
 
 def _host_ports(pod: Pod) -> Sequence[Place]:
     return [
-        Place(_said(mapping(port)["hostPort"]), f"{container.pointer}/ports/{number}/hostPort", container.name)
+        Place(_port(mapping(port)), f"{container.pointer}/ports/{number}/hostPort", container.name)
         for container in pod.containers
         for number, port in enumerate(listing(container.spec.get("ports")))
         if mapping(port).get("hostPort")
     ]
+
+
+def _port(port: Mapping[str, Any]) -> str:
+    """Return a port of the node, with its address and protocol, where they are not any and TCP: those are others."""
+    address, protocol = port.get("hostIP"), port.get("protocol")
+    before = "" if address in (None, "", "0.0.0.0", "::") else f"{_said(address)}:"  # noqa: S104 - nothing is bound
+    after = "" if protocol in (None, "", "TCP") else f"/{_said(protocol)}"
+    return f"{before}{_said(port['hostPort'])}{after}"
 
 
 def _host_probes(pod: Pod) -> Sequence[Place]:
@@ -249,10 +257,20 @@ def _sysctls(pod: Pod) -> Sequence[Place]:
 def _volume_types(pod: Pod) -> Sequence[Place]:
     # a volume with nothing but a name is an emptyDir: the API server makes it one
     return [
-        Place(", ".join(sorted(key for key in volume.spec if key != "name")), volume.pointer, volume.name)
+        Place(_sources(volume), volume.pointer, volume.name)
         for volume in pod.volumes
         if not any([key in volume.spec for key in VOLUMES]) and any([key != "name" for key in volume.spec])
     ]
+
+
+def _sources(volume: Volume) -> str:
+    """Return the types of a volume, each with the texts that say where it leads: another path is another finding."""
+    said = []
+    for kind in sorted(key for key in volume.spec if key != "name"):
+        source = sorted(mapping(volume.spec[kind]).items())
+        where = [text for key, text in source if isinstance(text, str) and text and key not in ("fsType", "type")]
+        said.append(" ".join([kind, *where]))
+    return ", ".join(said)
 
 
 def _windows_host_process(pod: Pod) -> Sequence[Place]:
@@ -337,6 +355,8 @@ def _said(value: Any) -> str:
     """Return a value as YAML says it, where it is one of a field of this kind."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if value == "":
+        return '""'
     return str(value) if isinstance(value, str | int) else "not set" if value is None else "what Kubernetes refuses"
 
 
