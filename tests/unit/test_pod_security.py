@@ -126,7 +126,7 @@ POD, WEB, DEBUG = "/spec/template/spec", "/spec/template/spec/containers/0", "/s
 ANNOTATIONS = "/spec/template/metadata/annotations"
 FOUND = {
     "app-armor-profile": [
-        (f"{ANNOTATIONS}/container.apparmor.security.beta.kubernetes.io~1web", "web", "unconfined"),
+        (f"{ANNOTATIONS}/container.apparmor.security.beta.kubernetes.io~1web", "web", "Unconfined"),
         (f"{POD}/securityContext/appArmorProfile/type", None, "Unconfined"),
     ],
     "capabilities": [
@@ -239,6 +239,19 @@ def test_what_is_old_covers_no_other_path_port_or_address(judge: Callable[..., A
     own = {**tcp, "hostIP": "127.0.0.1"}
     assert rules("baseline", port(tcp), port(own)) == [("53", False)]
     assert rules("baseline", port({**own, "name": "dns"}), port(own)) == [("127.0.0.1:53", True)]
+
+
+def test_the_annotation_of_a_profile_and_its_field_are_one_finding(
+    judge: Callable[..., Any], packs: dict[str, Ruleset]
+) -> None:
+    """The API server writes the field into pods whose template has the annotation: they had it before."""
+    metadata = {"annotations": {"container.apparmor.security.beta.kubernetes.io/web": "unconfined"}}
+    field = {"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}
+    old = as_deployment({"metadata": metadata, "spec": {"containers": [{"name": "web"}]}})
+    new = as_deployment({"metadata": metadata, "spec": {"containers": [{"name": "web", **field}]}})
+    decision = judge(packs["baseline"], new, old=old)
+    assert [(one.rule, one.existing) for one in decision.findings] == [("app-armor-profile", True)] * 2
+    assert decision.allowed
 
 
 def test_an_empty_text_is_seen_in_what_is_said(judge: Callable[..., Any], packs: dict[str, Ruleset]) -> None:

@@ -84,7 +84,10 @@ def _app_armor(pod: Pod) -> Sequence[Place]:
     for key, value in pod.annotations.items():
         if key.startswith(APPARMOR) and value not in ("", "runtime/default") and not _begins(value, "localhost/"):
             at = pointers.join(f"{pod.pointer}/metadata/annotations", key)
-            found = [*found, Place(_said(value), at, key.removeprefix(APPARMOR))]
+            # as the field says it: the API server writes that into a pod, from the annotation of its template
+            # (applyAppArmorVersionSkew, pkg/registry/core/pod), and the two are one finding
+            said = "Unconfined" if value == "unconfined" else _said(value)
+            found = [*found, Place(said, at, key.removeprefix(APPARMOR))]
     return found
 
 
