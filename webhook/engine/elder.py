@@ -22,7 +22,7 @@ from webhook.model.review import Review
 from webhook.packs.match import Lacking
 from webhook.packs.rule import Rule
 
-Key = tuple[bool, str | None, str, str]
+Key = tuple[int, bool, str | None, str, str]
 MANAGER = "system:kube-controller-manager"
 """Who asks where the controllers have no users of their own: kube-controller-manager without
 `--use-service-account-credentials`."""

@@ -148,7 +148,7 @@ class Sitting:
                 continue
             elif action == "deny" and rule.existing:
                 before = before or self.before(rule, view, number)
-                had = before(_key(violation))
+                had = before(_key(view.subjects[number], violation))
                 if isinstance(had, Lacking):
                     self.lacks(rule, number, had, view)
                     continue
@@ -240,17 +240,23 @@ def _why(error: Exception) -> str:
 def _keys(rule: Rule, view: View, number: int) -> frozenset[Key]:
     try:
         found = violations(rule, view, number)
-        return frozenset(_key(violation) for violation in found if isinstance(violation, Violation))
+        subject = view.subjects[number]
+        return frozenset(_key(subject, violation) for violation in found if isinstance(violation, Violation))
     except RuleError:
         return frozenset()  # a rule that fails on what was there before found nothing there
 
 
-def _key(violation: Violation) -> Key:
+def _key(subject: Subject, violation: Violation) -> Key:
     """Return what makes two findings of a rule the same; a volume may have the name of a container.
 
-    The reason is part of it: a rule may ask several things that are found with the same words, such as `not set`.
+    The reason is part of it: a rule may ask several things that are found with the same words, such as `not set`. So is
+    the number of the template, where there are several: the containers of two may have one name.
     """
-    return ("/volumes/" in violation.pointer, violation.container, violation.reason, violation.found)
+    place, template = f"{violation.pointer}/", 0
+    if len(subject.pods) > 1:
+        at = (number for number, pod in enumerate(subject.pods) if place.startswith(f"{pod.pointer}/"))
+        template = next(at, 0)
+    return (template, "/volumes/" in place, violation.container, violation.reason, violation.found)
 
 
 def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:

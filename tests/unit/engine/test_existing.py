@@ -53,6 +53,32 @@ def test_another_reason_is_a_new_finding_though_the_same_words_are_found(judge, 
     assert not decision.allowed
 
 
+def test_what_one_template_had_is_new_in_another(judge):
+    """The containers of two may have one name."""
+    rule = "rules: [{name: ports, check: pod-security, params: {controls: [host-ports]}, action: deny}]"
+    cel = "rules: [{name: ports, expression: 'containers.all(c, !has(c.ports))', message: no ports, action: deny}]"
+    web = {"name": "web", "image": "web:1"}
+    taking = {**web, "ports": [{"containerPort": 80, "hostPort": 80}]}
+
+    def jobs(*containers):
+        made = [
+            {"name": f"job-{number}", "template": {"spec": {"template": {"spec": {"containers": [container]}}}}}
+            for number, container in enumerate(containers)
+        ]
+        meta = {"name": "jobs", "namespace": "shop"}
+        return {
+            "apiVersion": "jobset.x-k8s.io/v1",
+            "kind": "JobSet",
+            "metadata": meta,
+            "spec": {"replicatedJobs": made},
+        }
+
+    for pack in (rule, cel):
+        assert judge(pack, jobs(taking, {**web, "tty": True}), old=jobs(taking, web)).allowed
+        assert not judge(pack, jobs(taking, taking), old=jobs(taking, web)).allowed
+        assert not judge(pack, jobs(web, taking), old=jobs(taking, web)).allowed
+
+
 def test_a_creation_has_no_old_object(judge, deployment):
     assert not judge(ALLOW, deployment()).allowed
 
