@@ -138,7 +138,11 @@ FOUND = {
         (f"{POD}/hostIPC", None, "hostIPC: true"),
         (f"{POD}/hostNetwork", None, "hostNetwork: true"),
     ],
-    "host-ports": [(f"{WEB}/ports/0/hostPort", "web", "80"), (f"{WEB}/ports/1/hostPort", "web", "443")],
+    "host-ports": [
+        (f"{WEB}/ports/0/hostPort", "web", "80"),
+        (f"{WEB}/ports/1/hostPort", "web", "443"),
+        (f"{WEB}/ports/2/containerPort", "web", "1"),
+    ],
     "host-probes-and-lifecycle": [
         (f"{WEB}/lifecycle/preStop/tcpSocket/host", "web", "10.0.0.1"),
         (f"{WEB}/livenessProbe/httpGet/host", "web", "db.example"),
@@ -252,6 +256,19 @@ def test_the_annotation_of_a_profile_and_its_field_are_one_finding(
     decision = judge(packs["baseline"], new, old=old)
     assert [(one.rule, one.existing) for one in decision.findings] == [("app-armor-profile", True)] * 2
     assert decision.allowed
+
+
+def test_a_port_in_the_network_of_the_node_is_one_of_the_node_in_the_template_as_in_its_pods(
+    judge: Callable[..., Any], packs: dict[str, Ruleset]
+) -> None:
+    """The API server writes hostPort into pods alone: so a workload is told, and its pods had it before."""
+
+    def ports(port: dict[str, Any]) -> dict[str, Any]:
+        return as_deployment({"spec": {"hostNetwork": True, "containers": [{"name": "web", "ports": [port]}]}})
+
+    template, filled = ports({"containerPort": 80}), ports({"containerPort": 80, "hostPort": 80, "protocol": "TCP"})
+    assert [one.rule for one in judge(packs["baseline"], template).findings] == ["host-namespaces", "host-ports"]
+    assert judge(packs["baseline"], filled, old=template).allowed
 
 
 def test_an_empty_text_is_seen_in_what_is_said(judge: Callable[..., Any], packs: dict[str, Ruleset]) -> None:

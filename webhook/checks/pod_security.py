@@ -11,7 +11,7 @@ warns, says at which place, and can be exempted by container.
 | `capabilities` | none added that a runtime does not give; `restricted`: `ALL` dropped, only `NET_BIND_SERVICE` added |
 | `host-namespaces` | no `hostIPC`, `hostNetwork`, `hostPID` |
 | `host-path-volumes` | no volume of the type `hostPath`; in `restricted`, `volume-types` is in its place |
-| `host-ports` | no `hostPort` |
+| `host-ports` | no `hostPort`, and no port with `hostNetwork` |
 | `host-probes-and-lifecycle` | no `host` in probes and lifecycle hooks |
 | `privilege-escalation` | `restricted`: `allowPrivilegeEscalation: false` in every container |
 | `privileged` | no `privileged: true` |

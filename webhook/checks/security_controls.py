@@ -133,20 +133,25 @@ def _host_path_volumes(pod: Pod) -> Sequence[Place]:
 
 
 def _host_ports(pod: Pod) -> Sequence[Place]:
-    return [
-        Place(_port(mapping(port)), f"{container.pointer}/ports/{number}/hostPort", container.name)
-        for container in pod.containers
-        for number, port in enumerate(listing(container.spec.get("ports")))
-        if mapping(port).get("hostPort")
-    ]
+    # in the node's network every port is one of the node; the API server writes so into pods, not into templates
+    # (SetDefaults_Pod, pkg/apis/core/v1), and a workload is to be told before its pods are refused
+    fields = ("hostPort", "containerPort") if pod.spec.get("hostNetwork") else ("hostPort",)
+    found = []
+    for container in pod.containers:
+        for number, port in enumerate(map(mapping, listing(container.spec.get("ports")))):
+            field = next((field for field in fields if port.get(field)), None)
+            if field:
+                at = f"{container.pointer}/ports/{number}/{field}"
+                found.append(Place(_port(port, field), at, container.name))
+    return found
 
 
-def _port(port: Mapping[str, Any]) -> str:
+def _port(port: Mapping[str, Any], field: str) -> str:
     """Return a port of the node, with its address and protocol, where they are not any and TCP: those are others."""
     address, protocol = port.get("hostIP"), port.get("protocol")
     before = "" if address in (None, "", "0.0.0.0", "::") else f"{_said(address)}:"  # noqa: S104 - nothing is bound
     after = "" if protocol in (None, "", "TCP") else f"/{_said(protocol)}"
-    return f"{before}{_said(port['hostPort'])}{after}"
+    return f"{before}{_said(port[field])}{after}"
 
 
 def _host_probes(pod: Pod) -> Sequence[Place]:
@@ -382,7 +387,7 @@ CONTROLS: tuple[Control, ...] = (
     ),
     Control("host-namespaces", BASELINE, "namespace of the node", "not set", _host_namespaces),
     Control("host-path-volumes", BASELINE, "path on the node", "a volume that is not on the node", _host_path_volumes),
-    Control("host-ports", BASELINE, "port of the node", "no hostPort", _host_ports),
+    Control("host-ports", BASELINE, "port of the node", "no hostPort, and no port with hostNetwork", _host_ports),
     Control("host-probes-and-lifecycle", BASELINE, "another host is asked", "no host", _host_probes),
     Control(
         "privilege-escalation",

@@ -77,7 +77,8 @@ BASELINE: Mapping[str, str] = MappingProxyType(
             ".map(v, 'volume ' + v.?name.orValue('') + ': ' + v.hostPath.?path.orValue(''))"
         ),
         "host-ports": _several(
-            "c.?ports.orValue([]).map(p, p.?hostPort.orValue(0)).filter(p, p != 0).map(p, string(p))"
+            "c.?ports.orValue([]).map(p, p.?hostPort.orValue(0) == 0 && pod.spec.?hostNetwork.orValue(false) "
+            "? p.?containerPort.orValue(0) : p.?hostPort.orValue(0)).filter(p, p != 0).map(p, string(p))"
         ),
         "host-probes-and-lifecycle": _several(
             f"{_HANDLERS}.map(h, [h.?httpGet.?host.orValue(''), h.?tcpSocket.?host.orValue('')]).flatten()"
