@@ -135,14 +135,14 @@ def _host_path_volumes(pod: Pod) -> Sequence[Place]:
 def _host_ports(pod: Pod) -> Sequence[Place]:
     # in the node's network every port is one of the node; the API server writes so into pods, not into templates
     # (SetDefaults_Pod, pkg/apis/core/v1), and a workload is to be told before its pods are refused
-    fields = ("hostPort", "containerPort") if pod.spec.get("hostNetwork") else ("hostPort",)
+    node = bool(pod.spec.get("hostNetwork"))
     found = []
     for container in pod.containers:
-        for number, port in enumerate(map(mapping, listing(container.spec.get("ports")))):
-            field = next((field for field in fields if port.get(field)), None)
-            if field:
-                at = f"{container.pointer}/ports/{number}/{field}"
-                found.append(Place(_port(port, field), at, container.name))
+        for number, one in enumerate(listing(container.spec.get("ports"))):
+            port = mapping(one)
+            field = "hostPort" if port.get("hostPort") or not node else "containerPort"
+            if port.get(field):
+                found.append(Place(_port(port, field), f"{container.pointer}/ports/{number}/{field}", container.name))
     return found
 
 
