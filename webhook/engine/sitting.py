@@ -197,8 +197,11 @@ class Sitting:
         other = None if old is None else old.counterpart(view.subjects[number])
         if old is None or other is None:
             return frozenset()
-        was, now = looked_at(rule, old, other), looked_at(rule, view, number)
-        if any(place not in was or was[place] != value for place, value in now.items()):
+        try:
+            was = looked_at(rule, old, other)
+        except RuleError:
+            return frozenset()  # pods that nobody can read
+        if any(place not in was or was[place] != value for place, value in looked_at(rule, view, number).items()):
             return frozenset()  # the finding names no value, and something that it may be about is another
         return _keys(rule, old, other)
 
@@ -242,7 +245,7 @@ def _keys(rule: Rule, view: View, number: int) -> frozenset[Key]:
         found = violations(rule, view, number)
         subject = view.subjects[number]
         return frozenset(_key(subject, violation) for violation in found if isinstance(violation, Violation))
-    except RuleError:
+    except Exception:  # as in `guarded`
         return frozenset()  # a rule that fails on what was there before found nothing there
 
 

@@ -255,6 +255,31 @@ def test_a_rule_that_fails_on_the_old_object_still_finds_in_the_new_one(judge, d
 # -- fixes -------------------------------------------------------------------------------------------------------
 
 
+def test_a_check_that_raises_on_the_old_object_still_finds_in_the_new_one(judge, load, deployment):
+    """Whatever it raises: with `onError: allow` a failure would let through what it finds."""
+
+    class Careless:
+        ID, KINDS, READS, PARAMS, DEFAULTS = "careless", (), ("pod",), {"type": "object", "properties": {}}, {}
+        CEL = "it is a check of the tests"
+
+        @staticmethod
+        def build(params):
+            return Check(pod=lambda pod: [Violation("/spec", "bad", pod.labels["careful"].lower(), "good")])
+
+    pack = "rules: [{name: careless, check: careless, action: deny, onError: allow}]"
+    rules = load(pack, checks={**CHECKS, "careless": Careless})
+    old, new = (deployment(template={"labels": {"careful": value}}) for value in (7, "no"))
+    decision = judge(rules, new, old=old)
+    assert (decision.allowed, decision.errors) == (False, ())
+
+
+def test_old_pods_that_cannot_be_read_excuse_nothing(judge, deployment):
+    kind = {"apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet"}
+    old = deployment(pod={"containers": "none"}, **kind)
+    decision = judge(NEVER % ", onError: allow", deployment(**kind), old=old)
+    assert (decision.allowed, decision.errors) == (False, ())
+
+
 def test_an_append_whose_when_asks_too_little_is_made_once(judge, deployment):
     text = """
     rules:
