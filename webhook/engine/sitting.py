@@ -188,9 +188,11 @@ class Sitting:
         kind = replace(self.review.kind, group=owner.group, kind=owner.kind)
         asked = replace(self.review, kind=kind, name=owner.name, object=owner.object)
         above = View.of(self.ruleset, asked, facts, owner.object, (rule,))
-        if not above.subjects or left_out(rule, above, 0) is not None:
-            return frozenset()
-        return _keys(rule, above, 0)
+        try:
+            judged = bool(above.subjects) and left_out(rule, above, 0) is None
+        except RuleError:
+            judged = False  # by its conditions
+        return _keys(rule, above, 0) if judged else frozenset()
 
     def _had(self, rule: Rule, view: View, number: int) -> frozenset[Key]:
         old = self.view.old

@@ -75,6 +75,14 @@ def rerun(judge, pod, workload):
     return make
 
 
+def test_an_owner_on_which_the_rule_fails_excuses_nothing(rerun):
+    """With `onError: allow` a failure would let through what the rule finds in the pod."""
+    condition = "{name: some, expression: 'object.spec.containers.size() > 0'}"
+    rule = RULE + f"    onError: allow\n    match: {{matchConditions: [{condition}]}}\n"
+    decision = rerun(rule)
+    assert (decision.allowed, decision.errors) == (False, ())
+
+
 def test_a_pod_of_an_old_workload_is_made_again_and_reported(rerun):
     decision = rerun()
     assert decision.allowed
