@@ -23,7 +23,7 @@ CONNECTIONS = 8
 SHARE = 0.8
 """Of the rate at full speed."""
 
-FULL = 2000
+FULL = 4000
 """Reviews by which that rate is found."""
 
 BUSY = 0.1
@@ -32,10 +32,11 @@ BUSY = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """A burst, and what share of all processors other work took meanwhile."""
+    """A burst, what share of all processors other work took meanwhile, and how many reviews a second were due."""
 
     burst: Burst
     others: float
+    due: float
 
 
 def figures(bench: Bench) -> Iterator[Figure]:
@@ -49,18 +50,23 @@ def figures(bench: Bench) -> Iterator[Figure]:
     rounds, seconds = (4, 1.0) if bench.quick else (12, 2.0)
     with ExitStack() as stack:
         core, yardstick = (_open(bench, stream, processors, stack) for stream in (CORE, G))
-        full = _turns({"core": partial(core.burst, FULL), "g": partial(yardstick.burst, FULL)}, rounds)
-        rates = {name: SHARE * median(each.burst.rate for each in tries) for name, tries in full.items()}
-        orders = {"core": (core, rates["core"]), "g": (yardstick, rates["core"]), "own": (yardstick, rates["g"])}
-        paced = {name: partial(load.burst, int(rate * seconds), rate) for name, (load, rate) in orders.items()}
-        found = _turns(paced, rounds)
-    others = max(each.others for tries in (*full.values(), *found.values()) for each in tries)
+        tried: dict[str, list[Try]] = {"core": [], "g": [], "own": []}
+        for _ in range(rounds):
+            rate, own = _rate(core), _rate(yardstick)
+            for name, load, due in (("core", core, rate), ("g", yardstick, rate), ("own", yardstick, own)):
+                tried[name].append(_tried(partial(load.burst, int(due * seconds), due), due))
+    others = max(each.others for tries in tried.values() for each in calmest(tries))
     if others > BUSY:
         raise SystemExit(f"bench: no latencies: other work took {others:.0%} of the processors; try when it has ended")
-    yield from _told(found, rates["core"])
+    yield from _told({name: calmest(tries) for name, tries in tried.items()})
 
 
-def _told(found: dict[str, list[Try]], rate: float) -> Iterator[Figure]:
+def _rate(load: Load) -> float:
+    """Return a share of the rate at full speed as it is right now: machines are not always equally fast."""
+    return SHARE * load.burst(FULL).rate
+
+
+def _told(found: dict[str, list[Try]]) -> Iterator[Figure]:
     def middle(name: str, of: Callable[[Try], float]) -> float:
         return median(of(each) for each in found[name])
 
@@ -72,9 +78,9 @@ def _told(found: dict[str, list[Try]], rate: float) -> Iterator[Figure]:
         ("yardstick", middle("own", times), "x", None, "the same of G, at 80 % of its own"),
         ("core", middle("core", lambda each: each.burst.p99), "µs", None, "that p99"),
         ("g", middle("g", lambda each: each.burst.p99), "µs", None, "G's at the same rate"),
-        ("rate", rate, "/s", None, "that rate"),
+        ("rate", middle("core", lambda each: each.due), "/s", None, "that rate"),
         ("late", middle("core", lambda each: each.burst.late), "µs", None, "p99 of what the load generator was late"),
-        ("load", middle("core", lambda each: each.burst.load * rate / 1e4), "%", None, "of its processor it takes"),
+        ("load", middle("core", lambda each: each.burst.load * each.due / 1e4), "%", None, "of its processor it takes"),
         ("others", middle("core", lambda each: each.others * 100), "%", None, "of all processors other work took"),
     ):
         yield Figure(f"latency/8/{name}", value, unit, aim, text, steady=False)
@@ -102,26 +108,17 @@ def alone_on(processor: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _turns(orders: dict[str, Callable[[], Burst]], rounds: int) -> dict[str, list[Try]]:
-    """Return so many bursts of each, in turns, without those that other work disturbed most."""
-    found: dict[str, list[Try]] = {key: [] for key in orders}
-    for _ in range(rounds):
-        for key, order in orders.items():
-            found[key].append(_tried(order))
-    return {key: calmest(tries) for key, tries in found.items()}
-
-
 def calmest(tries: Sequence[Try]) -> list[Try]:
     """Return the half that other work disturbed least: never chosen by the latencies themselves."""
     return sorted(tries, key=lambda each: each.others)[: (len(tries) + 1) // 2]
 
 
-def _tried(order: Callable[[], Burst]) -> Try:
+def _tried(order: Callable[[], Burst], due: float) -> Try:
     busy, all_ = _processors()
     burst = order()
     later, all_later = _processors()
     own = burst.reviews * (burst.cpu + burst.load) / 1e6
-    return Try(burst, max(0.0, later - busy - own) / (all_later - all_))
+    return Try(burst, max(0.0, later - busy - own) / (all_later - all_), due)
 
 
 def _processors() -> tuple[float, float]:

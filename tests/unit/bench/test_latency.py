@@ -10,7 +10,8 @@ from bench.load import Burst
 
 
 def _try(others: float, p99: float) -> Try:
-    return Try(Burst(reviews=100, cpu=250.0, load=150.0, p50=500.0, p99=p99, late=200.0, rate=2000.0), others)
+    burst = Burst(reviews=100, cpu=250.0, load=150.0, p50=500.0, p99=p99, late=200.0, rate=2000.0)
+    return Try(burst, others, due=2000.0)
 
 
 def test_the_half_of_the_bursts_counts_that_was_disturbed_least_whatever_its_latencies() -> None:
