@@ -259,10 +259,10 @@ def _is_fine(standard: Standard, written: str) -> bool:
 
 def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for use in pod.uses:
-        yield from _judge(use, standard, standard.wanted)
+        yield from _judge(use, standard)
 
 
-def _judge(use: Use, standard: Standard, approved: str) -> Iterator[Violation]:
+def _judge(use: Use, standard: Standard) -> Iterator[Violation]:
     def violation(reason: str, found: str, wanted: str) -> Violation:
         return Violation(use.pointer, reason, found, wanted, use.name)
 
@@ -278,18 +278,18 @@ def _judge(use: Use, standard: Standard, approved: str) -> Iterator[Violation]:
     except ValueError as error:
         yield violation("not an image reference", str(error), _EXAMPLE)
         return
-    yield from _named(image, written, standard, approved, violation)
+    yield from _named(image, written, standard, violation)
 
 
 def _named(
-    image: Image, written: str, standard: Standard, approved: str, violation: Callable[[str, str, str], Violation]
+    image: Image, written: str, standard: Standard, violation: Callable[[str, str, str], Violation]
 ) -> Iterator[Violation]:
     found = written if written.startswith(image.name) else f"{written}, which is {image}"
     denied = next((one for one in standard.denied if one(image)), None)
     if denied is not None:
         yield violation("image from a denied repository", found, f"none of {denied.text}")
     elif not standard.approves(image):
-        yield violation("image not from an approved repository", found, approved)
+        yield violation("image not from an approved repository", found, standard.wanted)
     if not image.digest and image.tag and standard.tags(image.tag):
         tag = "no tag, which means latest" if image.implied else f"tag {image.tag}"
         refused = ", ".join(standard.tags.texts)

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from webhook.checks.security_controls import APPARMOR, CAPABILITIES, PROFILES, SELINUX, SYSCTLS, VOLUMES
+from webhook.checks.spoken import literal
+
 _NAMED = "'container ' + c.?name.orValue('') + ': '"
-_PROFILES = "['RuntimeDefault', 'Localhost']"
+_PROFILES = literal(PROFILES)
 
 
 def _profiles(field: str) -> str:
@@ -42,8 +45,7 @@ def _spared(where: str, listed: str) -> str:
 def _options(options: str) -> str:
     """Return what lists what is wrong with SELinux options."""
     return (
-        f"({options}.?type.orValue('') in ['', 'container_t', 'container_init_t', 'container_kvm_t', "
-        f"'container_engine_t'] ? [] : ['type ' + {options}.?type.orValue('')]) + "
+        f"({options}.?type.orValue('') in {literal(SELINUX)} ? [] : ['type ' + {options}.?type.orValue('')]) + "
         f"({options}.?user.orValue('') == '' ? [] : ['user ' + {options}.?user.orValue('')]) + "
         f"({options}.?role.orValue('') == '' ? [] : ['role ' + {options}.?role.orValue('')])"
     )
@@ -60,13 +62,11 @@ BASELINE: Mapping[str, str] = MappingProxyType(
         "app-armor-profile": (
             _profiles("appArmorProfile")
             + " + pod.metadata.?annotations.orValue({}).transformList(key, value, "
-            + "key.startsWith('container.apparmor.security.beta.kubernetes.io/') && "
+            + f"key.startsWith({literal(APPARMOR)}) && "
             + "!(value in ['', 'runtime/default']) && !value.startsWith('localhost/'), key + ': ' + value).sort()"
         ),
         "capabilities": _several(
-            "c.?securityContext.?capabilities.?add.orValue([]).filter(a, !(a in ['AUDIT_WRITE', 'CHOWN', "
-            "'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'MKNOD', 'NET_BIND_SERVICE', 'SETFCAP', 'SETGID', 'SETPCAP', "
-            "'SETUID', 'SYS_CHROOT']))"
+            f"c.?securityContext.?capabilities.?add.orValue([]).filter(a, !(a in {literal(CAPABILITIES)}))"
         ),
         "host-namespaces": (
             "[['hostIPC', pod.spec.?hostIPC.orValue(false)], ['hostNetwork', pod.spec.?hostNetwork.orValue(false)], "
@@ -92,12 +92,8 @@ BASELINE: Mapping[str, str] = MappingProxyType(
             + _several(_options("c.?securityContext.?seLinuxOptions"))
         ),
         "sysctls": (
-            "pod.spec.?securityContext.?sysctls.orValue([]).map(s, s.?name.orValue('')).filter(name, !(name in "
-            "['kernel.shm_rmid_forced', 'net.ipv4.ip_local_port_range', 'net.ipv4.ip_local_reserved_ports', "
-            "'net.ipv4.ip_unprivileged_port_start', 'net.ipv4.ping_group_range', 'net.ipv4.tcp_fin_timeout', "
-            "'net.ipv4.tcp_keepalive_intvl', 'net.ipv4.tcp_keepalive_probes', 'net.ipv4.tcp_keepalive_time', "
-            "'net.ipv4.tcp_notsent_lowat', 'net.ipv4.tcp_rmem', 'net.ipv4.tcp_slow_start_after_idle', "
-            "'net.ipv4.tcp_syncookies', 'net.ipv4.tcp_wmem']))"
+            "pod.spec.?securityContext.?sysctls.orValue([]).map(s, s.?name.orValue(''))"
+            f".filter(name, !(name in {literal(SYSCTLS)}))"
         ),
         "windows-host-process": (
             "(pod.spec.?securityContext.?windowsOptions.?hostProcess.orValue(false) ? ['pod: hostProcess: true'] : []) "
@@ -146,8 +142,7 @@ RESTRICTED: Mapping[str, str] = MappingProxyType(
         ),
         "volume-types": (
             "pod.spec.?volumes.orValue([]).filter(v, !v.all(key, key == 'name') && !v.exists(key, key in "
-            "['configMap', 'csi', 'downwardAPI', 'emptyDir', 'ephemeral', 'image', 'persistentVolumeClaim', "
-            "'projected', 'secret'])).map(v, 'volume ' + v.?name.orValue('') + ': ' "
+            f"{literal(VOLUMES)})).map(v, 'volume ' + v.?name.orValue('') + ': ' "
             "+ v.map(key, key).filter(key, key != 'name').sort().join(', '))"
         ),
     }
