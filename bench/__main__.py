@@ -13,7 +13,21 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bodies, cluster, counts, cpu, footprint, images, latency, packs, programs, results, servers, show
+from bench import (
+    bodies,
+    cluster,
+    counts,
+    cpu,
+    footprint,
+    images,
+    latency,
+    left,
+    packs,
+    programs,
+    results,
+    servers,
+    show,
+)
 from bench.results import Figure
 from tools import compiled
 
@@ -22,6 +36,7 @@ GROUPS: dict[str, Group] = {
     "latency": latency.figures,
     "counts": counts.figures,
     "memory": footprint.memory,
+    "left": left.figures,
     "start": footprint.begin,
     "commands": footprint.commands,
     "cluster": cluster.figures,

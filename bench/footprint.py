@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import median
@@ -26,7 +26,7 @@ MIXED = (("small", '"allowed":true'), ("broken", DENIED), ("managed", '"allowed"
 
 def memory(bench: Bench) -> Iterator[Figure]:
     """Yield PSS of all processes with two workers and all packs in force, after many reviews of four kinds."""
-    total = 2_000 if bench.quick else 100_000
+    total, more = (2_000, 2_000) if bench.quick else (100_000, 200_000)
     with ExitStack() as stack:
         server = servers.ours("memory", bench.certs, workers=2, mode="enforce")
         stack.callback(server.process.stop)
@@ -35,16 +35,22 @@ def memory(bench: Bench) -> Iterator[Figure]:
         for body, answer in MIXED:
             loads.append(Load(bench.programs["load"], server, bench.bodies[body], 8, answer))
             stack.callback(loads[-1].close)
-        seen = []
-        for _ in range(SAMPLES):
-            for load in loads:
-                load.burst(total // SAMPLES // len(loads))
-            seen.append(server.pss())
-        yield Figure("memory/after", seen[-1], "MiB", MOST, f"the same after {total:,} reviews")
+        _sampled(server, loads, total)
+        yield Figure("memory/after", server.pss(), "MiB", MOST, f"the same after {total:,} reviews")
         yield Figure("memory/alone", server.alone(), "MiB", MOST, "the same where nobody else maps the libraries")
-        half = seen[SAMPLES // 2 :]
-        text = "slope in the second half, KiB for 1,000 reviews"
-        yield Figure("memory/slope", _slope(half) * 1024 / (total / SAMPLES / 1000), "KiB", 1.0, text, steady=False)
+        slope = _slope(_sampled(server, loads, more)) * 1024 / (more / SAMPLES / 1000)
+        text = f"slope in {more:,} more, KiB for 1,000 reviews"
+        yield Figure("memory/slope", slope, "KiB", 0.5, text, steady=False)
+
+
+def _sampled(server: servers.Server, loads: Sequence[Load], reviews: int) -> list[float]:
+    """Send so many reviews, a part by each load in turn, and return the memory after each turn."""
+    seen = []
+    for _ in range(SAMPLES):
+        for load in loads:
+            load.burst(reviews // SAMPLES // len(loads))
+        seen.append(server.pss())
+    return seen
 
 
 def _slope(values: list[float]) -> float:

@@ -54,6 +54,10 @@ class Load:
         latencies = told["p50_us"], told["p99_us"], told["late_us"]
         return Burst(reviews, cpu / reviews * 1e6, own / reviews * 1e6, *latencies, reviews / told["seconds"])
 
+    def spent(self) -> float:
+        """Return the seconds of CPU that the server and the generator have taken."""
+        return self.server.cpu() + cpu_time(self._process.pid)
+
     def close(self) -> None:
         """End the generator."""
         assert self._process.stdin is not None

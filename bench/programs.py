@@ -11,7 +11,7 @@ from pathlib import Path
 import build
 
 HERE = Path(__file__).resolve().parent / "go"
-NAMES = ("g", "load")
+NAMES = ("g", "load", "watch")
 
 
 def programs() -> dict[str, Path]:

@@ -14,9 +14,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log"
-	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -27,8 +25,8 @@ import (
 const uidLength = 36
 
 type client struct {
-	http   *http.Client
 	url    string
+	tls    *tls.Config
 	answer []byte
 	number atomic.Int64
 }
@@ -61,19 +59,13 @@ func main() {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(pem)
-	one := &client{url: *url, answer: []byte(*answer), http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: pool, NextProtos: []string{"http/1.1"}},
-		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
-		MaxIdleConnsPerHost: 25, // as webhook clients of an API server have it
-		MaxConnsPerHost:     *connections,
-		IdleConnTimeout:     90 * time.Second,
-		DisableCompression:  true,
-	}}}
-	bodies := make([][]byte, *connections)
-	for i := range bodies {
-		bodies[i] = slices.Clone(body)
+	one := &client{url: *url, tls: &tls.Config{RootCAs: pool, NextProtos: []string{"http/1.1"}}, answer: []byte(*answer)}
+	lines := make([]*line, *connections)
+	for i := range lines {
+		lines[i], err = one.dial(slices.Clone(body), at)
+		check(err)
 	}
-	one.run(bodies, at, *connections*2, 0)
+	one.run(lines, *connections*2, 0)
 	fmt.Println("connected")
 	for {
 		var reviews int
@@ -81,14 +73,14 @@ func main() {
 		if _, err := fmt.Scanln(&reviews, &rate); err != nil {
 			return
 		}
-		check(json.NewEncoder(os.Stdout).Encode(one.run(bodies, at, reviews, rate)))
+		check(json.NewEncoder(os.Stdout).Encode(one.run(lines, reviews, rate)))
 	}
 }
 
 // run sends reviews over all connections. With a rate they are due evenly, and what one waits for a free connection
 // counts, from when it was due: a server that stalls delays all that are due meanwhile. What this program itself is
 // late, with a connection that was free, counts as well, and is told beside it.
-func (c *client) run(bodies [][]byte, at int, reviews int, rate float64) result {
+func (c *client) run(lines []*line, reviews int, rate float64) result {
 	var wrong atomic.Int64
 	var example atomic.Value
 	var group sync.WaitGroup
@@ -100,7 +92,7 @@ func (c *client) run(bodies [][]byte, at int, reviews int, rate float64) result 
 	started := time.Now()
 	turns, err := pace(reviews, every)
 	check(err)
-	for _, body := range bodies {
+	for _, line := range lines {
 		group.Add(1)
 		go func() {
 			defer group.Done()
@@ -112,7 +104,7 @@ func (c *client) run(bodies [][]byte, at int, reviews int, rate float64) result 
 					due = started.Add(time.Duration(i+1) * every)
 				}
 				late[i] = min(sent.Sub(due), sent.Sub(free))
-				if said, ok := c.send(body, at); !ok {
+				if said, ok := c.send(line); !ok {
 					wrong.Add(1)
 					example.CompareAndSwap(nil, said)
 				}
@@ -130,23 +122,6 @@ func (c *client) run(bodies [][]byte, at int, reviews int, rate float64) result 
 		reviews, int(wrong.Load()), said, took.Seconds(),
 		microseconds(times, 0.5), microseconds(times, 0.99), microseconds(late, 0.99),
 	}
-}
-
-func (c *client) send(body []byte, at int) (string, bool) {
-	copy(body[at:], fmt.Sprintf("%0*d", uidLength, c.number.Add(1)))
-	response, err := c.http.Post(c.url, "application/json", bytes.NewReader(body))
-	if err != nil {
-		return err.Error(), false
-	}
-	defer response.Body.Close()
-	got, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err.Error(), false
-	}
-	if response.StatusCode != http.StatusOK || !bytes.Contains(got, c.answer) {
-		return fmt.Sprintf("%d %s", response.StatusCode, got[:min(len(got), 600)]), false
-	}
-	return "", true
 }
 
 func microseconds(sorted []time.Duration, share float64) float64 {
