@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from webhook.checks import pod_security, security_controls
+from webhook.checks.check import ParamError
+from webhook.errors import ConfigError
 from webhook.model.pods import subjects
 from webhook.packs.compile import ruleset
 from webhook.packs.rule import Ruleset
@@ -105,6 +107,37 @@ def test_restricted_is_the_baseline_to_the_word_but_for_what_is_stricter_there()
     assert {name: restricted[name] for name in shared} == {name: baseline[name] for name in shared}
     assert len(shared) == 8
     assert all(restricted[name] != baseline[name] for name in stricter & restricted.keys())
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        (
+            "level: baseline, controls: [privileged, run-as-non-root]",
+            "run-as-non-root is no control of baseline; for it write level: restricted; wanted one of app",
+        ),
+        (
+            "controls: [capabilities, volume-types]",  # without a level, which is baseline then
+            "volume-types is no control of baseline; for it write level: restricted; wanted one of app",
+        ),
+        (
+            "level: restricted, controls: [privileged, host-path-volumes]",
+            "host-path-volumes is no control of restricted; volume-types is in its place; wanted one of app",
+        ),
+    ],
+)
+def test_who_names_a_control_that_the_level_has_not_is_told_where_it_is(params: str, told: str) -> None:
+    head = "apiVersion: plimsoll.dev/v1\nkind: RulePack\nmetadata: {name: p}\nspec:\n  rules:\n"
+    rule = f"    - {{name: r, check: pod-security, action: deny, params: {{{params}}}}}\n"
+    with pytest.raises(ConfigError) as error:
+        ruleset([("p.yaml", head + rule)])
+    assert [problem.path for problem in error.value.problems] == ["spec.rules[0].params.controls[1]"]
+    assert error.value.problems[-1].text.startswith(told)
+
+
+def test_who_names_a_control_of_no_level_is_sent_to_no_other() -> None:
+    with pytest.raises(ParamError, match="run-as-somebody is no control of baseline; wanted one of app"):
+        pod_security.build({"level": "baseline", "controls": ["run-as-somebody"]})
 
 
 def test_each_pack_judges_whether_the_other_is_loaded_or_not(

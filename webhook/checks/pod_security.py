@@ -153,7 +153,9 @@ def _asked(params: Mapping[str, Any]) -> tuple[Control, ...]:
     problems = []
     for number, name in enumerate(names):
         if name not in there:
-            more = "; volume-types is in its place" if name == "host-path-volumes" else ""
+            more = ""
+            if name in {control.name for control in CONTROLS}:  # it is one of the other level
+                more = "; for it write level: restricted" if level == BASELINE else "; volume-types is in its place"
             why = f"{name} is no control of {level}{more}; wanted one of {', '.join(sorted(there))}"
             problems.append((("controls", number), why))
     if problems:

@@ -7,22 +7,28 @@ with warnings and audit annotations.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
 
 from webhook.model.decision import About, Decision, Fault, Finding, Fixed
+from webhook.model.patch import Conflict
 from webhook.model.review import API_VERSION, Review
 
 MESSAGE_BYTES = 4096
 WARNING_CHARACTERS = 120
 ADVICE_CHARACTERS = 240  # of a warning about a pack, which begins with a long path
 WARNINGS_CHARACTERS = 3000  # all of them; above 4,096 from all webhooks together the API server cuts each to 256
+CAUSES_BYTES = 32768
+"""How long all causes of a denial may be, as JSON; some 150 of them.
+
+The API server writes them into the audit log with the Status, at every level. Where it truncates, it throws away an
+event of over 100 KiB, and annotations may take half of that.
+"""
 ANNOTATION_BYTES = 10240
 DETAIL_CHARACTERS = 400  # of one value in a message, a cause or an annotation: an image may be written in 3 MiB
-
-Told = list[tuple[Finding, str]]
+SHOWS_ALL = "more; `plimsoll check` on the manifest shows all"
 
 
 def encode(review: Review, decision: Decision, endpoint: str) -> bytes:
@@ -37,15 +43,14 @@ def document(review: Review, decision: Decision, endpoint: str) -> dict[str, Any
         if decision.packs:
             response["auditAnnotations"] = {"enforced-pack": _enforced(decision)}
         return _envelope(response)
-    told = _told(decision.findings)
     if not decision.allowed:
-        response["status"] = _status(review, decision, told)
+        response["status"] = _status(review, decision)
     if endpoint == "mutate" and decision.patch:
         response["patchType"] = "JSONPatch"
         response["patch"] = base64.b64encode(orjson.dumps(decision.patch)).decode()
     if said := warnings(decision):
         response["warnings"] = said
-    if noted := _audit(decision, told):
+    if noted := audit(decision):
         response["auditAnnotations"] = noted
     return _envelope(response)
 
@@ -97,23 +102,20 @@ def message(review: Review, decision: Decision) -> str:
 
     At most 4 KiB; what does not fit is counted. Contacts and docs stand at its end.
     """
-    denials: list[Finding | Fault] = [
-        *filter(_denies, decision.findings),
-        *_deciding((*decision.errors, *decision.unknown)),
-    ]
-    blocks = [_block(number, item) for number, item in enumerate(denials, 1)]
+    denials = _denials(decision)
     count = f"{len(denials)} finding{'s' if len(denials) != 1 else ''}"
     head = f"{_line(review.title, DETAIL_CHARACTERS)} does not keep the standards ({count}):\n"
     tail = _tail([item.about for item in denials])
     left = MESSAGE_BYTES - len((head + tail).encode()) - 60
     shown: list[str] = []
-    for block in blocks:
+    for number, item in enumerate(denials, 1):
+        block = _block(number, item)
         left -= len(block.encode()) + 1
         if left < 0 and shown:
             break
         shown.append(block)
-    cut = len(blocks) - len(shown)
-    more = [f"... and {cut} more; `plimsoll check` on the manifest shows all"] if cut else []
+    cut = len(denials) - len(shown)
+    more = [f"... and {cut} {SHOWS_ALL}"] if cut else []
     return _cut("\n".join([head, *shown, *more]) + tail, MESSAGE_BYTES)
 
 
@@ -170,16 +172,7 @@ def _tail(abouts: Iterable[About]) -> str:
     return "".join(f"\n{_line(line, DETAIL_CHARACTERS)}" for line in lines)
 
 
-def _status(review: Review, decision: Decision, told: Told) -> dict[str, Any]:
-    causes = [
-        {"reason": finding.about.rule, "message": sentence, "field": finding.violation.pointer}
-        for finding, sentence in told
-        if _denies(finding)
-    ]
-    causes += [
-        {"reason": fault.rule, "message": _line(fault.message, DETAIL_CHARACTERS), "field": ""}
-        for fault in _deciding((*decision.errors, *decision.unknown))
-    ]
+def _status(review: Review, decision: Decision) -> dict[str, Any]:
     return {
         "status": "Failure",
         "message": message(review, decision),
@@ -188,10 +181,34 @@ def _status(review: Review, decision: Decision, told: Told) -> dict[str, Any]:
             "name": review.name.rstrip("*"),
             "group": review.kind.group,
             "kind": review.resource or review.kind.kind,
-            "causes": causes,
+            "causes": _causes(_denials(decision)),
         },
         "code": 403,
     }
+
+
+def _causes(denials: list[Finding | Fault]) -> list[dict[str, str]]:
+    """Return one cause for each of what denies, at most 32 KiB; those that don't fit are counted by a last one.
+
+    Its reason is no rule's name, which has no capitals.
+    """
+    causes: list[dict[str, str]] = []
+    left = CAUSES_BYTES - 140
+    for item in denials:
+        cause = _cause(item)
+        left -= len(orjson.dumps(cause)) + 1
+        if left < 0:
+            break
+        causes.append(cause)
+    if cut := len(denials) - len(causes):
+        causes.append({"reason": "leftOut", "message": f"... and {cut} {SHOWS_ALL}", "field": ""})
+    return causes
+
+
+def _cause(item: Finding | Fault) -> dict[str, str]:
+    if isinstance(item, Fault):
+        return {"reason": item.rule, "message": _line(item.message, DETAIL_CHARACTERS), "field": ""}
+    return {"reason": item.about.rule, "message": _said(item), "field": item.violation.pointer}
 
 
 # -- warnings --------------------------------------------------------------------------------------------------
@@ -244,24 +261,17 @@ def _warned(finding: Finding) -> str:
 
 def audit(decision: Decision) -> dict[str, str]:
     """Return the audit annotations; each value but `enforced-pack` is a JSON list of at most 10 KiB."""
-    return _audit(decision, _told(decision.findings))
-
-
-def _audit(decision: Decision, told: Told) -> dict[str, str]:
-    lists: dict[str, list[dict[str, Any]]] = {
-        "violations": [_noted(f, said) for f, said in told if f.exempt is None and f.effective in ("deny", "warn")],
-        "would-violate": [_noted(f, said) for f, said in told if f.exempt is None and f.effective == "audit"],
-        "patched": [_noted_fix(f) for f in decision.patched if not f.would],
-        "would-patch": [_noted_fix(f) for f in decision.patched if f.would],
-        "exempt": [{**_noted(f, said), "exemption": f.exempt} for f, said in told if f.exempt is not None],
-        "unknown": [_noted_fault(f) for f in decision.unknown],
-        "error": [_noted_fault(f) for f in decision.errors]
-        + [
-            {"message": f"not written, {c.first} wrote it", "rule": c.rule, "pointer": c.pointer}
-            for c in decision.conflicts
-        ],
-    }
-    result = {key: _list(items) for key, items in lists.items() if items}
+    counted = [f for f in decision.findings if f.exempt is None]
+    lists: list[tuple[str, list[Any], Callable[[Any], dict[str, Any]]]] = [
+        ("violations", [f for f in counted if f.effective in ("deny", "warn")], _noted),
+        ("would-violate", [f for f in counted if f.effective == "audit"], _noted),
+        ("patched", [f for f in decision.patched if not f.would], _noted_fix),
+        ("would-patch", [f for f in decision.patched if f.would], _noted_fix),
+        ("exempt", [f for f in decision.findings if f.exempt is not None], _noted),
+        ("unknown", list(decision.unknown), _noted_fault),
+        ("error", [*decision.errors, *decision.conflicts], _noted_error),
+    ]
+    result = {key: _list(items, noted) for key, items, noted in lists if items}
     if decision.packs:
         result["enforced-pack"] = _enforced(decision)
     return result
@@ -283,10 +293,10 @@ def _enforced(decision: Decision) -> str:
     return _cut(",".join(decision.packs), ANNOTATION_BYTES)
 
 
-def _noted(finding: Finding, sentence: str) -> dict[str, Any]:
+def _noted(finding: Finding) -> dict[str, Any]:
     violation, about = finding.violation, finding.about
     item: dict[str, Any] = {
-        "message": sentence,
+        "message": _said(finding),
         "policy": about.pack,
         "rule": about.rule,
         "pointer": violation.pointer,
@@ -298,6 +308,8 @@ def _noted(finding: Finding, sentence: str) -> dict[str, Any]:
         item["existing"] = True
     if finding.since:
         item |= {"owner": finding.since.owner, "since": finding.since.day}
+    if finding.exempt is not None:
+        item["exemption"] = finding.exempt
     return item
 
 
@@ -310,26 +322,33 @@ def _noted_fault(fault: Fault) -> dict[str, Any]:
     return {**item, "fact": fault.fact} if fault.fact else item
 
 
-def _list(items: list[dict[str, Any]]) -> str:
+def _noted_error(item: Fault | Conflict) -> dict[str, Any]:
+    if isinstance(item, Fault):
+        return _noted_fault(item)
+    return {"message": f"not written, {item.first} wrote it", "rule": item.rule, "pointer": item.pointer}
+
+
+def _list(items: list[Any], noted: Callable[[Any], dict[str, Any]]) -> str:
     """Return a JSON list of at most 10 KiB, cut between items, with a count of those left out."""
-    encoded = [orjson.dumps(item) for item in items]
-    size, kept = 2 + 40, 0
-    for item in encoded:
-        size += len(item) + 1
+    encoded: list[bytes] = []
+    size = 2 + 40
+    for item in items:
+        data = orjson.dumps(noted(item))
+        size += len(data) + 1
         if size > ANNOTATION_BYTES:
             break
-        kept += 1
-    if kept < len(encoded):
-        encoded = [*encoded[:kept], orjson.dumps({"leftOut": len(encoded) - kept})]
+        encoded.append(data)
+    if len(encoded) < len(items):
+        encoded.append(orjson.dumps({"leftOut": len(items) - len(encoded)}))
     return (b"[" + b",".join(encoded) + b"]").decode()
 
 
 # -- texts -----------------------------------------------------------------------------------------------------
 
 
-def _told(findings: Iterable[Finding]) -> Told:
-    """Return findings with what causes and annotations say of each."""
-    return [(finding, _line(_sentence(finding), DETAIL_CHARACTERS)) for finding in findings]
+def _said(finding: Finding) -> str:
+    """Return what a cause and an annotation say of a finding."""
+    return _line(_sentence(finding), DETAIL_CHARACTERS)
 
 
 def _sentence(finding: Finding) -> str:
@@ -338,6 +357,11 @@ def _sentence(finding: Finding) -> str:
     found = f": {violation.found}" if violation.found else ""
     wanted = f"; wanted {violation.wanted}" if violation.wanted != violation.reason else ""
     return f"{where}{violation.reason}{found}{wanted}"
+
+
+def _denials(decision: Decision) -> list[Finding | Fault]:
+    """Return what denies: findings first, then rules that failed, then what is unknown."""
+    return [*filter(_denies, decision.findings), *_deciding((*decision.errors, *decision.unknown))]
 
 
 def _denies(finding: Finding) -> bool:

@@ -112,6 +112,54 @@ def test_what_could_not_be_read_is_in_every_report(check: Callable[..., Any]) ->
     assert log["invocations"][0]["executionSuccessful"] is False
 
 
+def unreadable(plimsoll: Callable[..., Any], rules: int, form: str) -> Any:
+    comes = ("action: audit", "action: deny", "action: warn, onError: warn")
+    listed = [
+        f"    - {{name: r{number}, expression: 'containers.size() == 0', {comes[number % 3]}}}\n"
+        for number in range(rules)
+    ]
+    head = "apiVersion: plimsoll.dev/v1\nkind: RulePack\nmetadata: {name: acme}\nspec:\n  rules:\n"
+    Path("pack.yaml").write_text(head + "".join(listed))
+    Path("pod.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: {web: {}}}\n")
+    return plimsoll("check", "-o", form, "--policies", "pack.yaml", "pod.yaml")
+
+
+def test_what_keeps_many_rules_from_judging_a_pod_is_told_once_with_what_comes_of_each(
+    plimsoll: Callable[..., Any],
+) -> None:
+    ran = unreadable(plimsoll, 6, "text")
+    assert ran.status == 1
+    assert ran.out.splitlines() == [
+        "pod.yaml:1: Pod default/web: denied",
+        "  pod.yaml:1: deny: 6 rules failed",
+        "      why:    spec.containers is no list of objects, so nothing in it can be judged; Kubernetes",
+        "              refuses it",
+        "      deny:   acme/r1, acme/r4",
+        "      warn:   acme/r2, acme/r5",
+        "      allow:  acme/r0, acme/r3",
+        "",
+        "1 object: 1 denied, 0 warned of, 0 audited; 0 findings, 6 errors",
+    ]
+    assert [fault["rule"] for fault in json.loads(unreadable(plimsoll, 6, "json").out)["results"][0]["errors"]] == [
+        f"r{number}" for number in range(6)
+    ]
+
+
+def test_of_more_rules_than_anybody_reads_some_are_named_and_the_others_counted(plimsoll: Callable[..., Any]) -> None:
+    lines = unreadable(plimsoll, 300, "text").out.splitlines()
+    assert len(lines) < 20
+    assert sum("and 90 more, which -o json names" in line for line in lines) == 3
+
+
+def test_a_few_rules_that_could_not_judge_are_told_one_by_one(plimsoll: Callable[..., Any]) -> None:
+    lines = unreadable(plimsoll, 3, "text").out.splitlines()
+    assert [line for line in lines if line.endswith(": the rule failed")] == [
+        "  pod.yaml:1: allow: r0: the rule failed",
+        "  pod.yaml:1: deny: r1: the rule failed",
+        "  pod.yaml:1: warn: r2: the rule failed",
+    ]
+
+
 def test_no_name_in_a_manifest_makes_a_command_for_github(check: Callable[..., Any]) -> None:
     lines = check("github", NASTY).out.splitlines()
     assert all(line.count("::") >= 2 and not line.startswith("::error::") for line in lines[:-1])

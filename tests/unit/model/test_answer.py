@@ -109,7 +109,40 @@ def test_a_message_is_cut_at_4_kib_with_a_count_of_the_rest_and_keeps_contact_an
     shown = text.count("images in web")
     assert f"... and {500 - shown} more" in text
     assert "Contact: platform team" in text and "Docs: https://wiki.example" in text
-    assert len(status["details"]["causes"]) == 500
+
+
+def test_causes_are_cut_at_32_kib_and_the_last_counts_the_rest_findings_and_faults_alike():
+    faults = tuple(Fault(about(f"broken-{n}"), "error", "no such key", "deny") for n in range(500))
+    causes = response(denied(*(finding(number=n) for n in range(500)), errors=faults))["status"]["details"]["causes"]
+    assert 32000 < len(orjson.dumps(causes)) <= 32768
+    assert causes[-1] == {
+        "reason": "leftOut",
+        "message": f"... and {1000 - (len(causes) - 1)} more; `plimsoll check` on the manifest shows all",
+        "field": "",
+    }
+    assert [cause["field"] for cause in causes[:-1]] == [f"/spec/containers/{n}/image" for n in range(len(causes) - 1)]
+
+
+def test_a_hundred_ordinary_findings_have_a_cause_each():
+    causes = response(denied(*(finding(number=n) for n in range(100))))["status"]["details"]["causes"]
+    assert len(causes) == 100 and "leftOut" not in {cause["reason"] for cause in causes}
+
+
+def test_a_place_of_a_megabyte_makes_no_denial_longer_than_its_limits():
+    long = Finding(about(), Violation("/" + "x" * 2**20, "not approved", "", "", "web"), "deny")
+    said = answer.encode(make_review(), denied(long, finding()), "validate")
+    [cause] = orjson.loads(said)["response"]["status"]["details"]["causes"]
+    assert cause["reason"] == "leftOut" and cause["message"].startswith("... and 2 more")
+    assert len(said) < 10_000
+
+
+def test_a_denial_with_twenty_thousand_findings_says_only_what_has_room(monkeypatch):
+    said = []
+    line = answer._line
+    monkeypatch.setattr(answer, "_line", lambda text, most: said.append(text) or line(text, most))
+    document = answer.encode(make_review(), denied(*(finding(number=n) for n in range(20_000))), "validate")
+    assert len(document) < 50_000
+    assert len(said) < 1000
 
 
 def test_one_finding_with_a_value_of_a_megabyte_is_still_told():

@@ -15,6 +15,10 @@ from webhook.model.decision import Fault, Finding, Violation
 WIDTH = 100
 FILES = 16
 """Files whose lines are kept; objects of one file are shown one after the other."""
+MANY = 4
+"""So many rules that one thing keeps from judging are told of together: a pod that can't be read does so to all."""
+NAMES = 10
+"""Rules that are then named for each action; the others are counted."""
 _INDENT = "      "
 _COLOURS = {"deny": "31;1", "warn": "33;1", "audit": "36;1", "exempt": "2", "allow": "32", "": "1", "note": "2"}
 VERDICTS = {
@@ -52,8 +56,8 @@ class Page:
         yield f"{self._paint('', plain(f'{one.manifest.source}: {one.review.title}'))}: {verdict}"
         for finding in findings:
             yield from self._finding(one, finding, shown)
-        for fault in faults:
-            yield from self._fault(one, fault)
+        for alike in _alike(faults):
+            yield from self._faults(one, alike)
         for fix in fixed:
             would = "would correct it, with another action" if fix.would else "corrects it before it is judged"
             yield f"  {self._paint('note', 'fix')}: {fix.rule}: in a cluster /mutate {would}"
@@ -80,11 +84,18 @@ class Page:
         for name in ("do", "docs"):
             yield from field(name, said.get(name, ""))
 
-    def _fault(self, one: Judged, fault: Fault) -> Iterator[str]:
-        what, _, why = failure(fault).partition(": ")
-        shown = self._paint(fault.effective, fault.effective)
-        yield f"  {plain(one.manifest.source)}: {shown}: {fault.rule}: {what}"
+    def _faults(self, one: Judged, faults: Sequence[Fault]) -> Iterator[str]:
+        """Yield that one rule could not be judged, or that many could not, for which reason, and what comes of each."""
+        first = faults[0]
+        strongest = next(action for action in VERDICTS if action in {fault.effective for fault in faults})
+        what, _, why = failure(first).partition(": ")
+        told = f"{first.rule}: {what}" if len(faults) == 1 else f"{len(faults)} rules {what.removeprefix('the rule ')}"
+        yield f"  {plain(one.manifest.source)}: {self._paint(strongest, strongest)}: {told}"
         yield from field("why", why)
+        for action in VERDICTS if len(faults) > 1 else ():
+            names = [f"{fault.pack}/{fault.rule}" for fault in faults if fault.effective == action]
+            more = [f"and {len(names) - NAMES} more, which -o json names"] if len(names) > NAMES else []
+            yield from field(action, ", ".join(names[:NAMES] + more))
 
     def pieces(self, blocks: Iterator[str], tally: Tally) -> Iterator[str]:
         """Yield the blocks as they come, and the end."""
@@ -111,6 +122,15 @@ class Page:
 
     def _paint(self, kind: str, text: str) -> str:
         return f"\033[{_COLOURS.get(kind, '0')}m{text}\033[0m" if self._colour else text
+
+
+def _alike(faults: Sequence[Fault]) -> Iterator[Sequence[Fault]]:
+    """Yield faults one by one, and those of many rules that have one reason together."""
+    groups: dict[tuple[str, str], list[Fault]] = {}
+    for fault in faults:
+        groups.setdefault((fault.kind, fault.message), []).append(fault)
+    for group in groups.values():
+        yield from [group] if len(group) >= MANY else [[fault] for fault in group]
 
 
 def _whose(one: Judged, violation: Violation) -> str:
