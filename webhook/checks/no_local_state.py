@@ -226,15 +226,13 @@ def build(params: Mapping[str, Any]) -> Check:
         compile_globs(params["sharedClaims"]),
         params["readOnlyRoot"],
     )
-    return Check(pod=partial(_pod, standard), subject=partial(_subject, standard), seeks=_seeks)
-
-
-def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
-    return () if _kept(standard, pod) else _violations(standard, pod)
+    return Check(
+        pod=partial(_pod, standard), kept=partial(_kept, standard), subject=partial(_subject, standard), seeks=_seeks
+    )
 
 
 def _kept(standard: Standard, pod: Pod) -> bool:
-    """Say whether a pod plainly keeps the standard, as most do; of any other, `_violations` tells."""
+    """Say whether a pod plainly keeps the standard, as most do."""
     if standard.read_only_root:
         for container in pod.containers:
             if not _root_is_read_only(container):
@@ -247,7 +245,7 @@ def _kept(standard: Standard, pod: Pod) -> bool:
     return True
 
 
-def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     claimed = {claim.name for claim in pod.claims}  # of one name, the claim is what the controllers put there
     for volume in pod.volumes:
         if _is_empty_dir(volume) and volume.name not in claimed:
