@@ -323,7 +323,8 @@ def _root_is_read_only(container: Container) -> bool:
 def _subject(standard: Standard, subject: Subject) -> Iterable[Violation | Unsure]:
     if subject.group == "" and subject.kind in ("PersistentVolumeClaim", "PersistentVolume"):
         return _storage(standard, subject)
-    return _workload(standard, subject) if subject.claims or _may_share(subject) else ()
+    replicas = _replicas(subject) if _may_share(subject) else 0
+    return _workload(standard, subject, replicas) if subject.claims or replicas > 1 else ()
 
 
 def _storage(standard: Standard, subject: Subject) -> Iterator[Violation]:
@@ -343,10 +344,9 @@ def _may_share(subject: Subject) -> bool:
     return False
 
 
-def _workload(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
+def _workload(standard: Standard, subject: Subject, replicas: int) -> Iterator[Violation | Unsure]:
     for claim in subject.claims if subject.pods else ():
         yield from _class(standard, claim.metadata, claim.spec, claim.pointer, claim.name or None)
-    replicas = _replicas(subject) if _may_share(subject) else 0
     if replicas > 1:
         for pod in subject.pods:
             for volume in pod.volumes:
