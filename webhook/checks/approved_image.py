@@ -82,7 +82,7 @@ written. An image is only rewritten where the result is approved. Tags and diges
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -204,7 +204,7 @@ def build(params: Mapping[str, Any]) -> Check:
             if mirrored is not None:
                 draft.put(use.pointer, mirrored)
 
-    return Check(pod=partial(_pod, standard), fix=fix)
+    return Check(pod=partial(_pod, standard), kept=partial(_kept, standard), fix=fix)
 
 
 def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
@@ -232,12 +232,8 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
     )
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
-    return () if _kept(standard, pod) else _violations(standard, pod)
-
-
 def _kept(standard: Standard, pod: Pod) -> bool:
-    """Say whether a pod plainly keeps the standard, by its containers alone; of any other, `_violations` tells."""
+    """Say whether a pod plainly keeps the standard, by its containers alone."""
     if pod.image_volumes:
         return False
     for container in pod.containers:
@@ -257,7 +253,7 @@ def _is_fine(standard: Standard, written: str) -> bool:
     return bool(image.digest) or not standard.tags(image.tag)
 
 
-def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for use in pod.uses:
         yield from _judge(use, standard)
 

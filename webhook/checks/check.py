@@ -19,10 +19,10 @@ Problems = list[tuple[tuple[str | int, ...], str]]
 
 @record(frozen=True, slots=True)
 class Part:
-    """A share in something that several rules ask of a pod, so that one look tells of all of them that they are kept.
+    """A share in a glance that is one for several rules: it tells of all of them at once that a pod keeps them.
 
-    `broken` returns those of some bits that stand for what the pod does not keep, `bits` are those of the check: where
-    none of them comes back, its `pod` gives nothing. Raising is taken for all of them.
+    `broken` returns those of some bits that stand for what the pod may not keep, `bits` are those of the check: where
+    none of them comes back, its `pod` would find nothing. Raising is taken for all of them.
     """
 
     broken: Callable[[Pod, int], int]
@@ -40,6 +40,10 @@ class Check:
     strategy, its limits). Both must be idempotent, and leave alone what they cannot mend. `fix` may return what it was
     unsure of, for lack of a fact: that is unknown, and `onUnknown` decides.
 
+    `kept` is a glance: True only where `pod` would find nothing; it may say False of a pod that is fine. It is for a
+    check whose `pod` does much to find nothing, as in most pods. `part` is a share in a glance, where rules with such
+    checks can be asked together. Whoever asks about a pod asks `violations`, which glances first.
+
     `seeks` says what a check looks for beside an object (its autoscaler, its budget, its namespace), so that it is
     gathered; `Subject.neighbours` and `Pod.neighbours` give what was found. It must be cheap, and name nothing where
     the verdict hangs on nothing else. Where not all is known that a verdict hangs on, a check yields Unsure, and no
@@ -47,11 +51,10 @@ class Check:
 
     `inspects` and `fix_inspects` name the images whose registries are to be asked, in the same way; `Pod.images` gives
     what they said. `bases` are images that a check compares with, whatever the pod: they are asked for ahead of it.
-
-    `part` is there where rules with such checks can be asked together.
     """
 
     pod: Callable[[Pod], Iterable[Violation | Unsure]] | None = None
+    kept: Callable[[Pod], bool] | None = None
     subject: Callable[[Subject], Iterable[Violation | Unsure]] | None = None
     fix: Callable[[Pod, Draft], Iterable[Unsure] | None] | None = None
     fix_subject: Callable[[Subject, Draft], None] | None = None
@@ -61,6 +64,15 @@ class Check:
     fix_inspects: Callable[[Pod], Iterable[Lookup]] | None = None
     bases: tuple[str, ...] = ()
     part: Part | None = None
+
+    def violations(self, pod: Pod) -> Iterable[Violation | Unsure]:
+        """Return the places where a pod does not keep the standard, and what cannot be told; glances first.
+
+        Raises what the check raises, also while what is returned is gone through.
+        """
+        if self.kept is not None and self.kept(pod):
+            return ()
+        return () if self.pod is None else self.pod(pod)
 
     @property
     def fixes(self) -> bool:

@@ -69,7 +69,7 @@ policies alone that are not allowed: what the pod resolves by them, only its own
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -185,7 +185,7 @@ def build(params: Mapping[str, Any]) -> Check:
         tuple(networks),
         tuple(params["policies"]),
     )
-    return Check(pod=partial(_pod, standard), fix=partial(_fix, standard))
+    return Check(pod=partial(_pod, standard), kept=partial(_kept, standard), fix=partial(_fix, standard))
 
 
 def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
@@ -271,12 +271,8 @@ def _spoken_fix(params: Mapping[str, Any], domains: str) -> Mend:
     )
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
-    return () if _kept(standard, pod) else _violations(standard, pod)
-
-
 def _kept(standard: Standard, pod: Pod) -> bool:
-    """Say whether a pod plainly keeps the standard, with nothing but options; of any other, `_violations` tells."""
+    """Say whether a pod plainly keeps the standard, with nothing but options."""
     config = mapping(pod.spec.get("dnsConfig"))
     if standard.options or standard.searches or config.get("nameservers") or config.get("searches"):
         return False
@@ -291,7 +287,7 @@ def _kept(standard: Standard, pod: Pod) -> bool:
     return number is not None and number <= standard.ndots
 
 
-def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     spec, config = f"{pod.pointer}/spec", mapping(pod.spec.get("dnsConfig"))
     written = _policy(pod)
     if _lost(standard, pod):

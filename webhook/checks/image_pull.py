@@ -66,7 +66,7 @@ stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -168,7 +168,7 @@ def build(params: Mapping[str, Any]) -> Check:
         params["allowNever"],
         compile_globs(params["pullSecrets"]),
     )
-    return Check(pod=partial(_pod, standard), fix=partial(_fix, standard))
+    return Check(pod=partial(_pod, standard), kept=partial(_kept, standard), fix=partial(_fix, standard))
 
 
 def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
@@ -225,15 +225,8 @@ def _what(key: str) -> str:
     return "tag" if key == "moving" else "Secret"
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
-    return () if _kept(standard, pod) else _violations(standard, pod)
-
-
 def _kept(standard: Standard, pod: Pod) -> bool:
-    """Say whether a pod plainly keeps the standard: no image moves, and each is pulled once.
-
-    Of any other, `_violations` tells.
-    """
+    """Say whether a pod plainly keeps the standard: no image moves, and each is pulled once."""
     if pod.image_volumes or (pod.spec.get("imagePullSecrets") and not standard.secrets.everything):
         return False
     for container in pod.containers:
@@ -248,7 +241,7 @@ def _kept(standard: Standard, pod: Pod) -> bool:
     return True
 
 
-def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for pull in _pulls(pod):
         wanted = _wanted(standard, pull)
         if wanted:

@@ -122,7 +122,7 @@ known to be older than 8u191 or 10, or one with `UseCGroupMemoryLimitForHeap`. A
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -305,7 +305,9 @@ def build(params: Mapping[str, Any]) -> Check:
         flag=f"-XX:MaxRAMPercentage={float(params['fixPercentage'])}",
     )
     inspects = partial(_inspects, standard) if standard.from_images else None
-    return Check(pod=partial(_pod, standard), fix=partial(_fix, standard), inspects=inspects)
+    return Check(
+        pod=partial(_pod, standard), kept=partial(_kept, standard), fix=partial(_fix, standard), inspects=inspects
+    )
 
 
 def _pattern(text: str, path: tuple[str | int, ...], problems: list[_Problem]) -> image.Pattern | None:
@@ -338,12 +340,8 @@ def _lookup(standard: Standard, pod: Pod, container: Container) -> Lookup | None
     return oci.lookup(container.image, pod.spec) if asked else None
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterable[Violation | Unsure]:
-    return () if _kept(standard, pod) else _violations(standard, pod)
-
-
 def _kept(standard: Standard, pod: Pod) -> bool:
-    """Say whether a pod plainly runs no Java, as far as manifests show it; of any other, `_violations` tells."""
+    """Say whether a pod plainly runs no Java, as far as manifests show it."""
     if standard.from_images or standard.images:
         return False
     for container in pod.containers:
@@ -352,7 +350,7 @@ def _kept(standard: Standard, pod: Pod) -> bool:
     return True
 
 
-def _violations(standard: Standard, pod: Pod) -> Iterator[Violation | Unsure]:
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation | Unsure]:
     for container in pod.containers:
         inspected = _inspected(standard, pod, container)
         builds = _builds(pod, inspected)

@@ -182,7 +182,7 @@ def build(params: Mapping[str, Any]) -> Check:
         raise ParamError(problems)
     default = (given["collector"], given["format"]) if given else None
     standard = Standard(formats, params["require"], default, params["promtailAnnotation"])
-    return Check(pod=partial(_pod, standard), fix=partial(_fix, standard))
+    return Check(pod=partial(_pod, standard), kept=partial(_kept, standard), fix=partial(_fix, standard))
 
 
 def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
@@ -238,12 +238,8 @@ _STREAM = f"['{_PARSER}' + s + '-' + c.name, '{_PARSER}-' + c.name, '{_PARSER}' 
 _SPOKEN_FILEBEAT = _spoken_filebeat()
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
-    return () if _kept(standard, pod) else _violations(standard, pod)
-
-
 def _kept(standard: Standard, pod: Pod) -> bool:
-    """Say whether a pod declares nothing, and need not; of any other, `_violations` tells."""
+    """Say whether a pod declares nothing, and need not."""
     if standard.require:
         return False
     for key in pod.annotations:
@@ -252,7 +248,7 @@ def _kept(standard: Standard, pod: Pod) -> bool:
     return True
 
 
-def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for container in pod.containers:
         declared = {name: list(_declared(standard, name, pod, container.name)) for name in standard.formats}
         for name, entries in sorted(declared.items()):

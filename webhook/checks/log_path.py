@@ -250,7 +250,12 @@ def build(params: Mapping[str, Any]) -> Check:
         stdout=params["allowStdout"],
         size=params["fixSizeLimit"],
     )
-    return Check(partial(_pod, standard), partial(_object, standard), partial(_fix, standard))
+    return Check(
+        pod=partial(_pod, standard),
+        kept=partial(_kept, standard),
+        subject=partial(_object, standard),
+        fix=partial(_fix, standard),
+    )
 
 
 def _asked(standard: Standard, pod: Pod) -> Iterator[Asked]:
@@ -275,12 +280,8 @@ def _claimed(pod: Pod) -> Iterator[Mount]:
             yield Mount({}, claim.pointer, segments(claim.path), claim.name, None)
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
-    return () if _kept(standard, pod) else _violations(standard, pod)
-
-
 def _kept(standard: Standard, pod: Pod) -> bool:
-    """Say whether a pod plainly keeps the standard, as most do; of any other, `_violations` tells."""
+    """Say whether a pod plainly keeps the standard, as most do."""
     if pod.claims or (standard.stdout and ANNOTATION in pod.annotations):
         return False
     for container in pod.containers:
@@ -339,7 +340,7 @@ def _leads_to(standard: Standard, container: Container, place: Segments, elsewhe
     return told or not standard.required
 
 
-def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     value = pod.annotations.get(ANNOTATION, "stdout")
     if standard.stdout and value != "stdout" and not pod.windows:
         at = f"{pod.pointer}/metadata/annotations/plimsoll.dev~1logs"

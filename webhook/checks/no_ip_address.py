@@ -190,15 +190,11 @@ def build(params: Mapping[str, Any]) -> Check:
         compile_globs(params["allowKeys"]),
         compile_globs(params["controllers"]),
     )
-    return Check(pod=partial(_pod, standard), subject=partial(_subject, standard))
-
-
-def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
-    return () if _kept(pod) else _violations(standard, pod)
+    return Check(pod=partial(_pod, standard), kept=_kept, subject=partial(_subject, standard))
 
 
 def _kept(pod: Pod) -> bool:
-    """Say whether no text of a pod can hold an address, as mostly; of any other, `_violations` tells."""
+    """Say whether no text of a pod can hold an address, as mostly."""
     if pod.spec.get("hostAliases"):
         return False
     for container in pod.containers:
@@ -230,7 +226,7 @@ def _connects(action: Any) -> bool:
     return "exec" in said and _holds(mapping(said["exec"]).get("command"))
 
 
-def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for number, alias in enumerate(listing(pod.spec.get("hostAliases"))):
         at = f"{pod.pointer}/spec/hostAliases/{number}/ip"
         names = ", ".join(str(name) for name in listing(mapping(alias).get("hostnames"))) or "no name"

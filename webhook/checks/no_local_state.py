@@ -226,15 +226,13 @@ def build(params: Mapping[str, Any]) -> Check:
         compile_globs(params["sharedClaims"]),
         params["readOnlyRoot"],
     )
-    return Check(pod=partial(_pod, standard), subject=partial(_subject, standard), seeks=_seeks)
-
-
-def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
-    return () if _kept(standard, pod) else _violations(standard, pod)
+    return Check(
+        pod=partial(_pod, standard), kept=partial(_kept, standard), subject=partial(_subject, standard), seeks=_seeks
+    )
 
 
 def _kept(standard: Standard, pod: Pod) -> bool:
-    """Say whether a pod plainly keeps the standard, as most do; of any other, `_violations` tells."""
+    """Say whether a pod plainly keeps the standard, as most do."""
     if standard.read_only_root:
         for container in pod.containers:
             if not _root_is_read_only(container):
@@ -247,7 +245,7 @@ def _kept(standard: Standard, pod: Pod) -> bool:
     return True
 
 
-def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     claimed = {claim.name for claim in pod.claims}  # of one name, the claim is what the controllers put there
     for volume in pod.volumes:
         if _is_empty_dir(volume) and volume.name not in claimed:
@@ -325,7 +323,8 @@ def _root_is_read_only(container: Container) -> bool:
 def _subject(standard: Standard, subject: Subject) -> Iterable[Violation | Unsure]:
     if subject.group == "" and subject.kind in ("PersistentVolumeClaim", "PersistentVolume"):
         return _storage(standard, subject)
-    return _workload(standard, subject) if subject.claims or _may_share(subject) else ()
+    replicas = _replicas(subject) if _may_share(subject) else 0
+    return _workload(standard, subject, replicas) if subject.claims or replicas > 1 else ()
 
 
 def _storage(standard: Standard, subject: Subject) -> Iterator[Violation]:
@@ -345,10 +344,9 @@ def _may_share(subject: Subject) -> bool:
     return False
 
 
-def _workload(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
+def _workload(standard: Standard, subject: Subject, replicas: int) -> Iterator[Violation | Unsure]:
     for claim in subject.claims if subject.pods else ():
         yield from _class(standard, claim.metadata, claim.spec, claim.pointer, claim.name or None)
-    replicas = _replicas(subject) if _may_share(subject) else 0
     if replicas > 1:
         for pod in subject.pods:
             for volume in pod.volumes:

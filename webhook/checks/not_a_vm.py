@@ -97,7 +97,7 @@ None. What the service is among all that runs there, only its owner knows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -224,7 +224,8 @@ def build(params: Mapping[str, Any]) -> Check:
         raise ParamError(problems)
     ports = frozenset(params["ports"])
     forbids = _remembered(tuple(programs))
-    return Check(pod=partial(_pod, Standard(forbids, params["keepAlive"], ports, tuple(params["hostNamespaces"]))))
+    standard = Standard(forbids, params["keepAlive"], ports, tuple(params["hostNamespaces"]))
+    return Check(pod=partial(_pod, standard), kept=partial(_kept, standard))
 
 
 def _remembered(programs: tuple[Programs, ...]) -> Callable[[str], tuple[Programs, ...]]:
@@ -237,12 +238,8 @@ def _remembered(programs: tuple[Programs, ...]) -> Callable[[str], tuple[Program
     return lambda path: known(path) if len(path) <= KEPT else forbids(path)
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
-    return () if _kept(standard, pod) else _violations(standard, pod)
-
-
 def _kept(standard: Standard, pod: Pod) -> bool:
-    """Say whether a pod plainly keeps the standard, as most do; of any other, `_violations` tells."""
+    """Say whether a pod plainly keeps the standard, as most do."""
     for key in standard.host:
         if pod.spec.get(key) is True:
             return False
@@ -278,7 +275,7 @@ def _no_login(standard: Standard, container: Container) -> bool:
     return True
 
 
-def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for key in standard.host:
         if pod.spec.get(key) is True:
             wanted = "a pod in namespaces of its own"

@@ -85,7 +85,7 @@ None. How long a service takes to start, and what says that it hangs, only its o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -168,7 +168,7 @@ class Probe:
 def build(params: Mapping[str, Any]) -> Check:
     """Return the check."""
     standard = Standard(params["sameHandler"], params["startupSeconds"], params["longestDelay"], params["execEvery"])
-    return Check(pod=partial(_pod, standard))
+    return Check(pod=partial(_pod, standard), kept=partial(_kept, standard))
 
 
 def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other constants of a check are
@@ -243,12 +243,8 @@ def _said(probe: str) -> str:
     )
 
 
-def _pod(standard: Standard, pod: Pod) -> Iterable[Violation]:
-    return () if _kept(standard, pod) else _violations(standard, pod)
-
-
 def _kept(standard: Standard, pod: Pod) -> bool:
-    """Say whether a pod plainly keeps the standard, as most do; of any other, `_violations` tells."""
+    """Say whether a pod plainly keeps the standard, as most do."""
     for container in pod.containers:
         if container.role in ("container", "sidecar") and not _probed_well(standard, container):
             return False
@@ -297,7 +293,7 @@ def _patience(probe: dict[str, Any]) -> int:
     return _seconds(probe, "periodSeconds") * _seconds(probe, "failureThreshold")
 
 
-def _violations(standard: Standard, pod: Pod) -> Iterator[Violation]:
+def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for container in pod.containers:
         if container.role in ("container", "sidecar"):
             probes = {key: _probe(container, key) for key in _PROBES if mapping(container.spec.get(key))}

@@ -80,7 +80,7 @@ resource at the pod level, where Kubernetes bounds the sum of the requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache, partial
 from itertools import chain
@@ -191,7 +191,7 @@ def build(params: Mapping[str, Any]) -> Check:
         for standard in standards:
             _fix(pod, standard, draft)
 
-    return Check(pod=partial(_pod, standards), fix=fix)
+    return Check(pod=partial(_pod, standards), kept=partial(_kept, standards), fix=fix)
 
 
 def _standard(resource: str, params: Mapping[str, Any]) -> Standard:
@@ -227,15 +227,8 @@ def _problems(params: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...]
             yield ("default", resource), text
 
 
-def _pod(standards: tuple[Standard, ...], pod: Pod) -> Iterable[Violation]:
-    return () if _kept(standards, pod) else _violations(standards, pod)
-
-
 def _kept(standards: tuple[Standard, ...], pod: Pod) -> bool:
-    """Say whether a pod plainly keeps the standard, with the same in all requests and limits of its containers.
-
-    Of any other, `_violations` tells.
-    """
+    """Say whether a pod plainly keeps the standard, with the same in all requests and limits of its containers."""
     if pod.spec.get("resources"):
         return False
     for container in pod.containers:
@@ -247,7 +240,7 @@ def _kept(standards: tuple[Standard, ...], pod: Pod) -> bool:
     return True
 
 
-def _violations(standards: tuple[Standard, ...], pod: Pod) -> Iterator[Violation]:
+def _pod(standards: tuple[Standard, ...], pod: Pod) -> Iterator[Violation]:
     for standard in standards:
         yield from _judge(pod, standard)
 

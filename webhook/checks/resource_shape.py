@@ -228,10 +228,10 @@ def build(params: Mapping[str, Any]) -> Check:
     container, pod = (_standard(params[key], key, problems) for key in ("container", "pod"))
     if problems:
         raise ParamError(problems)
+    asked = (container if container.asks else None, pod if pod.asks else None, params["requireEphemeralStorage"])
     return Check(
-        pod=partial(
-            _pod, container if container.asks else None, pod if pod.asks else None, params["requireEphemeralStorage"]
-        ),
+        pod=partial(_pod, *asked),
+        kept=partial(_kept, *asked),
         subject=partial(_replicas, params["maxReplicas"]),
     )
 
@@ -274,14 +274,10 @@ def _crossed(path: tuple[str, str], least: Fraction | None, most: Fraction | Non
     return [((*path, "min"), f"is {_number(least)}, more than max, {_number(most)}")]
 
 
-def _pod(container: Standard | None, whole: Standard | None, storage: bool, pod: Pod) -> Iterable[Violation]:
-    return () if _kept(container, whole, storage, pod) else _violations(container, whole, storage, pod)
-
-
 def _kept(container: Standard | None, whole: Standard | None, storage: bool, pod: Pod) -> bool:
     """Say whether a pod plainly keeps the standard: all its containers together ask for less than `from`.
 
-    Or, where they do run at once and all say what they ask for, in the right ratio. Of any other, `_violations` tells.
+    Or, where they do run at once and all say what they ask for, in the right ratio.
     """
     if container is not None or (whole is not None and (whole.bounds or pod.spec.get("resources"))):
         return False
@@ -312,7 +308,7 @@ def _in_ratio(standard: Standard, cpu: int, memory: int) -> bool:
     return most is None or memory * most.denominator <= most.numerator * _GIB * cpu
 
 
-def _violations(container: Standard | None, whole: Standard | None, storage: bool, pod: Pod) -> Iterator[Violation]:
+def _pod(container: Standard | None, whole: Standard | None, storage: bool, pod: Pod) -> Iterator[Violation]:
     asking = [one for one in pod.containers if one.role != "ephemeral"]
     for one in asking:
         at = f"{one.pointer}/resources"

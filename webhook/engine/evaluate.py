@@ -116,7 +116,7 @@ def _asked(ruleset: Ruleset, bucket: Bucket, review: Review, seen: tuple[Subject
 
 
 def _left(bucket: Bucket, view: View, expired: Callable[[], bool]) -> Sequence[Rule]:
-    """Return the rules of a bucket to be judged by themselves: no one look says of them that they are kept."""
+    """Return the rules of a bucket to be judged by themselves: no glance or chorus says of them that they are kept."""
     kept: list[Rule] = []
     whole = True
     for chorus in bucket.choruses:

@@ -75,7 +75,7 @@ def violations(rule: Rule, view: View, number: int) -> list[Violation | Unsure]:
             found += check.subject(view.subjects[number])
         if check.pod is not None:
             for _, pod in view.pods(rule, number):
-                found += check.pod(pod)
+                found += check.violations(pod)
     else:
         for index, pointer in places(rule, view, number):
             found += _of_cel(rule, view, number, index, pointer)

@@ -73,7 +73,7 @@ class Sitting:
                         found += check.subject(lone)
                     if check.pod is not None:
                         for pod in lone.pods:
-                            found += check.pod(pod)
+                            found += check.violations(pod)
                     if found:
                         self.findings += self._sift(rule, view, 0, found)
                 except Exception as error:  # as in `guarded`

@@ -172,7 +172,7 @@ class View:
     def broken(self, panel: Panel, expired: Callable[[], bool]) -> int:
         """Return the bits of what a panel's rules ask and the pods do not keep; all, where each is to be asked itself.
 
-        So it is of a wrapper, whose manifests have scopes of their own, and where the look fails: that is for each of
+        So it is of a wrapper, whose manifests have scopes of their own, and where the glance fails: that is for each of
         the rules to answer.
         """
         lone = self.lone

@@ -154,7 +154,7 @@ class Chorus:
 
 @record(frozen=True, slots=True)
 class Panel:
-    """Rules whose checks look at the same of every pod, and what looks for all of them: see `Part`.
+    """Rules whose checks look at the same of every pod, and what glances for all of them: see `Part`.
 
     `bits` are those of all the rules.
     """

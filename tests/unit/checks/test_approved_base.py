@@ -39,8 +39,7 @@ def pod(*names: str, **spec: Any) -> dict[str, Any]:
 def judged(standard: Check, known: dict[str, Inspected], name: str = WEB) -> list[Violation | Unsure]:
     [subject] = subjects(pod(name), "", "Pod", "shop", "x")
     looked = subject.beside(subject.neighbours, lambda lookup: known.get(lookup.reference) or oci.uninspected(lookup))
-    assert standard.pod is not None
-    return [one for each in looked.pods for one in standard.pod(each)]
+    return [one for each in looked.pods for one in standard.violations(each)]
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,8 @@ def web(image: Any) -> dict[str, Any]:
 
 
 def found(standard: Check, obj: dict[str, Any]) -> list[Violation]:
-    assert standard.pod is not None
     [subject] = subjects(obj, "", "Pod", "shop", "x")
-    return [violation for pod in subject.pods for violation in standard.pod(pod)]
+    return [violation for pod in subject.pods for violation in standard.violations(pod)]
 
 
 def mended(standard: Check, image: Any) -> Any:

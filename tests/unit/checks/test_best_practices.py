@@ -42,17 +42,15 @@ def fixed(check: Check, obj: dict[str, Any]) -> Any:
 )
 def test_probes_of_shapes_that_the_api_refuses_are_passed_over(odd: Any) -> None:
     check = probes.build(probes.DEFAULTS)
-    assert check.pod is not None
     container = {"name": "web", "livenessProbe": odd, "readinessProbe": odd, "startupProbe": odd, "ports": odd}
-    assert list(check.pod(seen(pod(container)).pods[0])) == []
+    assert list(check.violations(seen(pod(container)).pods[0])) == []
 
 
 @pytest.mark.parametrize("number", [True, -1, 0, "5", None, 1.5])
 def test_a_time_that_is_none_counts_as_kubernetes_default(number: Any) -> None:
     check = probes.build({**probes.DEFAULTS, "startupSeconds": 31})
-    assert check.pod is not None
     live = {"tcpSocket": {"port": 1}, "periodSeconds": number, "failureThreshold": number}
-    (violation,) = check.pod(seen(pod({"name": "web", "livenessProbe": live})).pods[0])
+    (violation,) = check.violations(seen(pod({"name": "web", "livenessProbe": live})).pods[0])
     assert violation.found == "killed when not started after 30 s (0 s + 3 x 10 s)"
 
 

@@ -85,8 +85,8 @@ def judged(check: Check, obj: dict[str, Any], case: dict[str, Any]) -> list[Viol
     found: list[Violation | Unsure] = []
     for subject in seen(check, obj, case):
         found += check.subject(subject) if check.subject else []
-        for pod in subject.pods if check.pod else ():
-            found += check.pod(pod)
+        for pod in subject.pods:
+            found += check.violations(pod)
     return found
 
 
@@ -133,6 +133,12 @@ def test_a_fix_makes_what_the_case_says_and_a_second_one_changes_nothing(module:
     assert draft.document == placed(case, "fixed")[0]
     assert apply(obj, draft.operations) == draft.document
     assert fixed(check, draft.document, case).operations == []
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_no_check_only_glances(name: str) -> None:
+    check = CHECKS[name].build(CHECKS[name].DEFAULTS)
+    assert check.pod is not None or (check.kept is None and check.part is None)
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -188,8 +188,8 @@ def found(check: Check, obj: Object, case: Case) -> list[Violation]:
     violations: list[Violation | Unsure] = []
     for subject in seen(obj, check, case):
         violations += check.subject(subject) if check.subject else []
-        for pod in subject.pods if check.pod else ():
-            violations += check.pod(pod)
+        for pod in subject.pods:
+            violations += check.violations(pod)
     return [one for one in violations if isinstance(one, Violation)]
 
 

@@ -29,10 +29,9 @@ def read(obj: dict[str, Any]) -> Pod:
 
 def found(obj: dict[str, Any], **params: Any) -> list[Violation]:
     check = build(**params)
-    assert check.pod is not None
     assert check.subject is not None
     (subject,) = subjects(obj, "", "Pod", "shop", "web")
-    return [*check.subject(subject), *(violation for pod in subject.pods for violation in check.pod(pod))]
+    return [*check.subject(subject), *(violation for pod in subject.pods for violation in check.violations(pod))]
 
 
 def reasons(obj: dict[str, Any], **params: Any) -> list[str]:
@@ -255,9 +254,8 @@ def test_a_log_variable_on_a_volume_that_lies_in_the_log_directory_but_is_not_go
 def test_containers_out_of_scope_are_not_asked() -> None:
     obj = {"spec": {"containers": [{"name": "web"}, {"name": "istio-proxy"}]}}
     check = build()
-    assert check.pod is not None
     pod = read(obj).keep(lambda container: container.name == "web", lambda volume: True)
-    assert [violation.container for violation in check.pod(pod)] == ["web"]
+    assert [violation.container for violation in check.violations(pod)] == ["web"]
 
 
 def test_the_annotation_alone_is_no_declaration_where_standard_output_is_not_allowed() -> None:

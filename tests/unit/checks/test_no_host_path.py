@@ -14,14 +14,13 @@ from webhook.model.pods import group_of, subjects
 
 def found(obj: dict[str, Any], *allow: dict[str, Any], containers: tuple[str, ...] = ()) -> list[Violation]:
     check = no_host_path.build({"allow": list(allow)})
-    assert check.pod is not None
     assert check.subject is not None
     result: list[Violation] = []
     for subject in subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", "x"):
         result += check.subject(subject)
         for pod in subject.pods:
             scoped = pod.keep(lambda c: c.name in containers, lambda v: True) if containers else pod
-            result += check.pod(scoped)
+            result += check.violations(scoped)
     return result
 
 

@@ -13,4 +13,4 @@ def test_of_a_volume_and_a_claim_template_of_one_name_the_claim_is_what_is_mount
     for claimed, found in ((claims, 0), ([], 1)):
         spec = {"template": template, "volumeClaimTemplates": claimed}
         [subject] = subjects({"spec": spec}, "apps", "StatefulSet", "shop", "orders")
-        assert len([violation for pod in subject.pods for violation in check.pod(pod)]) == found
+        assert len([violation for pod in subject.pods for violation in check.violations(pod)]) == found

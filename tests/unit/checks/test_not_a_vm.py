@@ -14,12 +14,11 @@ from webhook.model.pods import group_of, subjects
 
 def found(obj: dict[str, Any], **params: Any) -> list[Violation]:
     check = not_a_vm.build({**not_a_vm.DEFAULTS, **params})
-    assert check.pod is not None
     return [
         violation
         for subject in subjects(obj, group_of(obj["apiVersion"]), obj["kind"], "shop", "x")
         for pod in subject.pods
-        for violation in check.pod(pod)
+        for violation in check.violations(pod)
     ]
 
 

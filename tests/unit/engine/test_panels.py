@@ -1,4 +1,4 @@
-"""Rules whose checks look at the same of a pod are asked by one look, and each by itself where that finds something."""
+"""Rules whose checks look at the same of a pod share one glance; each is asked by itself where that finds something."""
 
 from __future__ import annotations
 
