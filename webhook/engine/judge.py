@@ -72,6 +72,8 @@ def violations(rule: Rule, view: View, number: int) -> list[Violation | Unsure]:
     check = rule.check
     if check is not None:
         if check.subject is not None:
+            if "pod" in rule.reads:
+                view.readable(number)
             found += check.subject(view.subjects[number])
         if check.pod is not None:
             for _, pod in view.pods(rule, number):

@@ -86,9 +86,10 @@ class View:
     @property
     def lone(self) -> Subject | None:
         """The object, where it is all that is judged, and its pods can be read; None otherwise."""
-        if len(self.subjects) != 1 or any([pod.unreadable for pod in self.subjects[0].pods]):
+        first = self.subjects[0]
+        if len(self.subjects) != 1 or first.unreadable or any([pod.unreadable for pod in first.pods]):
             return None
-        return self.subjects[0]
+        return first
 
     @property
     def no_namespace(self) -> str:
@@ -111,6 +112,11 @@ class View:
             self._known[number] = _known(self.subjects[number], self.review, self.facts)
         return self._known[number]
 
+    def readable(self, number: int) -> None:
+        """Raise RuleError where something stands in the place of a subject's pod that is none."""
+        if self.subjects[number].unreadable:
+            raise RuleError(self.subjects[number].unreadable)
+
     def pods(self, rule: Rule, number: int) -> list[tuple[int, Pod]]:
         """Return the pods of a subject with the containers in the rule's scope, each with its number.
 
@@ -118,6 +124,7 @@ class View:
         """
         pods = self._pods.get(number)
         if pods is None:
+            self.readable(number)
             pods = list(enumerate(self.subjects[number].pods))
             for _, pod in pods:
                 if pod.unreadable:

@@ -28,6 +28,8 @@ event of over 100 KiB, and annotations may take half of that.
 """
 ANNOTATION_BYTES = 10240
 DETAIL_CHARACTERS = 400  # of one value in a message, a cause or an annotation: an image may be written in 3 MiB
+CAUSE_BYTES, ESCAPED = 48, 6
+"""What a cause takes beside its three values, and what a character of those takes at most: `\\u0000`."""
 SHOWS_ALL = "more; `plimsoll check` on the manifest shows all"
 
 
@@ -193,15 +195,25 @@ def _causes(denials: list[Finding | Fault]) -> list[dict[str, str]]:
     Its reason is no rule's name, which has no capitals.
     """
     causes: list[dict[str, str]] = []
-    left = CAUSES_BYTES - 140
+    rough = 0  # how long they may be; to measure them is dear, and mostly there are few
     for item in denials:
+        cause = _cause(item)
+        rough += CAUSE_BYTES + ESCAPED * (len(cause["reason"]) + len(cause["message"]) + len(cause["field"]))
+        if rough > CAUSES_BYTES:
+            break
+        causes.append(cause)
+    else:
+        return causes
+    left = CAUSES_BYTES - 140 - len(orjson.dumps(causes))
+    for item in denials[len(causes) :]:
         cause = _cause(item)
         left -= len(orjson.dumps(cause)) + 1
         if left < 0:
+            causes.append(
+                {"reason": "leftOut", "message": f"... and {len(denials) - len(causes)} {SHOWS_ALL}", "field": ""}
+            )
             break
         causes.append(cause)
-    if cut := len(denials) - len(causes):
-        causes.append({"reason": "leftOut", "message": f"... and {cut} {SHOWS_ALL}", "field": ""})
     return causes
 
 

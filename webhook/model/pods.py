@@ -320,7 +320,8 @@ class Subject:
     """One object to judge: the object of the review, or one manifest inside a wrapper.
 
     `pointer` is where it stands in the object of the review ('' when it is that object). `claims` are those that a
-    workload makes for its pods. `neighbours` gives what stands beside it, as far as it is known.
+    workload makes for its pods. `neighbours` gives what stands beside it, as far as it is known. `unreadable` is a
+    sentence where something stands in the place of a pod that is none.
     """
 
     object: Mapping[str, Any]
@@ -332,6 +333,7 @@ class Subject:
     pods: tuple[Pod, ...]
     claims: tuple[Claim, ...] = ()
     neighbours: Neighbours = alone
+    unreadable: str = ""
 
     @property
     def labels(self) -> Mapping[str, Any]:
@@ -344,7 +346,7 @@ class Subject:
         # `replace` costs four times as much, and this is done in most reviews
         return Subject(
             *(self.object, self.group, self.kind, self.namespace, self.name, self.pointer),
-            *(pods, self.claims, neighbours),
+            *(pods, self.claims, neighbours, self.unreadable),
         )
 
 
@@ -385,6 +387,9 @@ def subjects(
     return tuple(found)
 
 
+_ODD = "of another type than Kubernetes takes there, so that no pod in it can be judged"
+
+
 def _subject(
     obj: Mapping[str, Any], group: str, kind: str, namespace: str, name: str, at: str, kinds: Kinds
 ) -> Subject:
@@ -393,7 +398,11 @@ def _subject(
         return Subject(obj, group, kind, namespace, name, at, ())
     claimed = "volumeClaimTemplates" in mapping(obj.get("spec")) or group in _CLAIMING
     claims = tuple(_claims(obj, row, at)) if claimed else ()
-    return Subject(obj, group, kind, namespace, name, at, tuple(_pods(obj, row, at, claims)), claims)
+    read = templates(obj, row, at)
+    odd = [f"{where}: {_ODD}" for where, _, spec, _ in read if spec is None]
+    return Subject(
+        *(obj, group, kind, namespace, name, at, tuple(_pods(read, claims)), claims), unreadable=odd[0] if odd else ""
+    )
 
 
 def _carried(wrapper: Subject, row: Row, kinds: Kinds) -> Iterator[Subject]:
@@ -413,26 +422,33 @@ def _carried(wrapper: Subject, row: Row, kinds: Kinds) -> Iterator[Subject]:
                 )
 
 
-def _listed(manifests: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _listed(manifests: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield manifests, and of a `kind: List` what it holds: nobody shall pass in one, whoever takes it apart."""
     waiting = list(manifests)[::-1]
     while waiting:
         at, manifest = waiting.pop()
+        if not isinstance(manifest, dict):
+            continue
         if manifest.get("kind") == "List" and manifest.get("apiVersion") == "v1":
             waiting += _walk(manifest, ("items", "*"), at)[::-1]
         else:
             yield at, manifest
 
 
-def _walk(value: Any, path: tuple[str, ...], at: str) -> list[tuple[str, dict[str, Any]]]:
+def _walk(value: Any, path: tuple[str, ...], at: str) -> list[tuple[str, Any]]:
+    """Return what stands at a path, and where; what can't be gone through as no object. Nothing of what is null."""
     for number, key in enumerate(path):
+        if key == "*" and isinstance(value, list):
+            below = path[number + 1 :]
+            return [found for index, element in enumerate(value) for found in _walk(element, below, f"{at}/{index}")]
+        if not isinstance(value, dict):
+            break
         if key == "*":
-            below, elements = path[number + 1 :], enumerate(listing(value))
-            return [found for index, element in elements for found in _walk(element, below, f"{at}/{index}")]
-        if not isinstance(value, dict) or key not in value:
+            return [(at, [value])]
+        if key not in value:
             return []
         value, at = value[key], pointers.join(at, key)
-    return [(at, value)] if isinstance(value, dict) else []
+    return [] if value is None else [(at, value)]
 
 
 def _claims(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Claim]:
@@ -458,21 +474,33 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def templates(obj: Mapping[str, Any], row: Row, at: str = "") -> list[tuple[str, dict[str, Any], dict[str, Any], bool]]:
-    """Return the pod templates of a workload: where each stands, metadata, spec, and whether it runs on every node."""
+Template = tuple[str, dict[str, Any], dict[str, Any] | None, bool]
+
+
+def templates(obj: Mapping[str, Any], row: Row, at: str = "") -> list[Template]:
+    """Return the pod templates of a workload: where each stands, metadata, spec, and whether it runs on every node.
+
+    Without a spec, what stands in the place of a template or of its spec, and can't be read.
+    """
     if row.group == "argoproj.io" and mapping(obj.get("spec")).get("workloadRef"):
         return []  # the template is the referenced Deployment's, which is judged by itself
-    found: list[tuple[str, dict[str, Any], dict[str, Any], bool]] = []
+    found: list[Template] = []
     for path in row.paths:
         for where, template in _walk(obj, path, at):
-            spec = template.get("spec")
+            spec = template.get("spec") if isinstance(template, dict) else None
             if isinstance(spec, dict):
                 found.append((where, mapping(template.get("metadata")), spec, path in row.daemons))
+            elif spec is not None:
+                found.append((where + "/spec", {}, None, False))
+            elif not isinstance(template, dict):
+                found.append((where, {}, None, False))
     return found
 
 
-def _pods(obj: Mapping[str, Any], row: Row, at: str, claims: tuple[Claim, ...]) -> Iterator[Pod]:
-    for where, metadata, spec, daemon in templates(obj, row, at):
+def _pods(read: Iterable[Template], claims: tuple[Claim, ...]) -> Iterator[Pod]:
+    for where, metadata, spec, daemon in read:
+        if spec is None:
+            continue
         volumes = tuple(_volumes(spec, where + "/spec"))
         containers = tuple(_containers(spec, where + "/spec"))
         images = tuple([volume for volume in volumes if "image" in volume.spec and volume.image is not None])

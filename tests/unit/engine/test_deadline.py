@@ -63,3 +63,37 @@ def test_a_change_of_what_an_expression_does_not_look_at_is_no_change(judge, dep
     old = deployment(spec={"replicas": 1})
     assert judge(text, deployment(spec={"replicas": 1}, metadata={"labels": {"a": "b"}}), old=old).allowed
     assert not judge(text, deployment(spec={"replicas": 0}), old=old).allowed
+
+
+def test_a_pod_of_another_type_than_kubernetes_takes_is_refused_and_passes_none(judge, deployment):
+    text = "rules:\n" + "".join(
+        f"  - {{name: {name}, {rule}, action: deny}}\n"
+        for name, rule in (
+            ("pod", "check: no-host-path"),
+            ("whole", "check: workload-class"),
+            ("cel", 'expression: "pod.spec == pod.spec"'),
+            ("other", 'expression: "true"'),
+        )
+    )
+    whole = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}}
+    tasks = {"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job", "metadata": whole["metadata"]}
+    for obj, place in (
+        ({**whole, "spec": []}, "/spec"),
+        ({**whole, "spec": "x"}, "/spec"),
+        ({**whole, "spec": {"template": [3]}}, "/spec/template"),
+        ({**whole, "spec": {"template": {"spec": [deployment()]}}}, "/spec/template/spec"),
+        ({**whole, "apiVersion": "v1", "kind": "Pod", "spec": ["containers"]}, "/spec"),
+        ({**tasks, "spec": {"tasks": {"template": {}}}}, "/spec/tasks"),
+        ({**tasks, "spec": {"tasks": [{"template": deployment()["spec"]["template"]}, 3]}}, "/spec/tasks/1"),
+    ):
+        decision = judge(text, obj)
+        assert [fault.rule for fault in decision.errors] == ["pod", "whole", "cel"], obj
+        assert all(fault.message.startswith(f"{place}: of another type") for fault in decision.errors)
+        assert not decision.allowed
+
+
+def test_a_workload_without_a_pod_is_no_fault(judge):
+    text = "rules:\n  - {name: a, check: no-host-path, action: deny}\n"
+    for spec in (None, {}, {"template": None}, {"template": {}}, {"template": {"spec": None}}):
+        obj = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}}
+        assert judge(text, {**obj, "spec": spec}).allowed
