@@ -16,7 +16,7 @@ from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from webhook.checks.cellib import FUNCTIONS, refcounts, rewrite, text, wording
+from webhook.checks.cellib import FUNCTIONS, few, refcounts, rewrite, text, wording
 from webhook.checks.cellib.opaque import kind
 from webhook.checks.cellib.wording import Problem
 from webhook.errors import RuleError
@@ -222,7 +222,8 @@ def _compiled(
             problems = [*problems, *_wrong_type(wants, checked.return_type().name())]
         if problems or declared.problems or checked is None:
             raise CelError(problems, declared.problems)
-        expression = _inlined(whole, len(used), scope) if used else checked
+        # what it runs as, where that is not what its author wrote
+        expression = _inlined(whole, len(used), scope, more) if used or few.builds(whole) else checked
     everything = [tokens, *(variable.tokens for variable in used)]
     reads = frozenset().union(*(rewrite.names(one, VARIABLES) for one in everything))
     paths = frozenset((word, *path) for word in OBJECTS for one in everything for path in rewrite.paths(one, word))
@@ -426,7 +427,7 @@ def _declare(variables: tuple[tuple[str, str], ...], scope: Names, words: frozen
         if name in (variable.name for variable in declared.variables):
             problems = [*problems, Problem(1, 1, f"there are two variables of the name {name}")]
         needs = tuple(variable.name for variable in _needed(tokens, declared))
-        body = text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens))
+        body = _runnable(source, tokens)
         wrong = {name: tuple(problems)} if problems else {}
         variable = _Variable(name, body, needs, tokens, _Typed(name, known.name(), known))
         declared = _Declared((*declared.variables, variable), names, {**declared.problems, **wrong})
@@ -512,16 +513,19 @@ def _needed(tokens: Sequence[text.Token], declared: _Declared) -> list[_Variable
 
 def _bound(source: str, tokens: tuple[text.Token, ...], used: Sequence[_Variable]) -> str:
     """Return the text as the binding can run it, with its variables bound around it."""
-    body = text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens))
-    return rewrite.bound(body, [(variable.name, variable.body) for variable in used])
+    return rewrite.bound(_runnable(source, tokens), [(variable.name, variable.body) for variable in used])
 
 
-def _inlined(whole: str, variables: int, scope: Names) -> Any:
-    """Compile a text with so many variables bound around it."""
+def _runnable(source: str, tokens: tuple[text.Token, ...]) -> str:
+    return few.guarded(text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens)))
+
+
+def _inlined(whole: str, variables: int, scope: Names, more: Names = ()) -> Any:
+    """Compile a text as it is run, with so many variables bound around it."""
     if "{" in whole and rewrite.loose_optional(text.scan(whole)) is not None:
         raise CelError([Problem(1, 1, wording.LOOSE_OPTIONAL)], {})
     try:
-        return _environment(scope, ()).compile(whole)
+        return _environment(scope, more).compile(whole)
     except FAILURES as error:
         raise CelError([Problem(1, 1, wording.bound(str(error), variables))], {}) from error
 

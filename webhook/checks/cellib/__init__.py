@@ -6,7 +6,7 @@ of `k8s.io/apiserver/pkg/cel/library` (https://kubernetes.io/docs/reference/usin
 
 from __future__ import annotations
 
-from webhook.checks.cellib import cidr, compare, convert, format, ip, lists, quantity, regex, semver, url
+from webhook.checks.cellib import cidr, compare, convert, few, format, ip, lists, quantity, regex, semver, url
 from webhook.checks.cellib.function import Function
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -19,5 +19,6 @@ FUNCTIONS: tuple[Function, ...] = (
     *url.FUNCTIONS,
     *regex.FUNCTIONS,
     *lists.FUNCTIONS,
+    *few.FUNCTIONS,
     *format.FUNCTIONS,
 )

@@ -16,8 +16,8 @@ from typing import Any
 from webhook.checks.cellib.function import Function
 
 NUMBERS = (int, float)
-# A number of an object may be the argument of lists.range; the binding's own has no limit.
-LONGEST = 100_000
+# A number of an object may be the argument of lists.range; the binding's own has no limit. A loop around it keeps all.
+LONGEST = 1000
 
 
 def _class(value: object) -> str:
