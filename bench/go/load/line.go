@@ -18,7 +18,7 @@ const (
 
 // line is one kept connection. What goes over it is written by net/http, in the parts in which http.Transport, which API
 // servers use, writes it: one buffer, then what is left. Transport itself has two more goroutines for each connection
-// and takes three times the CPU, so that its own tail would be told for the server's.
+// and takes a third more CPU: what the generator waits for itself would be told for the server's.
 type line struct {
 	conn    *tls.Conn
 	reader  *bufio.Reader
