@@ -168,8 +168,8 @@ DEFAULTS: dict[str, Any] = {
     "readOnlyRoot": False,
 }
 KINDS: tuple[str, ...] = ("PersistentVolume", "PersistentVolumeClaim")
-# not `object`: a label or a number that changes would repeat what is said of volumes, which did not. The claim
-# templates of a StatefulSet never change, and a PersistentVolume or its claim is compared whole
+# not `object`: a label or a number that changes would repeat what is said of volumes, which did not. Claim templates
+# are compared with the pods for which they are, and a PersistentVolume or its claim whole
 READS: tuple[str, ...] = ("pod",)
 CEL = "it looks for the claims and the autoscaler that stand beside a workload, and a policy sees one object"
 

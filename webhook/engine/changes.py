@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from webhook.engine.view import inspects, seeks
-from webhook.model.pods import Subject, mapping, subjects, templates
+from webhook.model.pods import Subject, claims, mapping, subjects, templates
 from webhook.model.review import Review
 from webhook.packs.rule import Rule, Ruleset
 
@@ -87,7 +87,9 @@ class Changes:
         kind = self._review.kind
         row = self._kinds.get((kind.group, kind.kind))
         if row is not None and not row.wraps:
-            return [(where, _plain(metadata), spec) for where, metadata, spec, _ in templates(obj, row)]
+            # with the claims that come with its pods: OpenKruise lets them be changed by themselves
+            made = claims(obj, row)
+            return [(where, _plain(metadata), spec, made) for where, metadata, spec, _ in templates(obj, row)]
         found = self._subjects(obj)
         # a wrapped manifest counts whole: its scope hangs on its own name, namespace and labels; so does an
         # object of a kind without pods, which a rule that reads pods judges in their place

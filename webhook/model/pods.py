@@ -391,9 +391,8 @@ def _subject(
     row = kinds.get((group, kind))
     if row is None or row.wraps:
         return Subject(obj, group, kind, namespace, name, at, ())
-    claimed = "volumeClaimTemplates" in mapping(obj.get("spec")) or group in _CLAIMING
-    claims = tuple(_claims(obj, row, at)) if claimed else ()
-    return Subject(obj, group, kind, namespace, name, at, tuple(_pods(obj, row, at, claims)), claims)
+    made = claims(obj, row, at)
+    return Subject(obj, group, kind, namespace, name, at, tuple(_pods(obj, row, at, made)), made)
 
 
 def _carried(wrapper: Subject, row: Row, kinds: Kinds) -> Iterator[Subject]:
@@ -433,6 +432,12 @@ def _walk(value: Any, path: tuple[str, ...], at: str) -> list[tuple[str, dict[st
             return []
         value, at = value[key], pointers.join(at, key)
     return [(at, value)] if isinstance(value, dict) else []
+
+
+def claims(obj: Mapping[str, Any], row: Row, at: str = "") -> tuple[Claim, ...]:
+    """Return the claims that a workload's controller makes for its pods."""
+    claimed = "volumeClaimTemplates" in mapping(obj.get("spec")) or row.group in _CLAIMING
+    return tuple(_claims(obj, row, at)) if claimed else ()
 
 
 def _claims(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Claim]:

@@ -122,3 +122,27 @@ def test_what_an_update_leaves_out_of_an_objects_kind_is_compared_whole(judge, p
     changed = copy.deepcopy(config)
     changed["data"] = {"a": "b"}
     assert not judge(rule, changed, old=config).allowed
+
+
+CLASS = "rules: [{name: state, check: no-local-state, action: deny}]"
+LOGS = "rules: [{name: logs, check: log-path, action: deny, existing: deny}]"
+
+
+def claiming(name, storage_class):
+    mount = {"name": "logs", "mountPath": "/var/log/app"}
+    template = {"spec": {"containers": [{"name": "web", "image": "web:1", "volumeMounts": [mount]}]}}
+    claim = {"metadata": {"name": name}, "spec": {"storageClassName": storage_class}}
+    meta = {"name": "web", "namespace": "shop"}
+    spec = {"replicas": 1, "template": template, "volumeClaimTemplates": [claim]}
+    return {"apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet", "metadata": meta, "spec": spec}
+
+
+def test_claim_templates_that_change_alone_are_judged(judge):
+    """OpenKruise takes such updates (validateCloneSetUpdate), and makes the claims of new pods by them."""
+    old = claiming("logs", "ceph")
+    assert judge(LOGS, old).allowed
+    assert judge(CLASS, old).allowed
+    assert not judge(CLASS, claiming("logs", "local-path"), old=old).allowed
+    assert not judge(LOGS, claiming("data", "ceph"), old=old).allowed
+    labelled = {**old, "metadata": {**old["metadata"], "labels": {"a": "b"}}}
+    assert judge(LOGS, labelled, old=old).allowed
