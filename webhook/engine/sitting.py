@@ -261,7 +261,8 @@ def _key(subject: Subject, violation: Violation) -> Key:
     if len(subject.pods) > 1:
         at = (number for number, pod in enumerate(subject.pods) if place.startswith(f"{pod.pointer}/"))
         template = next(at, 0)
-    return (template, "/volumes/" in place, violation.container, violation.reason, violation.found)
+    what = violation.same or violation.found
+    return (template, "/volumes/" in place, violation.container, violation.reason, what)
 
 
 def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:

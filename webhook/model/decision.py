@@ -15,7 +15,8 @@ class Violation:
     """One place where a check sees its standard not kept.
 
     `pointer` starts at the root of the reviewed object. `reason` is short and fixed, `found` and `wanted` are
-    specific. `container` is the name of the container or volume meant, None for the pod or object as a whole.
+    specific. `container` is the name of the container or volume meant, None for the pod or object as a whole. `same` is
+    what makes it the one that was there before, where `found` says more than that, or has no room for all of it.
     """
 
     pointer: str
@@ -23,6 +24,7 @@ class Violation:
     found: str
     wanted: str
     container: str | None = None
+    same: str = ""
 
 
 @record(frozen=True, slots=True)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from webhook.checks.disruption_budget import BUDGETS
+from webhook.engine.facts import Facts
+from webhook.model.neighbours import Found
+from webhook.model.scaling import AUTOSCALERS
+
 RULE = """
 rules:
   - name: by-digest
@@ -149,3 +156,60 @@ def test_a_finding_without_a_value_hides_no_new_one(judge, deployment):
     for packs in (SILENT, SWITCH):
         assert not judge(packs, deployment(**both(box("a", True), box("b", True))), old=old).allowed
         assert not judge(packs, deployment(**both(box("a", True), box("b", False), box("c", True))), old=old).allowed
+
+
+# -- what a finding says, and what makes it another ----------------------------------------------------------------
+
+CHECK = "rules: [{name: r, check: %s, action: deny}]"
+DISK = {"volumes": [{"name": "data", "gcePersistentDisk": {"pdName": "web"}}]}
+OF_OTHERS = {
+    "topologySpreadConstraints": [
+        {
+            "topologyKey": "kubernetes.io/hostname",
+            "maxSkew": 1,
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"app": "other"}},
+        }
+    ]
+}
+SCALER = {
+    "apiVersion": "autoscaling/v2",
+    "kind": "HorizontalPodAutoscaler",
+    "metadata": {"name": "web"},
+    "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 9},
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "pod"),
+    [
+        ("spread-replicas", {}),
+        ("spread-replicas", OF_OTHERS),
+        ("no-local-state", DISK),
+        ("disruption-budget", {}),
+        ("autoscaling", {}),
+    ],
+)
+def test_a_workload_that_is_scaled_or_labelled_has_what_it_had(judge, deployment, check, pod):
+    """`kubectl scale` and autoscalers change the number unseen, and each release its label of the version."""
+    facts = Facts(neighbours={AUTOSCALERS: Found((SCALER,) if check == "autoscaling" else ()), BUDGETS: Found()})
+
+    def having(replicas, version):
+        labels = {"labels": {"app": "web", "app.kubernetes.io/version": version}}
+        return deployment(spec={"replicas": replicas}, pod=pod, template=labels, metadata={"labels": {"v": version}})
+
+    old = having(4, "1.0")
+    assert not judge(CHECK % check, old, facts=facts).allowed
+    for new in (having(4, "1.1"), having(3, "1.1"), having(5, "1.1")):
+        decision = judge(CHECK % check, new, old=old, facts=facts)
+        assert {finding.existing for finding in decision.findings} == {True}
+
+
+def test_an_address_that_a_finding_has_no_room_to_name_is_as_new_as_any(judge, deployment):
+    def brokers(*hosts):
+        env = [{"name": "BROKERS", "value": ",".join(hosts)}]
+        return deployment(pod={"containers": [{"name": "web", "image": "web:1", "env": env}]})
+
+    rule, hosts = CHECK % "no-ip-address", [f"10.0.0.{number}" for number in range(1, 6)]
+    assert judge(rule, brokers(*hosts, "a.example"), old=brokers(*hosts)).allowed
+    assert not judge(rule, brokers(*hosts[:-1], "10.0.0.99"), old=brokers(*hosts)).allowed
