@@ -264,7 +264,7 @@ def _workload(subject: Subject) -> Iterator[Violation | Unsure]:
     if count:
         wanted = "no replicas in the manifest; the autoscaler sets the number"
         same = scalers[0].title
-        yield Violation(at, "fixed replicas beside an autoscaler", f"replicas: {count}, {same}", wanted, same=same)
+        yield Violation(at, "fixed replicas beside an autoscaler", f"replicas: {count}, {same}", wanted, same=(same,))
     for scaler in scalers:
         for metric in scaler.metrics:
             for place in _lacking(subject, metric, subject) if metric.utilization is not None else ():

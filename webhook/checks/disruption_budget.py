@@ -214,7 +214,7 @@ def _workload(subject: Subject, pod: Pod, count: int, kept: str) -> Iterator[Vio
         same = "which no budget selects"
         what = f"{count} replicas with {_short(labels)}, {same}"
         wanted = "a PodDisruptionBudget that selects the pods, and allows 1"
-        yield Violation(at, "no disruption budget", what, wanted, same=same)
+        yield Violation(at, "no disruption budget", what, wanted, same=(same,))
     elif len(selecting) > 1:
         what = "budgets " + ", ".join(sorted(budget.name for budget in selecting))
         yield Violation(at, _SEVERAL, what, _ONE)
@@ -238,9 +238,9 @@ def _only(budget: Budget, subject: Subject) -> bool:
 
 def _verdict(allowed: int | None, count: int, at: str, found: str, same: str) -> Iterator[Violation]:
     if allowed == 0:
-        yield Violation(at, _NONE, found, _SOME, same=same)
+        yield Violation(at, _NONE, found, _SOME, same=(same,))
     elif allowed is not None and allowed >= count:
-        yield Violation(at, _ALL, found, _SOME, same=same)
+        yield Violation(at, _ALL, found, _SOME, same=(same,))
 
 
 def _itself(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:

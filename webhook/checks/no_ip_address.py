@@ -346,7 +346,9 @@ def _text(standard: Standard, at: str, value: Any, name: str, where: str, contai
     )
     if addresses:
         texts = [str(address) for address in addresses]
-        yield Violation(at, REASON, f"{_listed(texts)} {where}", WANTED, container, f"{', '.join(texts)} {where}")
+        yield Violation(
+            at, REASON, f"{_listed(texts)} {where}", WANTED, container, tuple([f"{text} {where}" for text in texts])
+        )
 
 
 def _listed(texts: list[str]) -> str:

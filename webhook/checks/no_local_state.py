@@ -394,7 +394,7 @@ def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iter
             same = f"volume {volume.name} is {kind}"
             wanted = "a claim for each replica, or a volume that many nodes can write"
             at, found = f"{volume.pointer}/{kind}", f"{same}, with {replicas} replicas"
-            yield Violation(at, SHARED, found, wanted, volume.name, same)
+            yield Violation(at, SHARED, found, wanted, volume.name, (same,))
     claim = _claimed(volume)
     if claim is None:
         return
@@ -405,7 +405,7 @@ def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iter
     )
     if not standard.shared(claim):
         wanted = "a claim for each replica, or one of " + (", ".join(standard.shared.texts) or "none")
-        yield Violation(at, CLAIM, same + more, wanted, volume.name, same)
+        yield Violation(at, CLAIM, same + more, wanted, volume.name, (same,))
         return
     known = pod.neighbours(_ref(claim))
     for obj in known.objects:
@@ -413,7 +413,7 @@ def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iter
         if "ReadWriteMany" not in modes:
             same = f"claim {claim} is {', '.join(modes) or 'of no access mode'}"
             wanted = "a claim for each replica, or one that is ReadWriteMany"
-            yield Violation(at, ONCE, same + more, wanted, volume.name, same)
+            yield Violation(at, ONCE, same + more, wanted, volume.name, (same,))
     if not known.objects and known.lacking and standard.shared.everything:
         yield Unsure(f"whether several replicas can write {_ref(claim)}: {known.lacking}")
 

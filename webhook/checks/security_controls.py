@@ -51,13 +51,13 @@ _HOOKS: tuple[str, ...] = ("postStart", "preStop")
 class Place:
     """One value that a pod or a container has: the value, its pointer, and the container's or volume's name.
 
-    `same` is that of a violation: what makes it the value that was there before, where that is more than is said.
+    `same` is that of a violation: what makes it one that was there before, where that is more than the value.
     """
 
     value: Any
     pointer: str
     name: str | None
-    same: str = ""
+    same: tuple[str, ...] = ()
 
 
 @record(frozen=True, slots=True)
@@ -269,7 +269,7 @@ def _sysctls(pod: Pod) -> Sequence[Place]:
 def _volume_types(pod: Pod) -> Sequence[Place]:
     # a volume with nothing but a name is an emptyDir: the API server makes it one
     return [
-        Place(_sources(volume), volume.pointer, volume.name, _ends(volume))
+        Place(_sources(volume), volume.pointer, volume.name, (_ends(volume),))
         for volume in pod.volumes
         if not any([key in volume.spec for key in VOLUMES]) and any([key != "name" for key in volume.spec])
     ]

@@ -212,4 +212,22 @@ def test_an_address_that_a_finding_has_no_room_to_name_is_as_new_as_any(judge, d
 
     rule, hosts = CHECK % "no-ip-address", [f"10.0.0.{number}" for number in range(1, 6)]
     assert judge(rule, brokers(*hosts, "a.example"), old=brokers(*hosts)).allowed
+    assert judge(rule, brokers(*hosts[2:]), old=brokers(*hosts)).allowed
     assert not judge(rule, brokers(*hosts[:-1], "10.0.0.99"), old=brokers(*hosts)).allowed
+
+
+def test_a_resource_of_another_api_group_is_new_though_it_has_the_same_name(judge):
+    rule = "rules: [{name: r, check: api-list-scope, params: {resources: [pods, deployments.apps]}, action: deny}]"
+
+    def role(*groups, resource="*", labels="a"):
+        meta = {"name": "reader", "labels": {"x": labels}}
+        rules = [{"apiGroups": [*groups], "resources": [resource], "verbs": ["list"]}]
+        api = "rbac.authorization.k8s.io/v1"
+        return {"apiVersion": api, "kind": "ClusterRole", "metadata": meta, "rules": rules}
+
+    assert judge(rule, role("", labels="b"), old=role("")).allowed
+    assert judge(rule, role("", "batch"), old=role("")).allowed
+    assert not judge(rule, role("*"), old=role("")).allowed
+    assert not judge(rule, role("", "apps"), old=role("")).allowed
+    assert judge(rule, role(""), old=role("*")).allowed
+    assert judge(rule, role("", resource="pods"), old=role("")).allowed
