@@ -66,6 +66,25 @@ def _false_condition(rule: Rule, view: View, number: int, unknown: str) -> Out |
     return None
 
 
+_CHANGE = frozenset({"request", "oldObject"})
+"""What a condition reads that is about an update, not about an object."""
+
+
+def concerned(rule: Rule, view: View, number: int) -> bool:
+    """Say whether a rule was about a subject of the old object, by what is written in it: its labels, its fields.
+
+    Not by its owners, which controllers change. A condition that reads the update itself says nothing of it. Raises
+    RuleError by its conditions.
+    """
+    for scope in rule.scopes:
+        if scope.object_selector is not None and not scope.object_selector(view.subjects[number].labels):
+            return False
+        for _, condition in scope.conditions:
+            if not condition.reads & _CHANGE and condition(view.activation(number, None)) is not True:
+                return False
+    return True
+
+
 def violations(rule: Rule, view: View, number: int) -> list[Violation | Unsure]:
     """Return the places where a subject does not keep a rule, and what cannot be told. Raises what the rule raises."""
     found: list[Violation | Unsure] = []

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from webhook.engine import elder
 from webhook.engine.elder import Key
 from webhook.engine.facts import NOT_ASKED, Facts, Owner
-from webhook.engine.judge import left_out, looked_at, violations
+from webhook.engine.judge import concerned, left_out, looked_at, violations
 from webhook.engine.mode import effective
 from webhook.engine.view import LATE, View, controller
 from webhook.errors import RuleError
@@ -200,9 +200,11 @@ class Sitting:
         if old is None or other is None:
             return frozenset()
         try:
+            if not concerned(rule, old, other):
+                return frozenset()  # nobody was told there
             was = looked_at(rule, old, other)
         except RuleError:
-            return frozenset()  # pods that nobody can read
+            return frozenset()  # by its conditions, or pods that nobody can read
         if any(place not in was or was[place] != value for place, value in looked_at(rule, view, number).items()):
             return frozenset()  # the finding names no value, and something that it may be about is another
         return _keys(rule, old, other)

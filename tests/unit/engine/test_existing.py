@@ -231,3 +231,40 @@ def test_a_resource_of_another_api_group_is_new_though_it_has_the_same_name(judg
     assert not judge(rule, role("", "apps"), old=role("")).allowed
     assert judge(rule, role(""), old=role("*")).allowed
     assert judge(rule, role("", resource="pods"), old=role("")).allowed
+
+
+# -- what the rule was not about before ------------------------------------------------------------------------------
+
+SELECTED = "rules: [{name: r, check: pod-security, action: deny, match: {objectSelector: {matchLabels: {tier: prod}}}}]"
+CONDITION = """
+rules:
+  - {name: r, check: pod-security, action: deny, match: {matchConditions: [{name: c, expression: "%s"}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        SELECTED,
+        CONDITION % "object.metadata.?labels.?tier.orValue('') == 'prod'",
+        CONDITION % "object.metadata.labels.tier == 'prod'",
+    ],
+)
+def test_what_an_update_brings_into_the_scope_of_a_rule_is_new_to_it(judge, deployment, rule):
+    """Nobody was told of it before: else two steps led where one does not."""
+
+    def having(**more):
+        return deployment(pod={"hostPID": True}, **more)
+
+    prod = {"labels": {"tier": "prod"}}
+    outside, inside = having(), having(metadata=prod)
+    assert not judge(rule, inside).allowed
+    assert not judge(rule, inside, old=outside).allowed
+    assert judge(rule, having(metadata=prod, image="b"), old=inside).allowed
+
+
+@pytest.mark.parametrize("condition", ["object.spec != oldObject.spec", "request.operation == 'UPDATE'"])
+def test_a_condition_on_the_change_itself_is_not_asked_of_what_was_there(judge, deployment, condition):
+    old = deployment(pod={"hostPID": True})
+    decision = judge(CONDITION % condition, deployment(pod={"hostPID": True}, image="b"), old=old)
+    assert [finding.existing for finding in decision.findings] == [True]
