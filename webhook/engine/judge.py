@@ -138,7 +138,7 @@ def looked_at(rule: Rule, view: View, number: int) -> dict[str, Any]:
     being seen.
     """
     expression = rule.expression or rule.mutation
-    if expression is None or (rule.expression is not None and rule.expression.says is not None):
+    if expression is None or _names(rule, view, number):
         return {}
     seen, subject = expression.mentions, view.subjects[number]
     places = {"object": seen.of(subject.object)} if "object" in rule.reads else {}
@@ -148,6 +148,14 @@ def looked_at(rule: Rule, view: View, number: int) -> dict[str, Any]:
             where = container.pointer.rsplit("/", 2)[1]
             places[f"{index}/{where}/{container.name}"] = seen.of(container.spec)
     return places
+
+
+def _names(rule: Rule, view: View, number: int) -> bool:
+    """Say whether the `messageExpression` of a rule has a text for each of its findings in a subject."""
+    says = None if rule.expression is None else rule.expression.says
+    if says is None:
+        return False
+    return all([_said(says, view.activation(number, pod)) for pod, _ in places(rule, view, number)])
 
 
 def _said(says: Program | None, activation: object) -> str:

@@ -158,6 +158,23 @@ def test_a_finding_without_a_value_hides_no_new_one(judge, deployment):
         assert not judge(packs, deployment(**both(box("a", True), box("b", False), box("c", True))), old=old).allowed
 
 
+MUTE = """
+rules:
+  - name: mute
+    expression: "containers.all(c, !has(c.securityContext) || !c.securityContext.privileged)"
+    messageExpression: "%s"
+    action: deny
+"""
+
+
+@pytest.mark.parametrize("says", ["containers.filter(c, c.securityContext.privileged && c.tty)[0].name", "''"])
+def test_a_message_that_fails_or_is_empty_names_no_value_either(judge, deployment, says):
+    """Its author could not know that it does, and whoever writes the object can see to it."""
+    old = deployment(**both(box("a", True), box("b", False)))
+    assert judge(MUTE % says, deployment(**both(box("a", True, "new"), box("b", False))), old=old).allowed
+    assert not judge(MUTE % says, deployment(**both(box("a", True), box("b", True))), old=old).allowed
+
+
 # -- what a finding says, and what makes it another ----------------------------------------------------------------
 
 CHECK = "rules: [{name: r, check: %s, action: deny}]"
