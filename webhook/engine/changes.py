@@ -80,7 +80,7 @@ class Changes:
                 whole
             ]
             new, old = compare(self._new), compare(self._old)
-            self._same[part] = new.get(field) == old.get(field) if field else new == old
+            self._same[part] = equal(new.get(field), old.get(field)) if field else equal(new, old)
         return self._same[part]
 
     def _pods(self, obj: Mapping[str, Any]) -> list[Any]:
@@ -88,7 +88,7 @@ class Changes:
         row = self._kinds.get((kind.group, kind.kind))
         if row is not None and not row.wraps:
             # with the claims that come with its pods: OpenKruise lets them be changed by themselves
-            made = claims(obj, row)
+            made = [(one.name, one.path, one.metadata, one.spec) for one in claims(obj, row)]
             return [(where, _plain(metadata), spec, made) for where, metadata, spec, _ in templates(obj, row)]
         found = self._subjects(obj)
         # a wrapped manifest counts whole: its scope hangs on its own name, namespace and labels; so does an
@@ -101,6 +101,20 @@ class Changes:
             )
             for s in found
         ]
+
+
+def equal(new: Any, old: Any) -> bool:
+    """Say whether two values of JSON are the same; to Python, 1 is true, and 0 is false."""
+    return bool(new == old) and _of_one_type(new, old)
+
+
+def _of_one_type(new: Any, old: Any) -> bool:
+    """Say whether equal values are of the same types all the way down; most are texts, which equal nothing else."""
+    if isinstance(new, dict):
+        return all([isinstance(value, str) or _of_one_type(value, old[key]) for key, value in new.items()])
+    if isinstance(new, list | tuple):
+        return all([isinstance(one, str) or _of_one_type(one, other) for one, other in zip(new, old, strict=True)])
+    return type(new) is type(old)
 
 
 def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:

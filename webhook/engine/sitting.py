@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from webhook.engine import elder
+from webhook.engine.changes import equal
 from webhook.engine.elder import Key
 from webhook.engine.facts import NOT_ASKED, Facts, Owner
 from webhook.engine.judge import concerned, left_out, looked_at, violations
@@ -205,7 +206,9 @@ class Sitting:
             was = looked_at(rule, old, other)
         except RuleError:
             return frozenset()  # by its conditions, or pods that nobody can read
-        if any(place not in was or was[place] != value for place, value in looked_at(rule, view, number).items()):
+        if any(
+            place not in was or not equal(value, was[place]) for place, value in looked_at(rule, view, number).items()
+        ):
             return frozenset()  # the finding names no value, and something that it may be about is another
         return _keys(rule, old, other)
 

@@ -146,3 +146,28 @@ def test_claim_templates_that_change_alone_are_judged(judge):
     assert not judge(LOGS, claiming("data", "ceph"), old=old).allowed
     labelled = {**old, "metadata": {**old["metadata"], "labels": {"a": "b"}}}
     assert judge(LOGS, labelled, old=old).allowed
+
+
+NAMESPACES = "rules: [{name: vm, check: not-a-vm, action: deny, existing: deny}]"
+EXACT = 'rules: [{name: exact, expression: "pod.spec.?hostNetwork != optional.of(dyn(true))", action: deny}]'
+
+
+@pytest.mark.parametrize("rule", [NAMESPACES, EXACT])
+def test_a_number_that_python_takes_for_true_is_another_value(judge, deployment, rule):
+    """A wrapper keeps what Kubernetes would refuse; what it is mended to is judged."""
+
+    def work(host_network):
+        meta = {"name": "shop", "namespace": "cluster1"}
+        manifests = [deployment(pod={"hostNetwork": host_network})]
+        return {
+            "apiVersion": "work.open-cluster-management.io/v1",
+            "kind": "ManifestWork",
+            "metadata": meta,
+            "spec": {"workload": {"manifests": manifests}},
+        }
+
+    for number in (1, 1.0):
+        assert judge(rule, work(number)).allowed
+        assert not judge(rule, work(True), old=work(number)).allowed
+        pair = (deployment(pod={"hostNetwork": one}) for one in (True, number))
+        assert not judge(rule, next(pair), old=next(pair)).allowed
