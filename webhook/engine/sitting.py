@@ -267,7 +267,8 @@ def _marks(subject: Subject, violation: Violation) -> list[Key]:
         at = (number for number, pod in enumerate(subject.pods) if place.startswith(f"{pod.pointer}/"))
         template = next(at, 0)
     volume, whose, reason = "/volumes/" in place, violation.container, violation.reason
-    return [(template, volume, whose, reason, what) for what in violation.same or (violation.found,)]
+    things: list[str] = list(violation.same) if violation.same else [violation.found]
+    return [(template, volume, whose, reason, thing) for thing in things]
 
 
 def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:
