@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from webhook.engine import elder
 from webhook.engine.changes import equal
 from webhook.engine.elder import Key
-from webhook.engine.facts import NOT_ASKED, Facts, Owner
+from webhook.engine.facts import FORMER, NOT_ASKED, Facts, Owner
 from webhook.engine.judge import concerned, left_out, looked_at, violations
 from webhook.engine.mode import effective
 from webhook.engine.view import LATE, View, controller
@@ -153,6 +153,8 @@ class Sitting:
                 if isinstance(had, Lacking):
                     self.lacks(rule, number, had, view)
                     continue
+                if not had and rule.check is not None and rule.check.inspects is not None and view.old is not None:
+                    self.wants.add(FORMER)
                 if had:
                     since = had if isinstance(had, Since) else None
                     finding = replace(finding, effective="warn", existing=True, since=since)
