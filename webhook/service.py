@@ -110,7 +110,7 @@ class Service:
             # facts that only a finding makes interesting: most reviews never ask for them
             begun = time.perf_counter()
             images = former(ruleset, review, endpoint) if FORMER in decision.wants else frozenset[Lookup]()
-            more = Needs(decision.wants, images=images - facts.images.keys())
+            more = Needs(decision.wants, images=images.difference(facts.images))
             facts = self._gather(review, more, facts, deadline)
             if stage:
                 stage("gather", begun)
