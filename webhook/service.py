@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from webhook.engine import facts as plain
-from webhook.engine.evaluate import evaluate, needs
+from webhook.engine.evaluate import evaluate, former, needs
 from webhook.engine.explain import Trace, explain
-from webhook.engine.facts import Facts, Missing, Needs
+from webhook.engine.facts import FORMER, Facts, Missing, Needs
 from webhook.engine.view import controller
 from webhook.errors import ConfigError
 from webhook.model.access import Right
@@ -109,7 +109,9 @@ class Service:
         if decision.wants and (decision.unknown or not decision.allowed):
             # facts that only a finding makes interesting: most reviews never ask for them
             begun = time.perf_counter()
-            facts = self._gather(review, Needs(decision.wants), facts, deadline)
+            images = former(ruleset, review, endpoint) if FORMER in decision.wants else frozenset[Lookup]()
+            more = Needs(decision.wants, images=images.difference(facts.images))
+            facts = self._gather(review, more, facts, deadline)
             if stage:
                 stage("gather", begun)
                 begun = time.perf_counter()
@@ -142,7 +144,7 @@ class Service:
         if wanted.neighbours:
             neighbours = self._beside(review.namespace, wanted.neighbours, deadline)
         if wanted.images:
-            images = self._inspect(review.namespace, wanted.images, deadline)
+            images = {**images, **self._inspect(review.namespace, wanted.images, deadline)}
         access = known.access if wanted.right is None else self._may(review, wanted.right, _budget(deadline))
         return Facts(namespace, owners, neighbours, images, access)
 

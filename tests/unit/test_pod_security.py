@@ -258,6 +258,14 @@ def test_an_update_is_warned_of_what_was_there_and_refused_for_what_is_new(
     assert not judge(packs["baseline"], having("SYS_PTRACE", "SYS_ADMIN"), old=old).allowed
 
 
+# volumes whose other end is no text of its own
+OTHERS = [
+    ("rbd", {"image": "a", "monitors": ["10.0.0.1:6789"]}, {"image": "a", "monitors": ["10.0.0.9:6789"]}),
+    ("fc", {"targetWWNs": ["50060e801049cfd1"], "lun": 0}, {"targetWWNs": ["50060e801049cfd1"], "lun": 1}),
+    ("flexVolume", {"driver": "a/cifs", "options": {"share": "a"}}, {"driver": "a/cifs", "options": {"share": "b"}}),
+]
+
+
 def test_what_is_old_covers_no_other_path_port_or_address(judge: Callable[..., Any], packs: dict[str, Ruleset]) -> None:
     def volume(path: str) -> dict[str, Any]:
         volumes = [{"name": "node", "hostPath": {"path": path}}]
@@ -271,6 +279,13 @@ def test_what_is_old_covers_no_other_path_port_or_address(judge: Callable[..., A
         return [(one.violation.found, one.existing) for one in found if one.rule in ("volume-types", "host-ports")]
 
     assert rules("restricted", volume("/"), volume("/var/log/app")) == [("hostPath /", False)]
+    for kind, source, other in OTHERS:
+        old, same, new = (
+            as_deployment({"spec": {"containers": [{"name": name}], "volumes": [{"name": "x", kind: one}]}})
+            for name, one in (("a", source), ("b", source), ("a", other))
+        )
+        assert [existing for _, existing in rules("restricted", same, old)] == [True], kind
+        assert [existing for _, existing in rules("restricted", new, old)] == [False], kind
     tcp, udp = {"hostPort": 53}, {"hostPort": 53, "protocol": "UDP"}
     assert rules("baseline", port({**tcp, "protocol": "TCP"}, udp), port(tcp)) == [("53", True), ("53/UDP", False)]
     own = {**tcp, "hostIP": "127.0.0.1"}

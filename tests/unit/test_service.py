@@ -240,6 +240,26 @@ def test_an_update_that_changes_nothing_asks_again(serve, review, deployment):
     assert [finding.effective for finding in decision.findings] == ["warn"]
 
 
+ROOT = "rules: [{name: root, check: image-config, params: {nonRoot: true, platform: false}, action: deny%s}]"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_release_has_what_the_image_before_it_had_where_that_is_known(serve, review, deployment, there):
+    """The image before is asked for only where the new one is denied."""
+    images, before = Images(), "registry.example/shop/web:1.4.1"
+    if there:
+        images.known[before] = content("os")
+    update = review(deployment(), old=deployment(image=before))
+    decision = serve(ROOT % "", images=images).decide("validate", update)
+    assert [(finding.violation.found, finding.existing) for finding in decision.findings] == [("no User", there)]
+    assert decision.allowed is there
+    assert [lookups for lookups, _, _ in images.asked] == [{Lookup(WEB)}, {Lookup(before)}]
+    images.asked.clear()
+    assert not serve(ROOT % ", existing: deny", images=images).decide("validate", update).allowed
+    assert not serve(ROOT % "", images=images).decide("validate", review(deployment())).allowed
+    assert [lookups for lookups, _, _ in images.asked] == [{Lookup(WEB)}] * 2
+
+
 @pytest.mark.parametrize("left", [None, 60, 1, 0.1, -1])
 def test_registries_leave_time_to_judge(serve, review, deployment, left):
     images = Images()

@@ -261,7 +261,21 @@ def _role(lists: Lists, subject: Subject) -> Iterator[Violation]:
         # a list of all has no name: ResourceNameMatches, pkg/apis/rbac/v1, lets it through for an empty one
         if verbs and resources and (not names or "" in names):
             found = f"{_listed(verbs)} on {_listed(resources)}"
-            yield Violation(f"{subject.pointer}/rules/{number}", f"lists over the {where}", found, narrower)
+            same = _each(lists, meant, groups, resources, verbs)
+            yield Violation(f"{subject.pointer}/rules/{number}", f"lists over the {where}", found, narrower, same=same)
+
+
+def _each(
+    lists: Lists, meant: frozenset[_Resource], groups: list[Any], resources: list[Any], verbs: list[Any]
+) -> tuple[str, ...]:
+    """Return each verb on each resource that is meant, which is one of its API group, whatever a role calls it."""
+    said = sorted({*map(str, verbs), *(lists.verbs if "*" in verbs else ())})
+    one = [
+        resource
+        for resource in sorted(meant)
+        if any(_covers(groups, text, frozenset([resource])) for text in resources)
+    ]
+    return tuple([f"{verb} on {plural}.{group}" for verb in said for group, plural in one])
 
 
 def _covers(groups: list[Any], text: object, meant: frozenset[_Resource]) -> bool:

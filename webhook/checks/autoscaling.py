@@ -263,7 +263,8 @@ def _workload(subject: Subject) -> Iterator[Violation | Unsure]:
         yield Violation(at, _SEVERAL, f"autoscalers {names}", "one autoscaler for a workload")
     if count:
         wanted = "no replicas in the manifest; the autoscaler sets the number"
-        yield Violation(at, "fixed replicas beside an autoscaler", f"replicas: {count}, {scalers[0].title}", wanted)
+        same = scalers[0].title
+        yield Violation(at, "fixed replicas beside an autoscaler", f"replicas: {count}, {same}", wanted, same=(same,))
     for scaler in scalers:
         for metric in scaler.metrics:
             for place in _lacking(subject, metric, subject) if metric.utilization is not None else ():

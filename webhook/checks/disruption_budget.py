@@ -211,15 +211,17 @@ def _workload(subject: Subject, pod: Pod, count: int, kept: str) -> Iterator[Vio
         yield Unsure(f"a PodDisruptionBudget for its {count} replicas: none is known; {known.lacking}")
     elif not selecting:
         labels = ", ".join(f"{key}={value}" for key, value in sorted(pod.labels.items())) or "no labels"
-        what = f"{count} replicas with {_short(labels)}, which no budget selects"
-        yield Violation(at, "no disruption budget", what, "a PodDisruptionBudget that selects the pods, and allows 1")
+        same = "which no budget selects"
+        what = f"{count} replicas with {_short(labels)}, {same}"
+        wanted = "a PodDisruptionBudget that selects the pods, and allows 1"
+        yield Violation(at, "no disruption budget", what, wanted, same=(same,))
     elif len(selecting) > 1:
         what = "budgets " + ", ".join(sorted(budget.name for budget in selecting))
         yield Violation(at, _SEVERAL, what, _ONE)
     elif _only(selecting[0], subject) or _always(selecting[0]) is not None:
         (budget,) = selecting
-        what = f"budget {budget.name}, {budget.text}, for the {count} replicas{kept}"
-        yield from _verdict(budget.allowed(count), count, at, what)
+        same = f"budget {budget.name}, {budget.text}"
+        yield from _verdict(budget.allowed(count), count, at, f"{same}, for the {count} replicas{kept}", same)
 
 
 def _only(budget: Budget, subject: Subject) -> bool:
@@ -234,11 +236,11 @@ def _only(budget: Budget, subject: Subject) -> bool:
     return not expressions and own.items() <= asked.items()
 
 
-def _verdict(allowed: int | None, count: int, at: str, found: str) -> Iterator[Violation]:
+def _verdict(allowed: int | None, count: int, at: str, found: str, same: str) -> Iterator[Violation]:
     if allowed == 0:
-        yield Violation(at, _NONE, found, _SOME)
+        yield Violation(at, _NONE, found, _SOME, same=(same,))
     elif allowed is not None and allowed >= count:
-        yield Violation(at, _ALL, found, _SOME)
+        yield Violation(at, _ALL, found, _SOME, same=(same,))
 
 
 def _itself(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure]:
@@ -287,8 +289,9 @@ def _selected(standard: Standard, subject: Subject, budget: Budget, at: str) -> 
     total = sum(counts.values())
     if total >= standard.replicas:
         verb = "has" if len(counts) == 1 else "have"
-        text = f"{budget.text}, and {_short(', '.join(sorted(counts)))} {verb} {total} replicas"
-        yield from _verdict(budget.allowed(total), total, at, text)
+        names = ", ".join(sorted(counts))
+        text = f"{budget.text}, and {_short(names)} {verb} {total} replicas"
+        yield from _verdict(budget.allowed(total), total, at, text, f"{budget.text}, and {names}")
     if not counts and lacking:
         yield Unsure(f"the replicas of the pods that it selects: {lacking}")
 

@@ -152,7 +152,7 @@ DEFAULTS: dict[str, Any] = {
     "fixSizeLimit": "1Gi",
 }
 KINDS: tuple[str, ...] = ()
-# claim templates count too, but Kubernetes lets nobody change them apart from the pod that mounts them
+# claim templates count too: they are compared with the pods for which they are
 READS: tuple[str, ...] = ("pod",)
 CEL = "it expands variables that name variables, and resolves `..` in paths, and CEL has no loop that carries a value"
 

@@ -341,10 +341,12 @@ def _text(standard: Standard, at: str, value: Any, name: str, where: str, contai
         if not standard.allows(found.address) and not standard.named(name_before(value, found.at))
     )
     if addresses:
-        yield Violation(at, REASON, f"{_listed(addresses)} {where}", WANTED, container)
+        texts = [str(address) for address in addresses]
+        yield Violation(
+            at, REASON, f"{_listed(texts)} {where}", WANTED, container, tuple([f"{text} {where}" for text in texts])
+        )
 
 
-def _listed(addresses: Iterable[Address]) -> str:
-    texts = [str(address) for address in addresses]
+def _listed(texts: list[str]) -> str:
     more = len(texts) - _SHOWN
     return ", ".join(texts[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

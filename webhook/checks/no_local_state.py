@@ -168,8 +168,8 @@ DEFAULTS: dict[str, Any] = {
     "readOnlyRoot": False,
 }
 KINDS: tuple[str, ...] = ("PersistentVolume", "PersistentVolumeClaim")
-# not `object`: a label or a number that changes would repeat what is said of volumes, which did not. The claim
-# templates of a StatefulSet never change, and a PersistentVolume or its claim is compared whole
+# not `object`: a label or a number that changes would repeat what is said of volumes, which did not. Claim templates
+# are compared with the pods for which they are, and a PersistentVolume or its claim whole
 READS: tuple[str, ...] = ("pod",)
 CEL = "it looks for the claims and the autoscaler that stand beside a workload, and a policy sees one object"
 
@@ -389,23 +389,29 @@ def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iter
         return
     for kind in _DISKS:
         if kind in volume.spec and mapping(volume.spec[kind]).get("readOnly") is not True:
-            found = f"volume {volume.name} is {kind}, with {replicas} replicas"
+            same = f"volume {volume.name} is {kind}"
             wanted = "a claim for each replica, or a volume that many nodes can write"
-            yield Violation(f"{volume.pointer}/{kind}", SHARED, found, wanted, volume.name)
+            at, found = f"{volume.pointer}/{kind}", f"{same}, with {replicas} replicas"
+            yield Violation(at, SHARED, found, wanted, volume.name, (same,))
     claim = _claimed(volume)
     if claim is None:
         return
-    at, found = f"{volume.pointer}/persistentVolumeClaim/claimName", f"claim {claim}, with {replicas} replicas"
+    at, same, more = (
+        f"{volume.pointer}/persistentVolumeClaim/claimName",
+        f"claim {claim}",
+        f", with {replicas} replicas",
+    )
     if not standard.shared(claim):
         wanted = "a claim for each replica, or one of " + (", ".join(standard.shared.texts) or "none")
-        yield Violation(at, CLAIM, found, wanted, volume.name)
+        yield Violation(at, CLAIM, same + more, wanted, volume.name, (same,))
         return
     known = pod.neighbours(_ref(claim))
     for obj in known.objects:
         modes = [mode for mode in listing(mapping(obj.get("spec")).get("accessModes")) if isinstance(mode, str)]
         if "ReadWriteMany" not in modes:
-            shown = f"claim {claim} is {', '.join(modes) or 'of no access mode'}, with {replicas} replicas"
-            yield Violation(at, ONCE, shown, "a claim for each replica, or one that is ReadWriteMany", volume.name)
+            same = f"claim {claim} is {', '.join(modes) or 'of no access mode'}"
+            wanted = "a claim for each replica, or one that is ReadWriteMany"
+            yield Violation(at, ONCE, same + more, wanted, volume.name, (same,))
     if not known.objects and known.lacking and standard.shared.everything:
         yield Unsure(f"whether several replicas can write {_ref(claim)}: {known.lacking}")
 

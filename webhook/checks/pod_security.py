@@ -166,5 +166,6 @@ def _asked(params: Mapping[str, Any]) -> tuple[Control, ...]:
 def _pod(asked: tuple[Control, ...], pod: Pod) -> Iterable[Violation]:
     found = [(control, place) for control in asked for place in control.look(pod)]
     return [
-        Violation(place.pointer, control.reason, place.value, control.wanted, place.name) for control, place in found
+        Violation(place.pointer, control.reason, place.value, control.wanted, place.name, place.same)
+        for control, place in found
     ]

@@ -49,11 +49,15 @@ _HOOKS: tuple[str, ...] = ("postStart", "preStop")
 
 @record(frozen=True, slots=True)
 class Place:
-    """One value that a pod or a container has: the value, its pointer, and the container's or volume's name."""
+    """One value that a pod or a container has: the value, its pointer, and the container's or volume's name.
+
+    `same` is that of a violation: what makes it one that was there before, where that is more than the value.
+    """
 
     value: Any
     pointer: str
     name: str | None
+    same: tuple[str, ...] = ()
 
 
 @record(frozen=True, slots=True)
@@ -265,7 +269,7 @@ def _sysctls(pod: Pod) -> Sequence[Place]:
 def _volume_types(pod: Pod) -> Sequence[Place]:
     # a volume with nothing but a name is an emptyDir: the API server makes it one
     return [
-        Place(_sources(volume), volume.pointer, volume.name)
+        Place(_sources(volume), volume.pointer, volume.name, (_ends(volume),))
         for volume in pod.volumes
         if not any([key in volume.spec for key in VOLUMES]) and any([key != "name" for key in volume.spec])
     ]
@@ -279,6 +283,22 @@ def _sources(volume: Volume) -> str:
         where = [text for key, text in source if isinstance(text, str) and text and key not in ("fsType", "type")]
         said.append(" ".join([kind, *where]))
     return ", ".join(said)
+
+
+def _ends(volume: Volume) -> str:
+    """Return all that says where a volume leads, also in lists and maps: monitors, options, the number of a disk."""
+    said: list[str] = []
+    for kind in sorted(key for key in volume.spec if key != "name"):
+        source = mapping(volume.spec[kind])
+        said.append(kind)
+        said += [_end(source[key]) for key in sorted(source) if key not in ("fsType", "type", "readOnly")]
+    return " ".join(said)
+
+
+def _end(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join([f"{key} {_end(value[key])}" for key in sorted(value)])
+    return " ".join(map(_end, value)) if isinstance(value, list) else str(value)
 
 
 def _windows_host_process(pod: Pod) -> Sequence[Place]:

@@ -206,13 +206,16 @@ def _violations(standard: Standard, pod: Pod, topology: str, namespace: str, cou
     elif own:
         skew, at = own[0].term.get("maxSkew"), f"{own[0].pointer}/maxSkew"
         found = f"maxSkew {skew} with {count} replicas by {topology}"
-        yield Violation(at, "a spread that forbids nothing", found, f"maxSkew below {count}")
+        same = f"maxSkew {skew} by {topology}"
+        yield Violation(at, "a spread that forbids nothing", found, f"maxSkew below {count}", same=(same,))
     elif by_it:
-        found = f"a spread by {topology} over {_described(by_it[0])}; the pod has {_labels(pod.labels)}"
-        yield Violation(by_it[0].pointer, "spread by other pods", found, wanted)
+        same = f"a spread by {topology} over {_described(by_it[0])}"
+        found = f"{same}; the pod has {_labels(pod.labels)}"
+        yield Violation(by_it[0].pointer, "spread by other pods", found, wanted, same=(same,))
     else:
         at = f"{pod.pointer}/spec/topologySpreadConstraints"
-        yield Violation(at, "replicas are not spread", f"{count} replicas without a spread by {topology}", wanted)
+        same = f"without a spread by {topology}"
+        yield Violation(at, "replicas are not spread", f"{count} replicas {same}", wanted, same=(same,))
 
 
 def _spreads_by(rule: Rule, topology: str) -> bool:

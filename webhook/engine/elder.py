@@ -51,14 +51,14 @@ class Line:
     owners: tuple[tuple[frozenset[Key], Since | None], ...] = ()
     lacking: Lacking | None = None
 
-    def before(self, key: Key) -> Since | Lacking | None:
+    def before(self, keys: frozenset[Key]) -> Since | Lacking | None:
         """Return the owner that had a finding before the rule's day, None where none had, or what is lacking to tell.
 
         It is the first that is old enough; those below it, which are made anew (the ReplicaSet of a roll-out, the Job
         of a CronJob), have to have the finding, too.
         """
         for has, since in self.owners:
-            if key not in has:
+            if not keys <= has:
                 return None
             if since is not None:
                 return since

@@ -148,6 +148,20 @@ def let_through(review: Review) -> str:
     return "mirror" if node and review.kind.kind == "Pod" and MIRROR in annotations else ""
 
 
+def former(ruleset: Ruleset, review: Review, endpoint: str) -> frozenset[Lookup]:
+    """Return the images of the old object that the rules ask about: what a finding about an image was there before by.
+
+    Nobody needs them but for a finding that is denied: `FORMER` in the `wants` of a decision says so.
+    """
+    review = ruleset.workload(review)
+    old, kind = review.old_object, review.kind
+    if old is None:
+        return frozenset()
+    asking = ruleset.bucket(endpoint, review).inspectors
+    found = subjects(old, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
+    return frozenset([one for each in found for one in inspects(ruleset, asking, review, each)])
+
+
 def needs(ruleset: Ruleset, review: Review, endpoint: str) -> Needs:
     """Return the facts that the decision on a review hangs on. What the rules may need is known from compiling."""
     right = guard.right(ruleset, review, endpoint) if review.kind.kind == "Namespace" else None

@@ -35,6 +35,8 @@ class Missing:
 
 
 NOT_ASKED = Missing()
+FORMER = "former"
+"""What a decision wants that hangs on the images of the old object."""
 
 
 @record(frozen=True, slots=True)

@@ -66,6 +66,25 @@ def _false_condition(rule: Rule, view: View, number: int, unknown: str) -> Out |
     return None
 
 
+_CHANGE = frozenset({"request", "oldObject"})
+"""What a condition reads that is about an update, not about an object."""
+
+
+def concerned(rule: Rule, view: View, number: int) -> bool:
+    """Say whether a rule was about a subject of the old object, by what is written in it: its labels, its fields.
+
+    Not by its owners, which controllers change. A condition that reads the update itself says nothing of it. Raises
+    RuleError by its conditions.
+    """
+    for scope in rule.scopes:
+        if scope.object_selector is not None and not scope.object_selector(view.subjects[number].labels):
+            return False
+        for _, condition in scope.conditions:
+            if not condition.reads & _CHANGE and condition(view.activation(number, None)) is not True:
+                return False
+    return True
+
+
 def violations(rule: Rule, view: View, number: int) -> list[Violation | Unsure]:
     """Return the places where a subject does not keep a rule, and what cannot be told. Raises what the rule raises."""
     found: list[Violation | Unsure] = []
@@ -121,7 +140,7 @@ def looked_at(rule: Rule, view: View, number: int) -> dict[str, Any]:
     being seen.
     """
     expression = rule.expression or rule.mutation
-    if expression is None or (rule.expression is not None and rule.expression.says is not None):
+    if expression is None or _names(rule, view, number):
         return {}
     seen, subject = expression.mentions, view.subjects[number]
     places = {"object": seen.of(subject.object)} if "object" in rule.reads else {}
@@ -131,6 +150,14 @@ def looked_at(rule: Rule, view: View, number: int) -> dict[str, Any]:
             where = container.pointer.rsplit("/", 2)[1]
             places[f"{index}/{where}/{container.name}"] = seen.of(container.spec)
     return places
+
+
+def _names(rule: Rule, view: View, number: int) -> bool:
+    """Say whether the `messageExpression` of a rule has a text for each of its findings in a subject."""
+    says = None if rule.expression is None else rule.expression.says
+    if says is None:
+        return False
+    return all([_said(says, view.activation(number, pod)) for pod, _ in places(rule, view, number)])
 
 
 def _said(says: Program | None, activation: object) -> str:

@@ -11,9 +11,10 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from webhook.engine import elder
+from webhook.engine.changes import equal
 from webhook.engine.elder import Key
-from webhook.engine.facts import NOT_ASKED, Facts, Owner
-from webhook.engine.judge import left_out, looked_at, violations
+from webhook.engine.facts import FORMER, NOT_ASKED, Facts, Owner
+from webhook.engine.judge import concerned, left_out, looked_at, violations
 from webhook.engine.mode import effective
 from webhook.engine.view import LATE, View, controller
 from webhook.errors import RuleError
@@ -136,7 +137,7 @@ class Sitting:
         action = self.action(rule, view, number)
         if action == "disabled":
             return []
-        before: Callable[[Key], bool | Since | Lacking | None] | None = None
+        before: Callable[[frozenset[Key]], bool | Since | Lacking | None] | None = None
         result: list[Finding] = []
         for violation in found:
             exempt = self.exemption(rule, view, number, violation)
@@ -148,10 +149,12 @@ class Sitting:
                 continue
             elif action == "deny" and rule.existing:
                 before = before or self.before(rule, view, number)
-                had = before(_key(view.subjects[number], violation))
+                had = before(frozenset(_marks(view.subjects[number], violation)))
                 if isinstance(had, Lacking):
                     self.lacks(rule, number, had, view)
                     continue
+                if not had and rule.check is not None and rule.check.inspects is not None and view.old is not None:
+                    self.wants.add(FORMER)
                 if had:
                     since = had if isinstance(had, Since) else None
                     finding = replace(finding, effective="warn", existing=True, since=since)
@@ -170,17 +173,17 @@ class Sitting:
             return None  # whoever writes the object writes its owner: a made-up one must not turn no into perhaps
         return covered
 
-    def before(self, rule: Rule, view: View, number: int) -> Callable[[Key], bool | Since | Lacking | None]:
+    def before(self, rule: Rule, view: View, number: int) -> Callable[[frozenset[Key]], bool | Since | Lacking | None]:
         """Return what says of a finding whether it was there before, for `existing: allow`.
 
         For an update that is what the old object had; for what a built-in controller creates, what its workload had
         before the rule came into force, or what is lacking to tell.
         """
         if self.review.old_object is not None:
-            return self._had(rule, view, number).__contains__
+            return self._had(rule, view, number).issuperset
         subject, day = view.subjects[number], rule.enforce_from
         if day is None or not elder.asked(rule, self.review, subject):
-            return lambda key: False
+            return lambda keys: False
         return elder.line(subject, self.facts, day, self.ruleset.kinds, partial(self._above, rule)).before
 
     def _above(self, rule: Rule, owner: Owner, facts: Facts) -> frozenset[Key]:
@@ -200,10 +203,14 @@ class Sitting:
         if old is None or other is None:
             return frozenset()
         try:
+            if not concerned(rule, old, other):
+                return frozenset()  # nobody was told there
             was = looked_at(rule, old, other)
         except RuleError:
-            return frozenset()  # pods that nobody can read
-        if any(place not in was or was[place] != value for place, value in looked_at(rule, view, number).items()):
+            return frozenset()  # by its conditions, or pods that nobody can read
+        if any(
+            place not in was or not equal(value, was[place]) for place, value in looked_at(rule, view, number).items()
+        ):
             return frozenset()  # the finding names no value, and something that it may be about is another
         return _keys(rule, old, other)
 
@@ -246,13 +253,13 @@ def _keys(rule: Rule, view: View, number: int) -> frozenset[Key]:
     try:
         found = violations(rule, view, number)
         subject = view.subjects[number]
-        return frozenset(_key(subject, violation) for violation in found if isinstance(violation, Violation))
+        return frozenset(key for one in found if isinstance(one, Violation) for key in _marks(subject, one))
     except Exception:  # as in `guarded`
         return frozenset()  # a rule that fails on what was there before found nothing there
 
 
-def _key(subject: Subject, violation: Violation) -> Key:
-    """Return what makes two findings of a rule the same; a volume may have the name of a container.
+def _marks(subject: Subject, violation: Violation) -> list[Key]:
+    """Return what a finding of a rule was there before by: all of it; a volume may have the name of a container.
 
     The reason is part of it: a rule may ask several things that are found with the same words, such as `not set`. So is
     the number of the template, where there are several: the containers of two may have one name.
@@ -261,7 +268,9 @@ def _key(subject: Subject, violation: Violation) -> Key:
     if len(subject.pods) > 1:
         at = (number for number, pod in enumerate(subject.pods) if place.startswith(f"{pod.pointer}/"))
         template = next(at, 0)
-    return (template, "/volumes/" in place, violation.container, violation.reason, violation.found)
+    volume, whose, reason = "/volumes/" in place, violation.container, violation.reason
+    things: list[str] = list(violation.same) if violation.same else [violation.found]
+    return [(template, volume, whose, reason, thing) for thing in things]
 
 
 def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:

@@ -15,7 +15,9 @@ class Violation:
     """One place where a check sees its standard not kept.
 
     `pointer` starts at the root of the reviewed object. `reason` is short and fixed, `found` and `wanted` are
-    specific. `container` is the name of the container or volume meant, None for the pod or object as a whole.
+    specific. `container` is the name of the container or volume meant, None for the pod or object as a whole. `same`
+    are the things that it was there before by, where `found` says more than these, or has no room for all: one that
+    has fewer of them than before is not new.
     """
 
     pointer: str
@@ -23,6 +25,7 @@ class Violation:
     found: str
     wanted: str
     container: str | None = None
+    same: tuple[str, ...] = ()
 
 
 @record(frozen=True, slots=True)

@@ -396,12 +396,10 @@ def _subject(
     row = kinds.get((group, kind))
     if row is None or row.wraps:
         return Subject(obj, group, kind, namespace, name, at, ())
-    claimed = "volumeClaimTemplates" in mapping(obj.get("spec")) or group in _CLAIMING
-    claims = tuple(_claims(obj, row, at)) if claimed else ()
-    read = templates(obj, row, at)
+    made, read = claims(obj, row, at), templates(obj, row, at)
     odd = [f"{where}: {_ODD}" for where, _, spec, _ in read if spec is None]
     return Subject(
-        *(obj, group, kind, namespace, name, at, tuple(_pods(read, claims)), claims), unreadable=odd[0] if odd else ""
+        *(obj, group, kind, namespace, name, at, tuple(_pods(read, made)), made), unreadable=odd[0] if odd else ""
     )
 
 
@@ -449,6 +447,12 @@ def _walk(value: Any, path: tuple[str, ...], at: str) -> list[tuple[str, Any]]:
             return []
         value, at = value[key], pointers.join(at, key)
     return [] if value is None else [(at, value)]
+
+
+def claims(obj: Mapping[str, Any], row: Row, at: str = "") -> tuple[Claim, ...]:
+    """Return the claims that a workload's controller makes for its pods."""
+    claimed = "volumeClaimTemplates" in mapping(obj.get("spec")) or row.group in _CLAIMING
+    return tuple(_claims(obj, row, at)) if claimed else ()
 
 
 def _claims(obj: Mapping[str, Any], row: Row, at: str) -> Iterator[Claim]:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from webhook.checks.disruption_budget import BUDGETS
+from webhook.engine.facts import Facts
+from webhook.model.neighbours import Found
+from webhook.model.scaling import AUTOSCALERS
+
 RULE = """
 rules:
   - name: by-digest
@@ -149,3 +156,132 @@ def test_a_finding_without_a_value_hides_no_new_one(judge, deployment):
     for packs in (SILENT, SWITCH):
         assert not judge(packs, deployment(**both(box("a", True), box("b", True))), old=old).allowed
         assert not judge(packs, deployment(**both(box("a", True), box("b", False), box("c", True))), old=old).allowed
+
+
+MUTE = """
+rules:
+  - name: mute
+    expression: "containers.all(c, !has(c.securityContext) || !c.securityContext.privileged)"
+    messageExpression: "%s"
+    action: deny
+"""
+
+
+@pytest.mark.parametrize("says", ["containers.filter(c, c.securityContext.privileged && c.tty)[0].name", "''"])
+def test_a_message_that_fails_or_is_empty_names_no_value_either(judge, deployment, says):
+    """Its author could not know that it does, and whoever writes the object can see to it."""
+    old = deployment(**both(box("a", True), box("b", False)))
+    assert judge(MUTE % says, deployment(**both(box("a", True, "new"), box("b", False))), old=old).allowed
+    assert not judge(MUTE % says, deployment(**both(box("a", True), box("b", True))), old=old).allowed
+
+
+# -- what a finding says, and what makes it another ----------------------------------------------------------------
+
+CHECK = "rules: [{name: r, check: %s, action: deny}]"
+DISK = {"volumes": [{"name": "data", "gcePersistentDisk": {"pdName": "web"}}]}
+OF_OTHERS = {
+    "topologySpreadConstraints": [
+        {
+            "topologyKey": "kubernetes.io/hostname",
+            "maxSkew": 1,
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"app": "other"}},
+        }
+    ]
+}
+SCALER = {
+    "apiVersion": "autoscaling/v2",
+    "kind": "HorizontalPodAutoscaler",
+    "metadata": {"name": "web"},
+    "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 9},
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "pod"),
+    [
+        ("spread-replicas", {}),
+        ("spread-replicas", OF_OTHERS),
+        ("no-local-state", DISK),
+        ("disruption-budget", {}),
+        ("autoscaling", {}),
+    ],
+)
+def test_a_workload_that_is_scaled_or_labelled_has_what_it_had(judge, deployment, check, pod):
+    """`kubectl scale` and autoscalers change the number unseen, and each release its label of the version."""
+    facts = Facts(neighbours={AUTOSCALERS: Found((SCALER,) if check == "autoscaling" else ()), BUDGETS: Found()})
+
+    def having(replicas, version):
+        labels = {"labels": {"app": "web", "app.kubernetes.io/version": version}}
+        return deployment(spec={"replicas": replicas}, pod=pod, template=labels, metadata={"labels": {"v": version}})
+
+    old = having(4, "1.0")
+    assert not judge(CHECK % check, old, facts=facts).allowed
+    for new in (having(4, "1.1"), having(3, "1.1"), having(5, "1.1")):
+        decision = judge(CHECK % check, new, old=old, facts=facts)
+        assert {finding.existing for finding in decision.findings} == {True}
+
+
+def test_an_address_that_a_finding_has_no_room_to_name_is_as_new_as_any(judge, deployment):
+    def brokers(*hosts):
+        env = [{"name": "BROKERS", "value": ",".join(hosts)}]
+        return deployment(pod={"containers": [{"name": "web", "image": "web:1", "env": env}]})
+
+    rule, hosts = CHECK % "no-ip-address", [f"10.0.0.{number}" for number in range(1, 6)]
+    assert judge(rule, brokers(*hosts, "a.example"), old=brokers(*hosts)).allowed
+    assert judge(rule, brokers(*hosts[2:]), old=brokers(*hosts)).allowed
+    assert not judge(rule, brokers(*hosts[:-1], "10.0.0.99"), old=brokers(*hosts)).allowed
+
+
+def test_a_resource_of_another_api_group_is_new_though_it_has_the_same_name(judge):
+    rule = "rules: [{name: r, check: api-list-scope, params: {resources: [pods, deployments.apps]}, action: deny}]"
+
+    def role(*groups, resource="*", labels="a"):
+        meta = {"name": "reader", "labels": {"x": labels}}
+        rules = [{"apiGroups": [*groups], "resources": [resource], "verbs": ["list"]}]
+        api = "rbac.authorization.k8s.io/v1"
+        return {"apiVersion": api, "kind": "ClusterRole", "metadata": meta, "rules": rules}
+
+    assert judge(rule, role("", labels="b"), old=role("")).allowed
+    assert judge(rule, role("", "batch"), old=role("")).allowed
+    assert not judge(rule, role("*"), old=role("")).allowed
+    assert not judge(rule, role("", "apps"), old=role("")).allowed
+    assert judge(rule, role(""), old=role("*")).allowed
+    assert judge(rule, role("", resource="pods"), old=role("")).allowed
+
+
+# -- what the rule was not about before ------------------------------------------------------------------------------
+
+SELECTED = "rules: [{name: r, check: pod-security, action: deny, match: {objectSelector: {matchLabels: {tier: prod}}}}]"
+CONDITION = """
+rules:
+  - {name: r, check: pod-security, action: deny, match: {matchConditions: [{name: c, expression: "%s"}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        SELECTED,
+        CONDITION % "object.metadata.?labels.?tier.orValue('') == 'prod'",
+        CONDITION % "object.metadata.labels.tier == 'prod'",
+    ],
+)
+def test_what_an_update_brings_into_the_scope_of_a_rule_is_new_to_it(judge, deployment, rule):
+    """Nobody was told of it before: else two steps led where one does not."""
+
+    def having(**more):
+        return deployment(pod={"hostPID": True}, **more)
+
+    prod = {"labels": {"tier": "prod"}}
+    outside, inside = having(), having(metadata=prod)
+    assert not judge(rule, inside).allowed
+    assert not judge(rule, inside, old=outside).allowed
+    assert judge(rule, having(metadata=prod, image="b"), old=inside).allowed
+
+
+@pytest.mark.parametrize("condition", ["object.spec != oldObject.spec", "request.operation == 'UPDATE'"])
+def test_a_condition_on_the_change_itself_is_not_asked_of_what_was_there(judge, deployment, condition):
+    old = deployment(pod={"hostPID": True})
+    decision = judge(CONDITION % condition, deployment(pod={"hostPID": True}, image="b"), old=old)
+    assert [finding.existing for finding in decision.findings] == [True]

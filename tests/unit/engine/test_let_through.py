@@ -122,3 +122,52 @@ def test_what_an_update_leaves_out_of_an_objects_kind_is_compared_whole(judge, p
     changed = copy.deepcopy(config)
     changed["data"] = {"a": "b"}
     assert not judge(rule, changed, old=config).allowed
+
+
+CLASS = "rules: [{name: state, check: no-local-state, action: deny}]"
+LOGS = "rules: [{name: logs, check: log-path, action: deny, existing: deny}]"
+
+
+def claiming(name, storage_class):
+    mount = {"name": "logs", "mountPath": "/var/log/app"}
+    template = {"spec": {"containers": [{"name": "web", "image": "web:1", "volumeMounts": [mount]}]}}
+    claim = {"metadata": {"name": name}, "spec": {"storageClassName": storage_class}}
+    meta = {"name": "web", "namespace": "shop"}
+    spec = {"replicas": 1, "template": template, "volumeClaimTemplates": [claim]}
+    return {"apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet", "metadata": meta, "spec": spec}
+
+
+def test_claim_templates_that_change_alone_are_judged(judge):
+    """OpenKruise takes such updates (validateCloneSetUpdate), and makes the claims of new pods by them."""
+    old = claiming("logs", "ceph")
+    assert judge(LOGS, old).allowed
+    assert judge(CLASS, old).allowed
+    assert not judge(CLASS, claiming("logs", "local-path"), old=old).allowed
+    assert not judge(LOGS, claiming("data", "ceph"), old=old).allowed
+    labelled = {**old, "metadata": {**old["metadata"], "labels": {"a": "b"}}}
+    assert judge(LOGS, labelled, old=old).allowed
+
+
+NAMESPACES = "rules: [{name: vm, check: not-a-vm, action: deny, existing: deny}]"
+EXACT = 'rules: [{name: exact, expression: "pod.spec.?hostNetwork != optional.of(dyn(true))", action: deny}]'
+
+
+@pytest.mark.parametrize("rule", [NAMESPACES, EXACT])
+def test_a_number_that_python_takes_for_true_is_another_value(judge, deployment, rule):
+    """A wrapper keeps what Kubernetes would refuse; what it is mended to is judged."""
+
+    def work(host_network):
+        meta = {"name": "shop", "namespace": "cluster1"}
+        manifests = [deployment(pod={"hostNetwork": host_network})]
+        return {
+            "apiVersion": "work.open-cluster-management.io/v1",
+            "kind": "ManifestWork",
+            "metadata": meta,
+            "spec": {"workload": {"manifests": manifests}},
+        }
+
+    for number in (1, 1.0):
+        assert judge(rule, work(number)).allowed
+        assert not judge(rule, work(True), old=work(number)).allowed
+        pair = (deployment(pod={"hostNetwork": one}) for one in (True, number))
+        assert not judge(rule, next(pair), old=next(pair)).allowed
