@@ -28,8 +28,8 @@ event of over 100 KiB, and annotations may take half of that.
 """
 ANNOTATION_BYTES = 10240
 DETAIL_CHARACTERS = 400  # of one value in a message, a cause or an annotation: an image may be written in 3 MiB
-CAUSE_BYTES, ESCAPED = 48, 6
-"""What a cause takes beside its three values, and what a character of those takes at most: `\\u0000`."""
+ITEM_BYTES, ESCAPED = 250, 6
+"""What an item of a list takes at most beside its texts, and what a character of those takes at most: `\\u0000`."""
 SHOWS_ALL = "more; `plimsoll check` on the manifest shows all"
 
 
@@ -108,11 +108,11 @@ def message(review: Review, decision: Decision) -> str:
     count = f"{len(denials)} finding{'s' if len(denials) != 1 else ''}"
     head = f"{_line(review.title, DETAIL_CHARACTERS)} does not keep the standards ({count}):\n"
     tail = _tail([item.about for item in denials])
-    left = MESSAGE_BYTES - len((head + tail).encode()) - 60
+    left = MESSAGE_BYTES - _bytes(head) - _bytes(tail) - 60
     shown: list[str] = []
     for number, item in enumerate(denials, 1):
         block = _block(number, item)
-        left -= len(block.encode()) + 1
+        left -= _bytes(block) + 1
         if left < 0 and shown:
             break
         shown.append(block)
@@ -189,35 +189,18 @@ def _status(review: Review, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _causes(denials: list[Finding | Fault]) -> list[dict[str, str]]:
+def _causes(denials: list[Any]) -> list[dict[str, Any]]:
     """Return one cause for each of what denies, at most 32 KiB; those that don't fit are counted by a last one.
 
     Its reason is no rule's name, which has no capitals.
     """
-    causes: list[dict[str, str]] = []
-    rough = 0  # how long they may be; to measure them is dear, and mostly there are few
-    for item in denials:
-        cause = _cause(item)
-        rough += CAUSE_BYTES + ESCAPED * (len(cause["reason"]) + len(cause["message"]) + len(cause["field"]))
-        if rough > CAUSES_BYTES:
-            break
-        causes.append(cause)
-    else:
-        return causes
-    left = CAUSES_BYTES - 140 - len(orjson.dumps(causes))
-    for item in denials[len(causes) :]:
-        cause = _cause(item)
-        left -= len(orjson.dumps(cause)) + 1
-        if left < 0:
-            causes.append(
-                {"reason": "leftOut", "message": f"... and {len(denials) - len(causes)} {SHOWS_ALL}", "field": ""}
-            )
-            break
-        causes.append(cause)
+    causes = _fitting(denials, _cause, CAUSES_BYTES - 140)
+    if cut := len(denials) - len(causes):
+        causes.append({"reason": "leftOut", "message": f"... and {cut} {SHOWS_ALL}", "field": ""})
     return causes
 
 
-def _cause(item: Finding | Fault) -> dict[str, str]:
+def _cause(item: Finding | Fault) -> dict[str, Any]:
     if isinstance(item, Fault):
         return {"reason": item.rule, "message": _line(item.message, DETAIL_CHARACTERS), "field": ""}
     return {"reason": item.about.rule, "message": _said(item), "field": item.violation.pointer}
@@ -342,17 +325,32 @@ def _noted_error(item: Fault | Conflict) -> dict[str, Any]:
 
 def _list(items: list[Any], noted: Callable[[Any], dict[str, Any]]) -> str:
     """Return a JSON list of at most 10 KiB, cut between items, with a count of those left out."""
-    encoded: list[bytes] = []
-    size = 2 + 40
+    told = _fitting(items, noted, ANNOTATION_BYTES - 42)
+    if cut := len(items) - len(told):
+        told.append({"leftOut": cut})
+    return orjson.dumps(told).decode()
+
+
+def _fitting(items: list[Any], told: Callable[[Any], dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Return what is told of the first items, of as many as take at most so many bytes, as JSON."""
+    found: list[dict[str, Any]] = []
+    rough = 0  # how long they may be; to measure each is dear, and mostly there are few
     for item in items:
-        data = orjson.dumps(noted(item))
-        size += len(data) + 1
-        if size > ANNOTATION_BYTES:
+        one = told(item)
+        rough += ITEM_BYTES + ESCAPED * sum([len(value) for value in one.values() if isinstance(value, str)])
+        if rough > most:
             break
-        encoded.append(data)
-    if len(encoded) < len(items):
-        encoded.append(orjson.dumps({"leftOut": len(items) - len(encoded)}))
-    return (b"[" + b",".join(encoded) + b"]").decode()
+        found.append(one)
+    else:
+        return found
+    left = most - len(orjson.dumps(found))
+    for item in items[len(found) :]:
+        one = told(item)
+        left -= len(orjson.dumps(one)) + 1
+        if left < 0:
+            break
+        found.append(one)
+    return found
 
 
 # -- texts -----------------------------------------------------------------------------------------------------
@@ -397,6 +395,12 @@ def _line(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
+
+
 def _cut(text: str, most: int) -> str:
+    if _bytes(text) <= most:
+        return text
     data = text.encode(errors="replace")
-    return text if len(data) <= most else data[: most - 4].decode(errors="ignore") + "…"
+    return data[: most - 4].decode(errors="ignore") + "…"

@@ -408,9 +408,11 @@ def _log(endpoint: str, review: Review, decision: Decision, seconds: float) -> N
         "dry_run": review.dry_run,
         "allowed": decision.allowed,
         "rules": sorted({f"{item.pack}/{item.rule}" for item in decision.findings}),
-        "errors": sorted({f"{item.pack}/{item.rule}" for item in decision.errors}),
-        "unknown": sorted({item.fact for item in decision.unknown}),
-        "patched": sorted({f"{item.pack}/{item.rule}" for item in decision.patched if not item.would}),
+        "errors": sorted({f"{item.pack}/{item.rule}" for item in decision.errors}) if decision.errors else [],
+        "unknown": sorted({item.fact for item in decision.unknown}) if decision.unknown else [],
+        "patched": sorted({f"{item.pack}/{item.rule}" for item in decision.patched if not item.would})
+        if decision.patched
+        else [],
         "milliseconds": round(seconds * 1000, 3),
     }
     log.say(LOG, level, f"review {'allowed' if decision.allowed else 'denied'}", fields)

@@ -58,6 +58,16 @@ def test_a_name_cannot_forge_a_line_or_a_colour_in_plain_text() -> None:
     assert "\x1b" not in line
 
 
+def stream() -> io.TextIOWrapper:
+    """What stderr is: text, over bytes."""
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+
+
+def written(text: Any) -> str:
+    text.flush()
+    return str(text.buffer.getvalue().decode())
+
+
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
     """The root logger, which is as before when a test ends."""
@@ -71,13 +81,13 @@ def root() -> Iterator[logging.Logger]:
 def test_what_is_said_at_once_is_the_line_that_logging_writes(
     root: logging.Logger, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(sys, "stderr", stream())
     log.configure("info", form)
     logger = logging.getLogger("plimsoll.test")
     given = {"uid": "u-1", "name": "y" * 5000, "password": "hunter2"}
     log.say(logger, logging.WARNING, "hello %s", given)
     logger.warning("%s", "hello %s", extra={"fields": given})
-    first, second = sys.stderr.getvalue().splitlines()  # type: ignore[attr-defined]
+    first, second = written(sys.stderr).splitlines()
     if form == "json":
         first, second = ({**orjson.loads(line), "time": ""} for line in (first, second))
         assert (first["message"], first["level"], "password" in first) == ("hello %s", "warning", False)
@@ -92,13 +102,13 @@ def test_what_is_said_comes_to_all_who_listen(root: logging.Logger, caplog: pyte
 
 
 def test_a_line_that_cannot_be_written_stops_nothing(root: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = io.StringIO()
+    closed = stream()
     monkeypatch.setattr(sys, "stderr", closed)
     log.configure("info")
     closed.close()
     log.say(logging.getLogger("plimsoll.test"), logging.INFO, "lost", {})
     (handler,) = root.handlers
     assert isinstance(handler, logging.StreamHandler)
-    handler.stream = io.StringIO()
+    handler.stream = stream()
     log.say(logging.getLogger("plimsoll.test"), logging.INFO, "hello", {})
-    assert orjson.loads(handler.stream.getvalue())["message"] == "hello"
+    assert orjson.loads(written(handler.stream))["message"] == "hello"
