@@ -25,17 +25,20 @@ def weigh(rule: Rule, action: Action, known: Known, now: datetime, dry_run: bool
     pack allows it (`namespace`), the action, and `enforceFrom` (before that UTC day deny counts as warn). A
     namespace whose labels are not known has no mode of its own.
     """
-    caps: list[Cap] = [(action, "")]
+    cap: Cap = (action, "")
     if dry_run:
-        caps.append(("audit", "server"))
+        cap = _weaker(cap, "audit", "server")
     if rule.pack.mode == "dry-run":
-        caps.append(("audit", "mode"))
+        cap = _weaker(cap, "audit", "mode")
     if rule.pack.mode == "disabled":
-        caps.append(("disabled", "mode"))
+        cap = _weaker(cap, "disabled", "mode")
     if rule.enforce_from is not None and now.astimezone(UTC).date() < rule.enforce_from:
-        caps.append(("warn", "enforceFrom"))
-    caps.append((_namespace_cap(rule, known), "namespace"))
-    return min(caps, key=lambda cap: _STRENGTH[cap[0]])
+        cap = _weaker(cap, "warn", "enforceFrom")
+    return _weaker(cap, _namespace_cap(rule, known), "namespace")
+
+
+def _weaker(cap: Cap, action: Action, what: str) -> Cap:
+    return (action, what) if _STRENGTH[action] < _STRENGTH[cap[0]] else cap
 
 
 def _namespace_cap(rule: Rule, known: Known) -> Action:

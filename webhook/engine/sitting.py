@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -137,7 +137,7 @@ class Sitting:
         action = self.action(rule, view, number)
         if action == "disabled":
             return []
-        before: Callable[[frozenset[Key]], bool | Since | Lacking | None] | None = None
+        before = self.before(rule, view, number) if action == "deny" and rule.existing else None
         result: list[Finding] = []
         for violation in found:
             exempt = self.exemption(rule, view, number, violation)
@@ -147,8 +147,7 @@ class Sitting:
             elif exempt is not None:
                 self.lacks(rule, number, exempt, view)
                 continue
-            elif action == "deny" and rule.existing:
-                before = before or self.before(rule, view, number)
+            elif before is not None:
                 had = before(frozenset(_marks(view.subjects[number], violation)))
                 if isinstance(had, Lacking):
                     self.lacks(rule, number, had, view)
@@ -173,8 +172,10 @@ class Sitting:
             return None  # whoever writes the object writes its owner: a made-up one must not turn no into perhaps
         return covered
 
-    def before(self, rule: Rule, view: View, number: int) -> Callable[[frozenset[Key]], bool | Since | Lacking | None]:
-        """Return what says of a finding whether it was there before, for `existing: allow`.
+    def before(
+        self, rule: Rule, view: View, number: int
+    ) -> Callable[[frozenset[Key]], bool | Since | Lacking | None] | None:
+        """Return what says of a finding whether it was there before, for `existing: allow`; None where nothing was.
 
         For an update that is what the old object had; for what a built-in controller creates, what its workload had
         before the rule came into force, or what is lacking to tell.
@@ -183,7 +184,7 @@ class Sitting:
             return self._had(rule, view, number).issuperset
         subject, day = view.subjects[number], rule.enforce_from
         if day is None or not elder.asked(rule, self.review, subject):
-            return lambda keys: False
+            return None
         return elder.line(subject, self.facts, day, self.ruleset.kinds, partial(self._above, rule)).before
 
     def _above(self, rule: Rule, owner: Owner, facts: Facts) -> frozenset[Key]:
@@ -278,11 +279,13 @@ def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:
     return (group_of(owner.get("apiVersion")), str(owner.get("kind"))) in ruleset.kinds
 
 
-def _sorted(findings: list[Finding]) -> Iterator[Finding]:
-    """Yield findings by pack, rule and place; places are only looked at where a rule has several, as few have."""
-    for _, group in groupby(sorted(findings, key=_RULE), _RULE):
-        alike = list(group)
-        yield from alike if len(alike) == 1 else sorted(alike, key=_place)
+def _sorted(findings: list[Finding]) -> list[Finding]:
+    """Return findings by pack, rule and place; places are only looked at where a rule has several, as few have."""
+    by_rule = sorted(findings, key=_RULE)
+    if len({(finding.about.pack, finding.about.rule) for finding in by_rule}) == len(by_rule):
+        return by_rule
+    groups = (list(group) for _, group in groupby(by_rule, _RULE))
+    return [finding for alike in groups for finding in (alike if len(alike) == 1 else sorted(alike, key=_place))]
 
 
 def _place(finding: Finding) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -28,8 +29,12 @@ event of over 100 KiB, and annotations may take half of that.
 """
 ANNOTATION_BYTES = 10240
 DETAIL_CHARACTERS = 400  # of one value in a message, a cause or an annotation: an image may be written in 3 MiB
-ITEM_BYTES, ESCAPED = 250, 6
-"""What an item of a list takes at most beside its texts, and what a character of those takes at most: `\\u0000`."""
+FEW = 16
+"""Items of a list that are measured at once."""
+_ACTIONS = {"deny": "Deny", "warn": "Warn", "audit": "Audit", "allow": "Allow", "disabled": "Disabled"}
+Texts = dict[int, str]
+"""What was said of the findings of a decision, by their ids."""
+Told = Callable[[Any, Texts], dict[str, Any]]
 SHOWS_ALL = "more; `plimsoll check` on the manifest shows all"
 
 
@@ -45,14 +50,15 @@ def document(review: Review, decision: Decision, endpoint: str) -> dict[str, Any
         if decision.packs:
             response["auditAnnotations"] = {"enforced-pack": _enforced(decision)}
         return _envelope(response)
+    texts: Texts = {}
     if not decision.allowed:
-        response["status"] = _status(review, decision)
+        response["status"] = _status(review, decision, texts)
     if endpoint == "mutate" and decision.patch:
         response["patchType"] = "JSONPatch"
         response["patch"] = base64.b64encode(orjson.dumps(decision.patch)).decode()
     if said := warnings(decision):
         response["warnings"] = said
-    if noted := audit(decision):
+    if noted := _audit(decision, texts):
         response["auditAnnotations"] = noted
     return _envelope(response)
 
@@ -153,10 +159,12 @@ def _block(number: int, item: Finding | Fault) -> str:
     values = (
         ("at:     ", violation.pointer or "/"),
         ("found:  ", violation.found),
-        ("wanted: ", violation.wanted if violation.wanted != violation.reason else ""),
-        ("do:     ", item.about.remediation),
     )
     lines += [f"   {name}{_line(value, DETAIL_CHARACTERS)}" for name, value in values if value]
+    if violation.wanted and violation.wanted != violation.reason:
+        lines.append(f"   wanted: {_fixed(violation.wanted)}")
+    if item.about.remediation:
+        lines.append(f"   do:     {_fixed(item.about.remediation)}")
     return "\n".join(lines) + "\n"
 
 
@@ -171,10 +179,10 @@ def _tail(abouts: Iterable[About]) -> str:
     contacts = sorted({f"{a.contact} (pack {a.pack})" for a in abouts if a.contact})
     docs = sorted({a.docs for a in abouts if a.docs})
     lines = [f"Contact: {contact}" for contact in contacts] + [f"Docs: {doc}" for doc in docs[:5]]
-    return "".join(f"\n{_line(line, DETAIL_CHARACTERS)}" for line in lines)
+    return "".join([f"\n{_fixed(line)}" for line in lines])
 
 
-def _status(review: Review, decision: Decision) -> dict[str, Any]:
+def _status(review: Review, decision: Decision, texts: Texts) -> dict[str, Any]:
     return {
         "status": "Failure",
         "message": message(review, decision),
@@ -183,27 +191,27 @@ def _status(review: Review, decision: Decision) -> dict[str, Any]:
             "name": review.name.rstrip("*"),
             "group": review.kind.group,
             "kind": review.resource or review.kind.kind,
-            "causes": _causes(_denials(decision)),
+            "causes": _causes(_denials(decision), texts),
         },
         "code": 403,
     }
 
 
-def _causes(denials: list[Any]) -> list[dict[str, Any]]:
+def _causes(denials: list[Any], texts: Texts) -> list[dict[str, Any]]:
     """Return one cause for each of what denies, at most 32 KiB; those that don't fit are counted by a last one.
 
     Its reason is no rule's name, which has no capitals.
     """
-    causes = _fitting(denials, _cause, CAUSES_BYTES - 140)
+    causes = _fitting(denials, _cause, CAUSES_BYTES - 140, texts)
     if cut := len(denials) - len(causes):
         causes.append({"reason": "leftOut", "message": f"... and {cut} {SHOWS_ALL}", "field": ""})
     return causes
 
 
-def _cause(item: Finding | Fault) -> dict[str, Any]:
+def _cause(item: Finding | Fault, texts: Texts) -> dict[str, Any]:
     if isinstance(item, Fault):
         return {"reason": item.rule, "message": _line(item.message, DETAIL_CHARACTERS), "field": ""}
-    return {"reason": item.about.rule, "message": _said(item), "field": item.violation.pointer}
+    return {"reason": item.about.rule, "message": _said(item, texts), "field": item.violation.pointer}
 
 
 # -- warnings --------------------------------------------------------------------------------------------------
@@ -226,7 +234,7 @@ def warnings(decision: Decision) -> list[str]:
         if not fixed.would and not fixed.quiet
     ]
     lines += [f"{c.rule}: left {c.pointer} as {c.first} wrote it" for c in decision.conflicts]
-    return _capped(dict.fromkeys(_line(line, WARNING_CHARACTERS) for line in lines))
+    return _capped(dict.fromkeys([_line(line, WARNING_CHARACTERS) for line in lines])) if lines else []
 
 
 def _capped(lines: Iterable[str]) -> list[str]:
@@ -256,8 +264,12 @@ def _warned(finding: Finding) -> str:
 
 def audit(decision: Decision) -> dict[str, str]:
     """Return the audit annotations; each value but `enforced-pack` is a JSON list of at most 10 KiB."""
+    return _audit(decision, {})
+
+
+def _audit(decision: Decision, texts: Texts) -> dict[str, str]:
     counted = [f for f in decision.findings if f.exempt is None]
-    lists: list[tuple[str, list[Any], Callable[[Any], dict[str, Any]]]] = [
+    lists: list[tuple[str, list[Any], Told]] = [
         ("violations", [f for f in counted if f.effective in ("deny", "warn")], _noted),
         ("would-violate", [f for f in counted if f.effective == "audit"], _noted),
         ("patched", [f for f in decision.patched if not f.would], _noted_fix),
@@ -266,7 +278,7 @@ def audit(decision: Decision) -> dict[str, str]:
         ("unknown", list(decision.unknown), _noted_fault),
         ("error", [*decision.errors, *decision.conflicts], _noted_error),
     ]
-    result = {key: _list(items, noted) for key, items, noted in lists if items}
+    result = {key: _list(items, noted, texts) for key, items, noted in lists if items}
     if decision.packs:
         result["enforced-pack"] = _enforced(decision)
     return result
@@ -288,14 +300,14 @@ def _enforced(decision: Decision) -> str:
     return _cut(",".join(decision.packs), ANNOTATION_BYTES)
 
 
-def _noted(finding: Finding) -> dict[str, Any]:
+def _noted(finding: Finding, texts: Texts) -> dict[str, Any]:
     violation, about = finding.violation, finding.about
     item: dict[str, Any] = {
-        "message": _said(finding),
+        "message": _said(finding, texts),
         "policy": about.pack,
         "rule": about.rule,
         "pointer": violation.pointer,
-        "validationActions": [finding.effective.capitalize()],
+        "validationActions": [_ACTIONS[finding.effective]],
     }
     if violation.container:
         item["container"] = violation.container
@@ -308,57 +320,64 @@ def _noted(finding: Finding) -> dict[str, Any]:
     return item
 
 
-def _noted_fix(fixed: Fixed) -> dict[str, Any]:
+def _noted_fix(fixed: Fixed, _: Texts) -> dict[str, Any]:
     return {"policy": fixed.about.pack, "rule": fixed.rule, "pointer": fixed.pointer, "operations": fixed.operations}
 
 
-def _noted_fault(fault: Fault) -> dict[str, Any]:
+def _noted_fault(fault: Fault, _: Texts) -> dict[str, Any]:
     item = {"message": _line(fault.message, DETAIL_CHARACTERS), "policy": fault.about.pack, "rule": fault.rule}
     return {**item, "fact": fault.fact} if fault.fact else item
 
 
-def _noted_error(item: Fault | Conflict) -> dict[str, Any]:
+def _noted_error(item: Fault | Conflict, texts: Texts) -> dict[str, Any]:
     if isinstance(item, Fault):
-        return _noted_fault(item)
+        return _noted_fault(item, texts)
     return {"message": f"not written, {item.first} wrote it", "rule": item.rule, "pointer": item.pointer}
 
 
-def _list(items: list[Any], noted: Callable[[Any], dict[str, Any]]) -> str:
+def _list(items: list[Any], noted: Told, texts: Texts) -> str:
     """Return a JSON list of at most 10 KiB, cut between items, with a count of those left out."""
-    told = _fitting(items, noted, ANNOTATION_BYTES - 42)
+    told = _fitting(items, noted, ANNOTATION_BYTES - 42, texts)
     if cut := len(items) - len(told):
         told.append({"leftOut": cut})
     return orjson.dumps(told).decode()
 
 
-def _fitting(items: list[Any], told: Callable[[Any], dict[str, Any]], most: int) -> list[dict[str, Any]]:
+def _fitting(items: list[Any], told: Told, most: int, texts: Texts) -> list[dict[str, Any]]:
     """Return what is told of the first items, of as many as take at most so many bytes, as JSON."""
-    found: list[dict[str, Any]] = []
-    rough = 0  # how long they may be; to measure each is dear, and mostly there are few
-    for item in items:
-        one = told(item)
-        rough += ITEM_BYTES + ESCAPED * sum([len(value) for value in one.values() if isinstance(value, str)])
-        if rough > most:
-            break
-        found.append(one)
-    else:
-        return found
-    left = most - len(orjson.dumps(found))
-    for item in items[len(found) :]:
-        one = told(item)
+    found = [told(item, texts) for item in items[:FEW]]
+    if len(items) <= FEW and len(orjson.dumps(found)) <= most:
+        return found  # mostly: to measure each is dear
+    left = most
+    for number, item in enumerate(items):
+        one = found[number] if number < FEW else told(item, texts)
         left -= len(orjson.dumps(one)) + 1
         if left < 0:
-            break
-        found.append(one)
+            return found[:number]
+        if number >= FEW:
+            found.append(one)
     return found
 
 
 # -- texts -----------------------------------------------------------------------------------------------------
 
 
-def _said(finding: Finding) -> str:
-    """Return what a cause and an annotation say of a finding."""
-    return _line(_sentence(finding), DETAIL_CHARACTERS)
+def _said(finding: Finding, texts: Texts) -> str:
+    """Return what a cause and an annotation say of a finding; it is made once."""
+    text = texts.get(id(finding))
+    if text is None:
+        text = texts[id(finding)] = _line(_sentence(finding), DETAIL_CHARACTERS)
+    return text
+
+
+def _fixed(text: str) -> str:
+    """Return a text of a pack or a check as one line: it is the same in most denials, and looked through once."""
+    return _known(text) if len(text) <= 2 * DETAIL_CHARACTERS else _line(text, DETAIL_CHARACTERS)
+
+
+@lru_cache(maxsize=1024)
+def _known(text: str) -> str:
+    return _line(text, DETAIL_CHARACTERS)
 
 
 def _sentence(finding: Finding) -> str:

@@ -7,6 +7,7 @@ listed in `FIELDS` are written, texts are cut, and of an exception only its type
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -44,6 +45,8 @@ LONGEST = 400
 """Characters of one text that are written."""
 
 
+_LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
+
 _ours: list[logging.StreamHandler[TextIO]] = []
 """The handler that `configure` made, where it writes JSON."""
 
@@ -72,15 +75,12 @@ def say(logger: logging.Logger, level: int, message: str, given: Mapping[str, An
         logger.log(level, "%s", message, extra={"fields": given})
         return
     data = _line(time.time(), level, logger.name, message, given, None) + b"\n"
-    handler = _ours[0]
-    handler.acquire()
-    try:  # the bytes as they are: what `handler` does with them costs as much as making them
-        binary.write(data)
-        handler.stream.flush()
-    except (OSError, ValueError):
-        pass  # as a handler would
-    finally:
-        handler.release()
+    with _ours[0].lock or contextlib.nullcontext():
+        try:  # the bytes as they are: what a handler does with them costs as much as making them
+            binary.write(data)
+            binary.flush()
+        except (OSError, ValueError):
+            pass  # as a handler would
 
 
 class Json(logging.Formatter):
@@ -98,7 +98,7 @@ def _line(
 ) -> bytes:
     line: dict[str, Any] = {
         "time": _time(seconds),
-        "level": logging.getLevelName(level).lower(),
+        "level": _LEVELS.get(level) or logging.getLevelName(level).lower(),
         "logger": logger,
         "message": cut(message),
     }
