@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from webhook.model.decision import About, Decision, Fault, Finding, Fixed
+from webhook.model.decision import Decision, Fault, Finding, Fixed, Violation
 from webhook.model.patch import Conflict
 from webhook.model.review import API_VERSION, Review
 
@@ -113,7 +113,7 @@ def message(review: Review, decision: Decision) -> str:
     denials = _denials(decision)
     count = f"{len(denials)} finding{'s' if len(denials) != 1 else ''}"
     head = f"{_line(review.title, DETAIL_CHARACTERS)} does not keep the standards ({count}):\n"
-    tail = _tail([item.about for item in denials])
+    tail = _tail(tuple([(item.about.contact, item.about.pack, item.about.docs) for item in denials]))
     left = MESSAGE_BYTES - _bytes(head) - _bytes(tail) - 60
     shown: list[str] = []
     for number, item in enumerate(denials, 1):
@@ -174,10 +174,11 @@ def _who(fault: Fault) -> str:
     )
 
 
-def _tail(abouts: Iterable[About]) -> str:
-    abouts = list(abouts)
-    contacts = sorted({f"{a.contact} (pack {a.pack})" for a in abouts if a.contact})
-    docs = sorted({a.docs for a in abouts if a.docs})
+@lru_cache(maxsize=256)  # the same rules are broken again and again
+def _tail(abouts: tuple[tuple[str, str, str], ...]) -> str:
+    """Return what stands at the end of a message, of the contact, the pack and the page of each rule."""
+    contacts = sorted({f"{contact} (pack {pack})" for contact, pack, _ in abouts if contact})
+    docs = sorted({page for _, _, page in abouts if page})
     lines = [f"Contact: {contact}" for contact in contacts] + [f"Docs: {doc}" for doc in docs[:5]]
     return "".join([f"\n{_fixed(line)}" for line in lines])
 
@@ -337,6 +338,10 @@ def _noted_error(item: Fault | Conflict, texts: Texts) -> dict[str, Any]:
 
 def _list(items: list[Any], noted: Told, texts: Texts) -> str:
     """Return a JSON list of at most 10 KiB, cut between items, with a count of those left out."""
+    if len(items) <= FEW:  # mostly, and then they mostly fit
+        data = orjson.dumps([noted(item, texts) for item in items])
+        if len(data) <= ANNOTATION_BYTES:
+            return data.decode()
     told = _fitting(items, noted, ANNOTATION_BYTES - 42, texts)
     if cut := len(items) - len(told):
         told.append({"leftOut": cut})
@@ -366,7 +371,12 @@ def _said(finding: Finding, texts: Texts) -> str:
     """Return what a cause and an annotation say of a finding; it is made once."""
     text = texts.get(id(finding))
     if text is None:
-        text = texts[id(finding)] = _line(_sentence(finding), DETAIL_CHARACTERS)
+        violation = finding.violation
+        wanted = f"; wanted {_fixed(violation.wanted)}" if violation.wanted not in ("", violation.reason) else ""
+        text = f"{_line(_seen(violation), DETAIL_CHARACTERS)}{wanted}"
+        if len(text) > DETAIL_CHARACTERS:
+            text = _line(_sentence(finding), DETAIL_CHARACTERS)
+        texts[id(finding)] = text
     return text
 
 
@@ -382,10 +392,14 @@ def _known(text: str) -> str:
 
 def _sentence(finding: Finding) -> str:
     violation = finding.violation
+    wanted = f"; wanted {violation.wanted}" if violation.wanted not in ("", violation.reason) else ""
+    return f"{_seen(violation)}{wanted}"
+
+
+def _seen(violation: Violation) -> str:
     where = f"{violation.container}: " if violation.container else ""
     found = f": {violation.found}" if violation.found else ""
-    wanted = f"; wanted {violation.wanted}" if violation.wanted != violation.reason else ""
-    return f"{where}{violation.reason}{found}{wanted}"
+    return f"{where}{violation.reason}{found}"
 
 
 def _denials(decision: Decision) -> list[Finding | Fault]:
