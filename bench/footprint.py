@@ -44,12 +44,15 @@ def memory(bench: Bench) -> Iterator[Figure]:
 
 
 def _sampled(server: servers.Server, loads: Sequence[Load], reviews: int) -> list[float]:
-    """Send so many reviews, a part by each load in turn, and return the memory after each turn."""
+    """Send so many reviews, a part by each load in turn, and return the memory after each turn.
+
+    Where that can be told, as if nobody else mapped the same libraries: others come and go meanwhile.
+    """
     seen = []
     for _ in range(SAMPLES):
         for load in loads:
             load.burst(reviews // SAMPLES // len(loads))
-        seen.append(server.pss())
+        seen.append(server.alone() or server.pss())
     return seen
 
 
