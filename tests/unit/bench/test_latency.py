@@ -1,4 +1,4 @@
-"""Latencies count where other work disturbs least, and by nothing else."""
+"""Latencies count where the machine stands still least, and by nothing else."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from bench.latency import Try
 from bench.load import Burst
 
 
-def _try(others: float, p99: float) -> Try:
+def _try(still: float, p99: float) -> Try:
     burst = Burst(reviews=100, cpu=250.0, load=150.0, p50=500.0, p99=p99, late=200.0, rate=2000.0)
-    return Try(burst, others, due=2000.0)
+    return Try(burst, 2000.0, still)
 
 
-def test_the_half_of_the_bursts_counts_that_was_disturbed_least_whatever_its_latencies() -> None:
+def test_the_half_of_the_bursts_counts_in_which_the_machine_stood_still_least_whatever_its_latencies() -> None:
     tries = [_try(0.30, 900.0), _try(0.01, 4000.0), _try(0.05, 700.0), _try(0.02, 800.0)]
     assert latency.calmest(tries) == [tries[1], tries[3]]
 

@@ -60,11 +60,12 @@ class Place:
         ]
 
     def pod(self) -> str:
-        """Return the word `pod`: metadata and spec of the pod template."""
+        """Return the word `pod`: metadata and spec of the pod template; an error where the spec is no map."""
         at = _plain("object", self.path or ())
         if not self.path:
             return "{'metadata': object.metadata, 'spec': object.spec}"
-        return f"{{'metadata': {at}.?metadata.orValue({{}}), 'spec': {at}.spec}}"
+        spec = f"{at}.spec" if self.own else f"type({at}.spec) == map ? {at}.spec : {at}.spec.of_another_type"
+        return f"{{'metadata': {at}.?metadata.orValue({{}}), 'spec': {spec}}}"
 
     def containers(self, pod: str, kept: str) -> str:
         """Return the word `containers`, in the engine's order; `kept` says in CEL whether a container `c` is one."""
@@ -83,7 +84,8 @@ class Place:
         """Return what says whether there is a pod template; empty where there always is one."""
         if self.own or self.path is None:
             return ""
-        spec = f"type({_optional('object', (*self.path, 'spec'))}.orValue(null)) == map"
+        # also where it is no map: `pod` then fails, as rules on pods do
+        spec = f"{_optional('object', (*self.path, 'spec'))}.orValue(null) != null"
         if "argoproj.io" not in {group for group, _, _ in self.rows}:
             return spec
         # the template of a Rollout that refers to another object's is that object's
