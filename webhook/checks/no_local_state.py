@@ -396,11 +396,8 @@ def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iter
     claim = _claimed(volume)
     if claim is None:
         return
-    at, same, more = (
-        f"{volume.pointer}/persistentVolumeClaim/claimName",
-        f"claim {claim}",
-        f", with {replicas} replicas",
-    )
+    at = f"{volume.pointer}/persistentVolumeClaim/claimName"
+    same, more = f"claim {claim}", f", with {replicas} replicas"
     if not standard.shared(claim):
         wanted = "a claim for each replica, or one of " + (", ".join(standard.shared.texts) or "none")
         yield Violation(at, CLAIM, same + more, wanted, volume.name, (same,))

@@ -12,7 +12,8 @@ import re
 from collections.abc import Sequence
 
 from webhook.checks.cellib.function import Function
-from webhook.checks.cellib.text import CLOSE, OPEN, Edit, Token, apply, closing, scan
+from webhook.checks.cellib.rewrite import is_call, is_sign
+from webhook.checks.cellib.text import CLOSE, Edit, Token, apply, closing, opening, scan
 
 MOST = 1000
 """Elements of what a macro that builds a list goes through."""
@@ -51,15 +52,15 @@ def guarded(source: str) -> str:
 
 def _builds(tokens: Sequence[Token], dot: int) -> bool:
     """Return whether the sign at `dot` begins a call of a macro that builds a list."""
-    return _is(tokens[dot], ".") and tokens[dot + 1].text in BUILDS and _is(tokens[dot + 2], "(")
+    name = tokens[dot + 1].text
+    return name in BUILDS and is_call(tokens, dot + 1, name, member=True)
 
 
 def _is_short(tokens: Sequence[Token], dot: int) -> bool:
     """Return whether what is before the dot comes from such a macro itself, so that it is short."""
-    while _is(tokens[dot - 1], ")"):
-        opened = _opening(tokens, dot - 1)
-        dot = opened - 2
-        if dot < 1 or not _is(tokens[dot], "."):
+    while is_sign(tokens, dot - 1, ")"):
+        dot = opening(tokens, dot - 1) - 2
+        if not is_sign(tokens, dot, "."):
             return False
         if tokens[dot + 1].text in BUILDS:
             return True
@@ -74,42 +75,23 @@ def _receiver(tokens: Sequence[Token], dot: int) -> int:
     while index > 0:
         index -= 1
         if tokens[index].kind == "sign" and tokens[index].text in CLOSE:
-            index = _opening(tokens, index)
-            if index > 0 and _is(tokens[index], "[") and _ends_value(tokens[index - 1]):
+            index = opening(tokens, index)
+            before = tokens[index - 1] if index > 0 else None
+            if before is not None and is_sign(tokens, index, "[") and _ends_value(before):
                 continue
-            if (
-                index > 0
-                and _is(tokens[index], "(")
-                and tokens[index - 1].kind == "name"
-                and tokens[index - 1].text != "in"
-            ):
+            if before is not None and is_sign(tokens, index, "(") and before.kind == "name" and before.text != "in":
                 index -= 1
-        if index > 0 and _is(tokens[index - 1], "."):
+        if is_sign(tokens, index - 1, "."):
             index -= 1
-        elif index > 1 and _is(tokens[index - 1], "?") and _is(tokens[index - 2], "."):
+        elif is_sign(tokens, index - 1, "?") and is_sign(tokens, index - 2, "."):
             index -= 2
         else:
             return index
     return 0
 
 
-def _opening(tokens: Sequence[Token], end: int) -> int:
-    """Return the index of the bracket that the one at `end` closes; 0 where none does."""
-    depth = 0
-    for index in range(end, -1, -1):
-        if tokens[index].kind == "sign":
-            depth += (tokens[index].text in CLOSE) - (tokens[index].text in OPEN)
-            if depth == 0:
-                return index
-    return 0
-
-
 def _ends_value(token: Token) -> bool:
     return token.text != "in" if token.kind != "sign" else token.text in CLOSE
-
-
-def _is(token: Token, sign: str) -> bool:
-    return token.kind == "sign" and token.text == sign
 
 
 def _long(count: int) -> bool:

@@ -96,6 +96,17 @@ def closing(tokens: Sequence[Token], start: int) -> int:
     return len(tokens)
 
 
+def opening(tokens: Sequence[Token], end: int) -> int:
+    """Return the index of the bracket that the one at `end` closes; 0 where none does."""
+    depth = 0
+    for index in range(end, -1, -1):
+        if tokens[index].kind == "sign":
+            depth += (tokens[index].text in CLOSE) - (tokens[index].text in OPEN)
+            if depth == 0:
+                return index
+    return 0
+
+
 def arguments(tokens: Sequence[Token], start: int) -> list[range]:
     """Return the index range of each argument of the call whose `(` is at `start`."""
     end, depth, first = closing(tokens, start), 0, start + 1
