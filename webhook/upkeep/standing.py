@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from webhook.errors import Problem
 from webhook.kube import events
 from webhook.kube import packs as places
 from webhook.kube.client import ApiError, Client, Object
@@ -57,9 +56,7 @@ class Status:
         self._clock = clock
         self._now = now
         self._since = now()
-        self._wrote: dict[str, tuple[float, object]] = {}
-        self._evented: dict[str, dict[str, float]] = {}
-        self._told: dict[str, tuple[Problem, ...]] = {}
+        self._done: dict[tuple[str, str], _Done] = {}
         self._said = ""
         self._counted: tuple[float, Counted | None] = (float("-inf"), None)
 
@@ -75,13 +72,19 @@ class Status:
                         LOG.warning("what becomes of packs can't be said in the cluster: %s", error)
                         self._said = str(error)
                     stop.wait(SOON)
+            else:
+                self._done.clear()  # another replica goes on, and the objects say how far it came
 
     def attempt(self) -> None:
-        """Write what is to be written now. Raises ApiError for the first write that fails."""
+        """Write what is to be written now. Raises ApiError for the first write that fails; it is owed then."""
         standing = self._packs.standing
-        for source, obj in standing.objects.items():
+        present = {(source, str(obj["metadata"].get("uid"))): obj for source, obj in standing.objects.items()}
+        # one that was deleted and made anew is another, however soon it came
+        self._done = {key: self._done.get(key) or _Done(_state(obj)) for key, obj in present.items()}
+        for (source, _), done in self._done.items():
+            obj = standing.objects[source]
             if not source.startswith(OBJECT):
-                self._of_map(source, obj, standing)
+                self._of_map(source, obj, standing, done)
                 continue
             problems = standing.problems.get(source, ())
             wanted = saying.status(
@@ -94,12 +97,8 @@ class Status:
                 self._counts_now(),
                 standing.kept.get(source, ""),
             )
-            if self._due(source, obj, wanted):
-                self._write(source, obj, wanted)
-        known: dict[str, Any]
-        for known in (self._wrote, self._evented, self._told):
-            for source in known.keys() - standing.objects.keys():
-                del known[source]
+            if not self._due(obj, wanted, done) or self._write(obj, wanted, done):
+                self._of_pack(obj, wanted, done)
 
     def _counts_now(self) -> Counted | None:
         asked, counted = self._counted
@@ -108,52 +107,67 @@ class Status:
             self._counted = self._clock(), counted
         return counted
 
-    def _due(self, source: str, obj: Object, wanted: Mapping[str, Any]) -> bool:
+    def _due(self, obj: Object, wanted: Mapping[str, Any], done: _Done) -> bool:
         differs = saying.differs(obj, wanted)
         counts = (obj.get("status") or {}).get("findings") or {}
         recounted = "findings" in wanted and {**counts, "since": ""} != {**wanted["findings"], "since": ""}
         if not differs and not recounted:
             return False
-        last, said = self._wrote.get(source, (float("-inf"), None))
+        last, said = done.wrote
         # whoever else writes this status is answered as seldom as a count is told
         return self._clock() - last >= (SOON if differs and said != _core(wanted) else REST)
 
-    def _write(self, source: str, obj: Object, wanted: dict[str, Any]) -> None:
-        self._wrote[source] = self._clock(), _core(wanted)
-        name = obj["metadata"]["name"]
+    def _write(self, obj: Object, wanted: dict[str, Any], done: _Done) -> bool:
+        """Write the status; False where the pack was deleted meanwhile."""
+        done.wrote = self._clock(), _core(wanted)
         try:
-            places.write_status(self._client, name, saying.change(obj, wanted))
+            places.write_status(self._client, obj["metadata"]["name"], saying.change(obj, wanted))
         except ApiError as error:
-            if error.status != places.NOT_FOUND:  # deleted meanwhile
+            if error.status != places.NOT_FOUND:
                 raise
-            return
-        before, [after] = saying.condition(obj), wanted["conditions"]
-        if (before.get("status"), before.get("message")) == (after["status"], after["message"]):
-            return
-        if after["status"] == "False":
-            self._event(source, obj, "Warning", "NotLoaded", after["message"])
-        elif before.get("status") == "False":
-            self._event(source, obj, "Normal", "Loaded", after["message"])
+            return False
+        return True
 
-    def _of_map(self, source: str, obj: Object, standing: Standing) -> None:
+    def _of_pack(self, obj: Object, wanted: Mapping[str, Any], done: _Done) -> None:
+        """Write an Event on a RulePack where there is something new to say."""
+        [condition] = wanted["conditions"]
+        state, message = after = condition["status"], condition["message"]
+        if state == "False":
+            self._event(obj, "Warning", "NotLoaded", message, done, after)
+        elif state == "True":  # else it is being loaded, and there is nothing to say yet
+            self._event(obj, "Normal", "Loaded", message, done, after, silent=done.told[0] != "False")
+
+    def _of_map(self, source: str, obj: Object, standing: Standing, done: _Done) -> None:
         """Write an Event on a ConfigMap, which has no status."""
         found = {name: problems for name, problems in standing.problems.items() if name.startswith(source)}
         problems = tuple(problem for name in sorted(found) for problem in found[name])
-        before = self._told.get(source, ())
-        if problems == before:
-            return
-        self._told[source] = problems
         if problems:
             stays = "the last good text stays in force" if found.keys() <= standing.good else "not all is in force"
-            self._event(source, obj, "Warning", "NotLoaded", saying.told(problems, stays, saying.EVENT))
+            message = saying.told(problems, stays, saying.EVENT)
+            self._event(obj, "Warning", "NotLoaded", message, done, ("False", problems))
         else:
-            self._event(source, obj, "Normal", "Loaded", "in force as it is written")
+            silent = done.told[0] != "False"
+            self._event(obj, "Normal", "Loaded", "in force as it is written", done, ("True", ()), silent=silent)
 
-    def _event(self, source: str, obj: Object, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
-        last = self._evented.setdefault(source, {})
-        if self._clock() - last.get(reason, float("-inf")) < EVENTS:
+    def _event(
+        self,
+        obj: Object,
+        kind: Literal["Normal", "Warning"],
+        reason: str,
+        message: str,
+        done: _Done,
+        after: tuple[str, object],
+        *,
+        silent: bool = False,
+    ) -> None:
+        """Write an Event, so that `after` is told; later where it can't be now, or one was a moment ago."""
+        if done.told == after:
             return
-        last[reason] = self._clock()
+        if silent:
+            done.told = after
+            return
+        if self._clock() - done.events.get(reason, float("-inf")) < EVENTS:
+            return
         meta = obj["metadata"]
         about = {
             "apiVersion": obj.get("apiVersion") or "v1",
@@ -166,6 +180,24 @@ class Status:
             message = message[: saying.EVENT - 30].rpartition("\n")[0] + "\n... the status has all"
         now = self._now()
         events.write(self._client, Event(about, kind, reason, message, now, now, instance=self._pod), places.CALL)
+        done.events[reason] = self._clock()
+        done.told = after
+
+
+class _Done:
+    """What was done for an object so far: its status as it was written last, and what Events told of it."""
+
+    def __init__(self, told: tuple[str, object]) -> None:
+        self.wrote: tuple[float, object] = (float("-inf"), None)
+        self.told = told
+        self.events: dict[str, float] = {}
+        """When one was written, by its reason."""
+
+
+def _state(obj: Object) -> tuple[str, object]:
+    """Return what a RulePack says of itself: whoever wrote that wrote the Event too."""
+    before = saying.condition(obj)
+    return str(before.get("status") or ""), before.get("message")
 
 
 def _core(wanted: Mapping[str, Any]) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from webhook.kube import packs as places
+from webhook.kube.client import ApiError
 from webhook.kube.watch import Watch
 from webhook.packs.compile import ruleset
 from webhook.packs.served import rulepack
@@ -80,6 +82,11 @@ class Lab:
         return self.api.calls[before:]
 
 
+def reasons(lab: Lab) -> list[str]:
+    """Return the reasons of all Events that were written."""
+    return [body["reason"] for body in lab.api.bodies if body and body.get("kind") == "Event"]
+
+
 @pytest.fixture
 def lab(api: Any, clock: Any, tmp_path: Path) -> Lab:
     return Lab(api, clock, tmp_path)
@@ -123,10 +130,73 @@ def test_a_broken_pack_has_an_event_and_another_when_it_is_mended(lab: Lab) -> N
     assert lab.attempt(60) == []
     lab.stored(pack("warn", 3, status=lab.api.bodies[-2]["status"]))
     lab.attempt(1)
-    assert [body["reason"] for body in lab.api.bodies if body and body.get("kind") == "Event"] == [
-        "NotLoaded",
-        "Loaded",
-    ]
+    assert reasons(lab) == ["NotLoaded", "Loaded"]
+
+
+def test_a_pack_made_anew_is_another_however_soon_it_comes(lab: Lab) -> None:
+    lab.stored(pack("block"))
+    lab.attempt()
+    anew = pack("block")
+    anew["metadata"]["uid"] = "another"
+    lab.stored(anew)
+    assert lab.attempt(0.5) == [f"PATCH {STATUS}", f"POST {EVENTS}"]
+    assert lab.api.bodies[-1]["involvedObject"]["uid"] == "another"
+
+
+def test_an_event_that_would_come_too_soon_comes_later(lab: Lab) -> None:
+    lab.stored(pack("block", 2))
+    lab.attempt()
+    lab.echo(pack("block", 2))
+    lab.stored(pack("forbid", 3, status=lab.api.bodies[0]["status"]))
+    assert lab.attempt(2) == [f"PATCH {STATUS}"]
+    lab.stored(pack("forbid", 3, status={**lab.api.bodies[0]["status"], **lab.api.bodies[-1]["status"]}))
+    assert lab.attempt(9) == [f"POST {EVENTS}"]
+    assert "'forbid' is not allowed" in lab.api.bodies[-1]["message"]
+    assert lab.attempt(60) == []
+
+
+def test_an_event_that_could_not_be_written_is_written_later(lab: Lab) -> None:
+    lab.stored(pack("block", 2))
+    lab.api.answers[EVENTS] = (500, {"kind": "Status", "message": "etcdserver: request timed out"})
+    with pytest.raises(ApiError):
+        lab.attempt()
+    lab.echo(pack("block", 2))
+    lab.api.answers[EVENTS] = (201, {})
+    assert lab.attempt(1) == [f"POST {EVENTS}"]
+    assert lab.attempt(60) == []
+
+
+def test_a_status_that_was_written_though_nobody_said_so_has_its_event(lab: Lab) -> None:
+    lab.stored(pack("block", 2))
+    lab.api.answers[STATUS] = (504, {"kind": "Status", "message": "the server was unable to return a response"})
+    with pytest.raises(ApiError):
+        lab.attempt()
+    lab.echo(pack("block", 2))
+    assert lab.attempt(1) == [f"POST {EVENTS}"]
+
+
+def configmap(action: str) -> dict[str, Any]:
+    other = {**pack(action), "metadata": {"name": "other"}}
+    meta = {"name": "m", "namespace": "home", "uid": "m", "labels": {"plimsoll.dev/rule-packs": "true"}}
+    return {"metadata": meta, "data": {"a.yaml": json.dumps(other)}}
+
+
+def test_a_configmap_has_its_events_later_too(lab: Lab) -> None:
+    place = "/api/v1/namespaces/home/events"
+    lab.attempt()
+    lab.echo(pack())
+    lab.api.answers[place] = (500, {})
+    lab.packs._maps.replace([configmap("block")])
+    lab.packs._look()
+    with pytest.raises(ApiError):
+        lab.attempt(1)
+    lab.api.answers[place] = (201, {})
+    assert lab.attempt(1) == [f"POST {place}"]
+    assert lab.attempt(60) == []
+    lab.packs._maps.replace([configmap("deny")])
+    lab.packs._look()
+    assert lab.attempt(1) == [f"POST {place}"]
+    assert reasons(lab) == ["NotLoaded", "NotLoaded", "Loaded"]
 
 
 def test_a_replica_that_takes_over_repeats_nothing(lab: Lab) -> None:
