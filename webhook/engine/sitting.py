@@ -166,7 +166,8 @@ class Sitting:
         if not exemptions:
             return None
         subject = view.subjects[number]
-        image = view.image(number, violation)
+        asked = any(exemption.images is not None for exemption in exemptions)
+        image = view.image(number, violation) if asked else None  # dear, and few ask
         covered = covering(exemptions, subject, violation.container, image, view.known(number))
         if isinstance(covered, Lacking) and not _has_workload_owner(subject, self.ruleset):
             return None  # whoever writes the object writes its owner: a made-up one must not turn no into perhaps
@@ -281,8 +282,9 @@ def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:
 
 def _sorted(findings: list[Finding]) -> list[Finding]:
     """Return findings by pack, rule and place; places are only looked at where a rule has several, as few have."""
-    by_rule = sorted(findings, key=_RULE)
-    if len({(finding.about.pack, finding.about.rule) for finding in by_rule}) == len(by_rule):
+    order = sorted([(finding.about.pack, finding.about.rule, number) for number, finding in enumerate(findings)])
+    by_rule = [findings[number] for _, _, number in order]
+    if len({(pack, rule) for pack, rule, _ in order}) == len(order):
         return by_rule
     groups = (list(group) for _, group in groupby(by_rule, _RULE))
     return [finding for alike in groups for finding in (alike if len(alike) == 1 else sorted(alike, key=_place))]

@@ -32,9 +32,11 @@ DETAIL_CHARACTERS = 400  # of one value in a message, a cause or an annotation: 
 FEW = 16
 """Items of a list that are measured at once."""
 _ACTIONS = {"deny": "Deny", "warn": "Warn", "audit": "Audit", "allow": "Allow", "disabled": "Disabled"}
-Texts = dict[int, str]
-"""What was said of the findings of a decision, by their ids."""
+Texts = dict[int, tuple[str, bool]]
+"""What was said of the findings of a decision, by their ids, and whether what was found is said as it is."""
 Told = Callable[[Any, Texts], dict[str, Any]]
+_lines: dict[str, str] = {}
+"""What `_fixed` found; a plain dictionary, since asking `lru_cache` takes compiled code four times as long."""
 SHOWS_ALL = "more; `plimsoll check` on the manifest shows all"
 
 
@@ -110,14 +112,17 @@ def message(review: Review, decision: Decision) -> str:
 
     At most 4 KiB; what does not fit is counted. Contacts and docs stand at its end.
     """
-    denials = _denials(decision)
+    return _message(review, _denials(decision), {})
+
+
+def _message(review: Review, denials: list[Finding | Fault], texts: Texts) -> str:
     count = f"{len(denials)} finding{'s' if len(denials) != 1 else ''}"
     head = f"{_line(review.title, DETAIL_CHARACTERS)} does not keep the standards ({count}):\n"
     tail = _tail(tuple([(item.about.contact, item.about.pack, item.about.docs) for item in denials]))
     left = MESSAGE_BYTES - _bytes(head) - _bytes(tail) - 60
     shown: list[str] = []
     for number, item in enumerate(denials, 1):
-        block = _block(number, item)
+        block = _block(number, item, texts)
         left -= _bytes(block) + 1
         if left < 0 and shown:
             break
@@ -148,24 +153,24 @@ def denying(decision: Decision) -> list[str]:
     return sorted(found)
 
 
-def _block(number: int, item: Finding | Fault) -> str:
+def _block(number: int, item: Finding | Fault, texts: Texts) -> str:
     if isinstance(item, Fault):
         what = "failed" if item.kind == "error" else "could not be decided"
         told = _line(f"{number}. {item.rule}: the rule {what}: {item.message}", DETAIL_CHARACTERS)
         return f"{told}\n   do:     ask those who keep the pack; {_who(item)}\n"
     violation = item.violation
     where = f" in {violation.container}" if violation.container else ""
-    lines = [_line(f"{number}. {item.rule}{where}: {violation.reason}", DETAIL_CHARACTERS)]
-    values = (
-        ("at:     ", violation.pointer or "/"),
-        ("found:  ", violation.found),
-    )
-    lines += [f"   {name}{_line(value, DETAIL_CHARACTERS)}" for name, value in values if value]
+    first, found = f"{number}. {_fixed(item.rule)}{where}: {violation.reason}", violation.found
+    if not _told(item, texts)[1] or len(first) > DETAIL_CHARACTERS:
+        first, found = _line(first, DETAIL_CHARACTERS), _line(found, DETAIL_CHARACTERS)
+    text = f"{first}\n   at:     {_line(violation.pointer or '/', DETAIL_CHARACTERS)}\n"
+    if found:
+        text += f"   found:  {found}\n"
     if violation.wanted and violation.wanted != violation.reason:
-        lines.append(f"   wanted: {_fixed(violation.wanted)}")
+        text += f"   wanted: {_fixed(violation.wanted)}\n"
     if item.about.remediation:
-        lines.append(f"   do:     {_fixed(item.about.remediation)}")
-    return "\n".join(lines) + "\n"
+        text += f"   do:     {_fixed(item.about.remediation)}\n"
+    return text
 
 
 def _who(fault: Fault) -> str:
@@ -184,15 +189,16 @@ def _tail(abouts: tuple[tuple[str, str, str], ...]) -> str:
 
 
 def _status(review: Review, decision: Decision, texts: Texts) -> dict[str, Any]:
+    denials = _denials(decision)
     return {
         "status": "Failure",
-        "message": message(review, decision),
+        "message": _message(review, denials, texts),
         "reason": "Forbidden",
         "details": {
             "name": review.name.rstrip("*"),
             "group": review.kind.group,
             "kind": review.resource or review.kind.kind,
-            "causes": _causes(_denials(decision), texts),
+            "causes": _causes(denials, texts),
         },
         "code": 403,
     }
@@ -269,20 +275,22 @@ def audit(decision: Decision) -> dict[str, str]:
 
 
 def _audit(decision: Decision, texts: Texts) -> dict[str, str]:
-    counted = [f for f in decision.findings if f.exempt is None]
-    lists: list[tuple[str, list[Any], Told]] = [
-        ("violations", [f for f in counted if f.effective in ("deny", "warn")], _noted),
-        ("would-violate", [f for f in counted if f.effective == "audit"], _noted),
-        ("patched", [f for f in decision.patched if not f.would], _noted_fix),
-        ("would-patch", [f for f in decision.patched if f.would], _noted_fix),
-        ("exempt", [f for f in decision.findings if f.exempt is not None], _noted),
-        ("unknown", list(decision.unknown), _noted_fault),
-        ("error", [*decision.errors, *decision.conflicts], _noted_error),
-    ]
-    result = {key: _list(items, noted, texts) for key, items, noted in lists if items}
+    told: dict[str, str] = {}
+    findings, patched = decision.findings, decision.patched
+    if findings:
+        counted = [f for f in findings if f.exempt is None]
+        _list(told, "violations", [f for f in counted if f.effective in ("deny", "warn")], _noted, texts)
+        _list(told, "would-violate", [f for f in counted if f.effective == "audit"], _noted, texts)
+    if patched:
+        _list(told, "patched", [f for f in patched if not f.would], _noted_fix, texts)
+        _list(told, "would-patch", [f for f in patched if f.would], _noted_fix, texts)
+    if findings:
+        _list(told, "exempt", [f for f in findings if f.exempt is not None], _noted, texts)
+    _list(told, "unknown", list(decision.unknown), _noted_fault, texts)
+    _list(told, "error", [*decision.errors, *decision.conflicts], _noted_error, texts)
     if decision.packs:
-        result["enforced-pack"] = _enforced(decision)
-    return result
+        told["enforced-pack"] = _enforced(decision)
+    return told
 
 
 def _quiet(decision: Decision) -> bool:
@@ -336,16 +344,19 @@ def _noted_error(item: Fault | Conflict, texts: Texts) -> dict[str, Any]:
     return {"message": f"not written, {item.first} wrote it", "rule": item.rule, "pointer": item.pointer}
 
 
-def _list(items: list[Any], noted: Told, texts: Texts) -> str:
-    """Return a JSON list of at most 10 KiB, cut between items, with a count of those left out."""
+def _list(annotations: dict[str, str], key: str, items: list[Any], noted: Told, texts: Texts) -> None:
+    """Add an annotation, where there are items: a JSON list of at most 10 KiB, cut between them, the rest counted."""
+    if not items:
+        return
     if len(items) <= FEW:  # mostly, and then they mostly fit
         data = orjson.dumps([noted(item, texts) for item in items])
         if len(data) <= ANNOTATION_BYTES:
-            return data.decode()
+            annotations[key] = data.decode()
+            return
     told = _fitting(items, noted, ANNOTATION_BYTES - 42, texts)
     if cut := len(items) - len(told):
         told.append({"leftOut": cut})
-    return orjson.dumps(told).decode()
+    annotations[key] = orjson.dumps(told).decode()
 
 
 def _fitting(items: list[Any], told: Told, most: int, texts: Texts) -> list[dict[str, Any]]:
@@ -368,26 +379,37 @@ def _fitting(items: list[Any], told: Told, most: int, texts: Texts) -> list[dict
 
 
 def _said(finding: Finding, texts: Texts) -> str:
-    """Return what a cause and an annotation say of a finding; it is made once."""
-    text = texts.get(id(finding))
-    if text is None:
-        violation = finding.violation
-        wanted = f"; wanted {_fixed(violation.wanted)}" if violation.wanted not in ("", violation.reason) else ""
-        text = f"{_line(_seen(violation), DETAIL_CHARACTERS)}{wanted}"
-        if len(text) > DETAIL_CHARACTERS:
-            text = _line(_sentence(finding), DETAIL_CHARACTERS)
-        texts[id(finding)] = text
-    return text
+    """Return what a cause and an annotation say of a finding."""
+    return _told(finding, texts)[0]
+
+
+def _told(finding: Finding, texts: Texts) -> tuple[str, bool]:
+    """Return that, and whether container, reason and what was found are in it as they are; it is made once."""
+    known = texts.get(id(finding))
+    if known is not None:
+        return known
+    violation = finding.violation
+    seen = _seen(violation)
+    line = _line(seen, DETAIL_CHARACTERS)
+    differs = violation.wanted != "" and violation.wanted != violation.reason
+    text = f"{line}; wanted {_fixed(violation.wanted)}" if differs else line
+    if len(text) > DETAIL_CHARACTERS:
+        text = _line(_sentence(finding), DETAIL_CHARACTERS)
+    told = (text, line == seen)
+    texts[id(finding)] = told
+    return told
 
 
 def _fixed(text: str) -> str:
     """Return a text of a pack or a check as one line: it is the same in most denials, and looked through once."""
-    return _known(text) if len(text) <= 2 * DETAIL_CHARACTERS else _line(text, DETAIL_CHARACTERS)
-
-
-@lru_cache(maxsize=1024)
-def _known(text: str) -> str:
-    return _line(text, DETAIL_CHARACTERS)
+    line = _lines.get(text)
+    if line is None:
+        line = _line(text, DETAIL_CHARACTERS)
+        if len(text) <= 2 * DETAIL_CHARACTERS:
+            if len(_lines) >= 1024:
+                _lines.clear()
+            _lines[text] = line
+    return line
 
 
 def _sentence(finding: Finding) -> str:
@@ -404,7 +426,10 @@ def _seen(violation: Violation) -> str:
 
 def _denials(decision: Decision) -> list[Finding | Fault]:
     """Return what denies: findings first, then rules that failed, then what is unknown."""
-    return [*filter(_denies, decision.findings), *_deciding((*decision.errors, *decision.unknown))]
+    denials: list[Finding | Fault] = [finding for finding in decision.findings if _denies(finding)]
+    if decision.errors or decision.unknown:
+        denials += _deciding((*decision.errors, *decision.unknown))
+    return denials
 
 
 def _denies(finding: Finding) -> bool:

@@ -14,12 +14,9 @@ import time
 import traceback
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import orjson
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FIELDS = frozenset(
     (
@@ -64,7 +61,7 @@ def configure(level: str, form: str = "json") -> None:
     root.setLevel(level.upper())
 
 
-def say(logger: logging.Logger, level: int, message: str, given: Mapping[str, Any]) -> None:
+def say(logger: logging.Logger, level: int, message: str, given: dict[str, Any]) -> None:
     """Log a message with fields, at a level that the logger has enabled.
 
     The line of a denied review is a tenth of what the denial costs, if it goes the way of `logging`: some thirty calls.
@@ -94,7 +91,7 @@ class Json(logging.Formatter):
 
 
 def _line(
-    seconds: float, level: int, logger: str, message: str, given: Mapping[str, Any], error: BaseException | None
+    seconds: float, level: int, logger: str, message: str, given: dict[str, Any], error: BaseException | None
 ) -> bytes:
     line: dict[str, Any] = {
         "time": _time(seconds),
@@ -121,12 +118,12 @@ class Text(logging.Formatter):
         return printable(f"{line} {shown}".rstrip() + error)
 
 
-def allowed(given: Mapping[str, Any]) -> dict[str, Any]:
+def allowed(given: dict[str, Any]) -> dict[str, Any]:
     """Return of the fields of a line those that are listed in `FIELDS`, texts cut."""
     return {key: cut(value) if isinstance(value, str) else value for key, value in given.items() if key in FIELDS}
 
 
-def _given(record: logging.LogRecord) -> Mapping[str, Any]:
+def _given(record: logging.LogRecord) -> dict[str, Any]:
     """Return what `extra={"fields": {...}}` gave."""
     given = getattr(record, "fields", None)
     return given if isinstance(given, dict) else {}
@@ -153,7 +150,7 @@ def printable(text: str) -> str:
 
 def _time(seconds: float) -> str:
     whole = int(seconds)
-    return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
+    return f"{_second(whole)}.{str(int((seconds - whole) * 1000)).zfill(3)}Z"
 
 
 @lru_cache(maxsize=2)
