@@ -76,29 +76,33 @@ class Status:
                 self._done.clear()  # another replica goes on, and the objects say how far it came
 
     def attempt(self) -> None:
-        """Write what is to be written now. Raises ApiError for the first write that fails; it is owed then."""
+        """Write what is to be written now. What fails is owed: raises ApiError for the first that did, when all others
+        are written, or at once where there was no answer at all.
+        """
         standing = self._packs.standing
         present = {(source, str(obj["metadata"].get("uid"))): obj for source, obj in standing.objects.items()}
         # one that was deleted and made anew is another, however soon it came
         self._done = {key: self._done.get(key) or _Done(_state(obj)) for key, obj in present.items()}
+        failed: ApiError | None = None
         for (source, _), done in self._done.items():
-            obj = standing.objects[source]
-            if not source.startswith(OBJECT):
-                self._of_map(source, obj, standing, done)
-                continue
-            problems = standing.problems.get(source, ())
-            wanted = saying.status(
-                obj,
-                source,
-                standing.good,
-                problems,
-                self._ruleset(),
-                self._now(),
-                self._counts_now(),
-                standing.kept.get(source, ""),
-            )
-            if not self._due(obj, wanted, done) or self._write(obj, wanted, done):
-                self._of_pack(obj, wanted, done)
+            try:
+                self._say(source, standing.objects[source], standing, done)
+            except ApiError as error:
+                if not error.status:
+                    raise
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _say(self, source: str, obj: Object, standing: Standing, done: _Done) -> None:
+        if not source.startswith(OBJECT):
+            self._of_map(source, obj, standing, done)
+            return
+        problems, kept = standing.problems.get(source, ()), standing.kept.get(source, "")
+        counts = self._counts_now()
+        wanted = saying.status(obj, source, standing.good, problems, self._ruleset(), self._now(), counts, kept)
+        if not self._due(obj, wanted, done) or self._write(obj, wanted, done):
+            self._of_pack(obj, wanted, done)
 
     def _counts_now(self) -> Counted | None:
         asked, counted = self._counted
@@ -168,6 +172,7 @@ class Status:
             return
         if self._clock() - done.events.get(reason, float("-inf")) < EVENTS:
             return
+        done.events[reason] = self._clock()
         meta = obj["metadata"]
         about = {
             "apiVersion": obj.get("apiVersion") or "v1",
@@ -180,7 +185,6 @@ class Status:
             message = message[: saying.EVENT - 30].rpartition("\n")[0] + "\n... the status has all"
         now = self._now()
         events.write(self._client, Event(about, kind, reason, message, now, now, instance=self._pod), places.CALL)
-        done.events[reason] = self._clock()
         done.told = after
 
 
@@ -191,7 +195,7 @@ class _Done:
         self.wrote: tuple[float, object] = (float("-inf"), None)
         self.told = told
         self.events: dict[str, float] = {}
-        """When one was written, by its reason."""
+        """When one was written last, or tried, by its reason."""
 
 
 def _state(obj: Object) -> tuple[str, object]:
