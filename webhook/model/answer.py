@@ -161,7 +161,7 @@ def _block(number: int, item: Finding | Fault, texts: Texts) -> str:
     violation = item.violation
     where = f" in {violation.container}" if violation.container else ""
     first, found = f"{number}. {_fixed(item.rule)}{where}: {violation.reason}", violation.found
-    if not _told(item, texts)[1] or len(first) > DETAIL_CHARACTERS:
+    if not _told(item, texts)[1] or len(first) > DETAIL_CHARACTERS or first.endswith(" "):
         first, found = _line(first, DETAIL_CHARACTERS), _line(found, DETAIL_CHARACTERS)
     text = f"{first}\n   at:     {_line(violation.pointer or '/', DETAIL_CHARACTERS)}\n"
     if found:
