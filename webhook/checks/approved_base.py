@@ -330,7 +330,14 @@ def _unread(container: Container) -> Iterator[Violation]:
         images.parse(container.image)
     except ValueError as error:
         wanted = "a reference such as registry.example/team/app:1.2"
-        yield Violation(f"{container.pointer}/image", "not an image reference", str(error), wanted, container.name)
+        yield Violation(
+            f"{container.pointer}/image",
+            "not an image reference",
+            str(error),
+            wanted,
+            container.name,
+            (container.image,),
+        )
 
 
 def _known(standard: Standard, pod: Pod) -> Iterator[Known]:

@@ -259,8 +259,8 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
 
 
 def _judge(use: Use, standard: Standard) -> Iterator[Violation]:
-    def violation(reason: str, found: str, wanted: str) -> Violation:
-        return Violation(use.pointer, reason, found, wanted, use.name)
+    def violation(reason: str, found: str, wanted: str, same: tuple[str, ...] = ()) -> Violation:
+        return Violation(use.pointer, reason, found, wanted, use.name, same)
 
     written = use.written
     if written is None or written == "":
@@ -272,7 +272,7 @@ def _judge(use: Use, standard: Standard) -> Iterator[Violation]:
     try:
         image = images.parse(written)
     except ValueError as error:
-        yield violation("not an image reference", str(error), _EXAMPLE)
+        yield violation("not an image reference", str(error), _EXAMPLE, (written,))
         return
     yield from _named(image, written, standard, violation)
 

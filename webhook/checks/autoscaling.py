@@ -204,10 +204,17 @@ def _range(standard: Standard, subject: Subject, scaler: Autoscaler) -> Iterator
     at = f"{subject.pointer}/spec"
     if scaler.low < standard.least:
         wanted = f"minReplicas of at least {standard.least}"
-        yield Violation(f"{at}/minReplicas", "too few replicas kept", f"minReplicas: {scaler.low}", wanted)
+        found = f"minReplicas: {scaler.low}"
+        yield Violation(f"{at}/minReplicas", "too few replicas kept", found, wanted, same=_of(scaler, found))
     if scaler.high is not None and scaler.high <= scaler.low:
         found = f"minReplicas: {scaler.low}, maxReplicas: {scaler.high}"
-        yield Violation(f"{at}/maxReplicas", "nothing to scale", found, f"maxReplicas above {scaler.low}")
+        wanted = f"maxReplicas above {scaler.low}"
+        yield Violation(f"{at}/maxReplicas", "nothing to scale", found, wanted, same=_of(scaler, found))
+
+
+def _of(scaler: Autoscaler, found: str) -> tuple[str, ...]:
+    """Return what a finding on an autoscaler was there before by: at another workload it is another."""
+    return (f"{found} of {scaler.target}",)
 
 
 def _rivals(subject: Subject, scaler: Autoscaler) -> Iterator[Violation]:
@@ -225,11 +232,13 @@ def _aims(standard: Standard, subject: Subject, scaler: Autoscaler) -> Iterator[
         if standard.utilization and (metric.utilization or 0) > standard.utilization:
             found = f"{metric.utilization} % of the requests of {metric.resource}"
             wanted = f"at most {standard.utilization} %, so that there is time to start more"
-            yield Violation(subject.pointer + metric.path, "target that is hardly ever reached", found, wanted)
+            same, at = _of(scaler, f"{found} {metric.container}"), subject.pointer + metric.path
+            yield Violation(at, "target that is hardly ever reached", found, wanted, same=same)
     if standard.business and not any(metric.type in _BUSINESS for metric in scaler.metrics):
         found = "metrics of type " + ", ".join(sorted({metric.type or "(none)" for metric in scaler.metrics}))
         wanted = "a metric of type Pods, Object or External that says what the service has to do"
-        yield Violation(f"{subject.pointer}/spec/metrics", "no business metric", found, wanted)
+        at = f"{subject.pointer}/spec/metrics"
+        yield Violation(at, "no business metric", found, wanted, same=_of(scaler, found))
 
 
 def _target(subject: Subject, scaler: Autoscaler) -> Iterator[Violation | Unsure]:

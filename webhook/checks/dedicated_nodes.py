@@ -82,6 +82,7 @@ from typing import Any
 from webhook.checks.check import Check
 from webhook.checks.spoken import NAMESPACE, Spoken, daemon, globbed, lacking, literal
 from webhook.model import pointer as pointers
+from webhook.model.canonical import told
 from webhook.model.decision import Violation
 from webhook.model.glob import Globs, compile_globs
 from webhook.model.patch import Draft
@@ -320,7 +321,7 @@ def _named(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation
     name, placed = pod.spec.get("nodeName"), any(one.get("type") == "PodScheduled" for one in conditions)
     if standard.pools and isinstance(name, str) and name and not placed:
         at, wanted = f"{pod.pointer}/spec/nodeName", "a nodeSelector, by which the scheduler finds a node"
-        yield Violation(at, "names a node, past its taints", f"nodeName: {name[:60]}", wanted)
+        yield Violation(at, "names a node, past its taints", f"nodeName: {name[:60]}", wanted, same=(name,))
 
 
 def _strangers(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:
@@ -334,14 +335,17 @@ def _strangers(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Viola
         if _inside(places, (other for other in standard.pools if other is not pool)):
             continue  # a node is in one pool
         at = f"{pod.pointer}/spec/tolerations/{number}"
-        found = f"tolerates {pool.taint} by {_shown(listing(pod.spec.get('tolerations'))[number])}"
+        written = listing(pod.spec.get("tolerations"))
+        found = f"tolerates {pool.taint} by {_shown(written[number])}"
+        same = tuple([told({**written[one], "tolerationSeconds": None}) for one in _all_tolerating(pool, pod)])
+        reach: tuple[str, ...] = ("no other nodes",) if _inside(places, [pool]) else ()
         if not pool.namespaces(subject.namespace):
             homes = " or ".join(pool.namespaces.texts) or "no namespace"
             wanted = f"the pool {pool.name} left to {homes}, or a selector of other nodes"
-            yield Violation(at, "tolerates the taint of a pool of others", found, wanted)
+            yield Violation(at, "tolerates the taint of a pool of others", found, wanted, None, same, reach)
         elif pool.interruptible and not _may_stop(standard, pod):
             wanted = f"{standard.interruptible}: true on pods that may be interrupted, or no toleration"
-            yield Violation(at, "may not be interrupted", f"{found}, the pool {pool.name}", wanted)
+            yield Violation(at, "may not be interrupted", f"{found}, the pool {pool.name}", wanted, None, same, reach)
 
 
 def _at_home(standard: Standard, subject: Subject, pod: Pod) -> Iterator[Violation]:
@@ -393,7 +397,12 @@ def _may_stop(standard: Standard, pod: Pod) -> bool:
 
 
 def _tolerating(pool: Pool, pod: Pod) -> int | None:
-    """Return the number of the first toleration of the pool's taint (ToleratesTaint in k8s.io/api/core/v1)."""
+    """Return the number of the first toleration of the pool's taint; None where none is."""
+    return next(_all_tolerating(pool, pod), None)
+
+
+def _all_tolerating(pool: Pool, pod: Pod) -> Iterator[int]:
+    """Yield the numbers of the tolerations of the pool's taint (ToleratesTaint in k8s.io/api/core/v1)."""
     for number, toleration in enumerate(map(mapping, listing(pod.spec.get("tolerations")))):
         effect, key = toleration.get("effect") or "", toleration.get("key") or ""
         operator = toleration.get("operator") or "Equal"
@@ -401,8 +410,7 @@ def _tolerating(pool: Pool, pod: Pod) -> int | None:
             continue
         same = operator == "Equal" and key == pool.key and (toleration.get("value") or "") == pool.value
         if operator == "Exists" or same:
-            return number
-    return None
+            yield number
 
 
 def _places(pod: Pod) -> Places:

@@ -88,6 +88,7 @@ from typing import Any
 from webhook.checks.check import Check
 from webhook.model import rollout
 from webhook.model.affinity import matches
+from webhook.model.canonical import told
 from webhook.model.decision import Unsure, Violation
 from webhook.model.neighbours import Ref
 from webhook.model.pods import Pod, Subject, mapping, subjects
@@ -253,11 +254,12 @@ def _itself(standard: Standard, subject: Subject) -> Iterator[Violation | Unsure
     if standard.unhealthy and budget.spec.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
         found = f"unhealthyPodEvictionPolicy: {budget.spec.get('unhealthyPodEvictionPolicy', 'IfHealthyBudget')}"
         wanted = "unhealthyPodEvictionPolicy: AlwaysAllow"
-        yield Violation(f"{at}/unhealthyPodEvictionPolicy", "unhealthy pods hold up a drain", found, wanted)
+        where_policy, same = f"{at}/unhealthyPodEvictionPolicy", (f"{found} {told(selector)}",)
+        yield Violation(where_policy, "unhealthy pods hold up a drain", found, wanted, same=same)
     yield from _rivals(subject, selector, at)
     always = _always(budget)
     if always is not None:
-        yield Violation(where, always, budget.text, _SOME)
+        yield Violation(where, always, budget.text, _SOME, same=(f"{budget.text} {told(selector)}",))
     elif isinstance(selector, dict) and _hangs(budget, standard.replicas):
         yield from _selected(standard, subject, budget, where)
 

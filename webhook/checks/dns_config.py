@@ -308,11 +308,14 @@ def _others(standard: Standard, config: Mapping[str, Any], at: str) -> Iterator[
         if not _among(server, standard.nameservers):
             wanted = " or ".join(map(str, standard.nameservers)) or "no nameserver in a manifest"
             where = f"{at}/nameservers/{number}"
-            yield Violation(where, "nameserver not allowed", f"nameserver {_short(server)}", wanted)
+            yield Violation(
+                where, "nameserver not allowed", f"nameserver {_short(server)}", wanted, None, _full(server)
+            )
     for number, search in enumerate(listing(config.get("searches"))):
         if not isinstance(search, str) or not standard.allowed_searches(search):
             wanted = " or ".join(standard.allowed_searches.texts) or "no search domain in a manifest"
-            yield Violation(f"{at}/searches/{number}", "search domain not allowed", f"search {_short(search)}", wanted)
+            where, found = f"{at}/searches/{number}", f"search {_short(search)}"
+            yield Violation(where, "search domain not allowed", found, wanted, None, _full(search))
 
 
 def _ndots(standard: Standard, pod: Pod, at: str) -> Iterator[Violation]:
@@ -323,7 +326,7 @@ def _ndots(standard: Standard, pod: Pod, at: str) -> Iterator[Violation]:
         dots = _number(value)
         if dots is None or min(dots, _MOST) > standard.ndots:
             reason = "not a number" if dots is None else "too many look-ups for a name"
-            yield Violation(f"{at}/{number}/value", reason, f"ndots {_short(value)}", wanted)
+            yield Violation(f"{at}/{number}/value", reason, f"ndots {_short(value)}", wanted, None, _full(value))
     elif _through_cluster(standard, pod) and standard.ndots < _KUBELET:
         names = [mapping(option).get("name") for option in listing(mapping(pod.spec.get("dnsConfig")).get("options"))]
         odd = next((name for name in names if isinstance(name, str) and name.startswith("ndots:")), None)
@@ -339,7 +342,8 @@ def _lacking(standard: Standard, config: Mapping[str, Any], at: str) -> Iterator
             yield Violation(f"{at}/options", "DNS option missing", f"no option {name}", wanted)
         elif value is not None and entries[-1][1] != value:
             number, other = entries[-1]
-            yield Violation(f"{at}/options/{number}/value", "DNS option differs", f"{name}: {_short(other)}", wanted)
+            where, found = f"{at}/options/{number}/value", f"{name}: {_short(other)}"
+            yield Violation(where, "DNS option differs", found, wanted, None, _full(f"{name}: {other}"))
     for search in standard.searches:
         if search not in listing(config.get("searches")):
             yield Violation(f"{at}/searches", "search domain missing", f"no search domain {search}", search)
@@ -413,6 +417,11 @@ def _among(server: Any, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool
     except ValueError:
         return False
     return address is not None and any(address in network for network in networks)
+
+
+def _full(value: Any) -> tuple[str, ...]:
+    """Return what a finding was there before by, where it has no room for all of a value."""
+    return (str(value),)
 
 
 def _short(value: Any) -> str:

@@ -335,7 +335,8 @@ def _flaws(standard: Standard, subject: Subject) -> Iterator[Flaw]:
         for path in paths:
             job = pointers.get(spec, path)
             if isinstance(job, dict):
-                yield from _deadline(standard, "CronJob", job, pointers.join(at, *path), "broadcastJobTemplate" in path)
+                broadcast = "broadcastJobTemplate" in path
+                yield from _deadline(standard, "CronJob", job, pointers.join(at, *path), broadcast, path[-2])
     if kind in _WITH_TTL and not _removed(standard, subject):
         yield from _ttl(standard, spec, at, kind == _BROADCAST)
     if kind in (("batch", "Job"), _BROADCAST):
@@ -344,7 +345,8 @@ def _flaws(standard: Standard, subject: Subject) -> Iterator[Flaw]:
         for number, made in enumerate(listing(spec.get("replicatedJobs"))):
             job = pointers.get(made, ("template", "spec"))
             if isinstance(job, dict):
-                yield from _deadline(standard, "Job", job, f"{at}/replicatedJobs/{number}/template/spec")
+                name, where = mapping(made).get("name"), f"{at}/replicatedJobs/{number}/template/spec"
+                yield from _deadline(standard, "Job", job, where, whose=f"{name}")
 
 
 def _policy(job: Mapping[str, Any], at: str, broadcast: bool) -> tuple[Mapping[str, Any], str] | None:
@@ -394,7 +396,7 @@ def _ttl(standard: Standard, job: Mapping[str, Any], at: str, broadcast: bool) -
 
 
 def _deadline(
-    standard: Standard, kind: str, job: Mapping[str, Any], at: str, broadcast: bool = False
+    standard: Standard, kind: str, job: Mapping[str, Any], at: str, broadcast: bool = False, whose: str = ""
 ) -> Iterator[Flaw]:
     policy = _policy(job, at, broadcast)
     if "deadline" not in standard.judge or kind not in standard.deadlines or policy is None:
@@ -404,12 +406,14 @@ def _deadline(
     deadline, wanted = written.get(key), f"at most {most} seconds"
     of_pod = pointers.get(job, ("template", "spec", key))
     if deadline is None and of_pod is None:
-        yield Flaw(Violation(f"{place}/{key}", "no deadline", f"no {key}", wanted), most)
+        flaw = Violation(f"{place}/{key}", "no deadline", f"no {key}", wanted, same=(f"no {key} of {whose}",))
+        yield Flaw(flaw, most)
         return
     where, raw = (f"{place}/{key}", deadline) if deadline is not None else (f"{at}/template/spec/{key}", of_pod)
     seconds = _whole(raw)
     if seconds is not None and seconds > most:
-        yield Flaw(Violation(where, "too late a deadline", f"{key}: {seconds}", wanted))
+        found = f"{key}: {seconds}"
+        yield Flaw(Violation(where, "too late a deadline", found, wanted, same=(f"{found} of {whose}",)))
 
 
 def _removed(standard: Standard, subject: Subject) -> bool:

@@ -266,9 +266,9 @@ class Java:
         """Whether the JVM goes by the limits of its container."""
         return self.machine.contained and not self.blind
 
-    def violation(self, pointer: str, reason: str, found: str, wanted: str) -> Violation:
+    def violation(self, pointer: str, reason: str, found: str, wanted: str, extent: int = 0) -> Violation:
         """Return a violation of this container."""
-        return Violation(pointer, reason, found, wanted, self.container.name)
+        return Violation(pointer, reason, found, wanted, self.container.name, extent=extent)
 
 
 def build(params: Mapping[str, Any]) -> Check:
@@ -425,9 +425,11 @@ def _size(standard: Standard, one: Java) -> Iterator[Violation]:
     largest, first = one.machine.largest, one.machine.held.get("InitialHeapSize")
     if largest is not None and largest[1] > most:
         held, _, how = largest
-        yield one.violation(held.source.pointer, "heap too large for its container", held.found + how, wanted)
+        reason = "heap too large for its container"
+        yield one.violation(held.source.pointer, reason, held.found + how, wanted, -int(memory))
     elif first is not None and first.option.value is not None and first.option.value > most:
-        yield one.violation(first.source.pointer, "first heap too large for its container", first.found, wanted)
+        reason = "first heap too large for its container"
+        yield one.violation(first.source.pointer, reason, first.found, wanted, -int(memory))
 
 
 def _share(standard: Standard, one: Java) -> Iterator[Violation]:
@@ -455,7 +457,7 @@ def _processors(standard: Standard, one: Java) -> Iterator[Violation]:
             held = one.machine.held.get(flag)
             if held and held.option.value is not None and held.option.value > most:
                 wanted = f"at most {most}, for a cpu limit of {quantity.show(one.cpu.amount)}"
-                yield one.violation(held.source.pointer, "more threads than cores", held.found, wanted)
+                yield one.violation(held.source.pointer, "more threads than cores", held.found, wanted, -most)
     elif standard.processors and one.machine.complete and not one.machine.given("ActiveProcessorCount"):
         at = f"{one.container.pointer}/resources"
         found = "no cpu limit and no -XX:ActiveProcessorCount"

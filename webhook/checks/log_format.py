@@ -270,7 +270,8 @@ def _judge(approved: Globs, pod: Pod, container: Container, entry: Declared) -> 
         yield Violation(at, UNREADABLE, f"{entry.key} holds no sources of logs", wanted, container.name)
     elif not approved(entry.format):
         shown = entry.format if len(entry.format) <= 80 else entry.format[:80] + "…"
-        yield Violation(at, DENIED, f"{entry.key}: {shown}", _texts(approved), container.name)
+        same = (f"{entry.key}: {entry.format}",)
+        yield Violation(at, DENIED, f"{entry.key}: {shown}", _texts(approved), container.name, same)
 
 
 def _texts(approved: Globs) -> str:

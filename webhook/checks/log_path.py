@@ -110,7 +110,7 @@ from typing import Any
 from webhook.checks.check import Check, ParamError
 from webhook.model import env
 from webhook.model.decision import Violation
-from webhook.model.mount import WRITABLE, Mount, bounded, free_name, holding, mounts, over, resolve
+from webhook.model.mount import WRITABLE, Mount, bounded, free_name, holding, leads, mounts, over, resolve
 from webhook.model.patch import Draft
 from webhook.model.path import Pattern, Segments, directory, inside, segments, text
 from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
@@ -213,9 +213,9 @@ class Asked:
         """All variables of the container."""
         return env.read(self.container.spec)
 
-    def violation(self, pointer: str, reason: str, found: str, wanted: str) -> Violation:
+    def violation(self, pointer: str, reason: str, found: str, wanted: str, same: tuple[str, ...] = ()) -> Violation:
         """Return a violation of this container."""
-        return Violation(pointer, reason, found, wanted, self.container.name)
+        return Violation(pointer, reason, found, wanted, self.container.name, same)
 
     def good(self) -> list[Mount]:
         """Return the mounts that keep the standard."""
@@ -376,18 +376,24 @@ def _faults(asked: Asked, mount: Mount) -> Iterator[Violation]:
         yield from _host(asked, mount, source, at)
     elif kind not in standard.types:
         wanted = " or ".join(sorted(standard.types)) or "another way to keep logs"
-        yield asked.violation(at, TYPE, f"{where} is {kind}", wanted)
+        found = f"{where} is {kind}"
+        yield asked.violation(at, TYPE, found, wanted, _leading(mount, found))
     elif kind == "emptyDir":
         limit = source.get("sizeLimit")
         if standard.sized and not bounded(source):
-            found = "without sizeLimit" if limit is None else f"with sizeLimit: {limit}"
-            yield asked.violation(at, UNSIZED, f"{where} is emptyDir {found}", "sizeLimit above 0, like 1Gi")
+            found = f"{where} is emptyDir " + ("without sizeLimit" if limit is None else f"with sizeLimit: {limit}")
+            yield asked.violation(at, UNSIZED, found, "sizeLimit above 0, like 1Gi", _leading(mount, found))
         if source.get("medium") == "Memory" and not standard.memory:
             found = f"{where} is emptyDir with medium: Memory"
             yield asked.violation(f"{at}/medium", MEMORY, found, "an emptyDir on disk (no medium)")
     elif source.get("readOnly") is True:
         found = f"{where} is {kind} with readOnly: true"
         yield asked.violation(f"{at}/readOnly", READ_ONLY, found, "a writable volume")
+
+
+def _leading(mount: Mount, found: str) -> tuple[str, ...]:
+    """Return what a finding on a volume was there before by: it, and all that says where the volume leads."""
+    return (found,) if mount.volume is None else (f"{found} {leads(mount.volume)}",)
 
 
 def _host(asked: Asked, mount: Mount, source: Mapping[str, Any], at: str) -> Iterator[Violation]:
@@ -402,7 +408,8 @@ def _host(asked: Asked, mount: Mount, source: Mapping[str, Any], at: str) -> Ite
         found = f"subPathExpr: {expression}" if expression else "no subPathExpr"
         wanted = "subPathExpr with $(NAME) of a variable here that is from fieldRef metadata.name or metadata.uid"
         place = mount.pointer + ("/subPathExpr" if expression else "")
-        yield asked.violation(place, SHARED, f"volume {mount.name} is hostPath {path}, {found}", wanted)
+        found = f"volume {mount.name} is hostPath {path}, {found}"
+        yield asked.violation(place, SHARED, found, wanted, (f"{found} {mount.spec.get('subPath') or ''}",))
 
 
 def _variables(asked: Asked, good: list[Mount]) -> Iterator[Violation]:

@@ -315,7 +315,7 @@ def _grace(standard: Standard, pod: Pod) -> Iterator[Violation]:
         found = f"terminationGracePeriodSeconds {grace}" + (" (the default)" if written is None else "")
         wanted = f"{needed} or more: {drain} to drain, {standard.margin} to finish"
         at = f"{pod.pointer}/spec/terminationGracePeriodSeconds"
-        yield Violation(at, "killed before it can finish", found, wanted)
+        yield Violation(at, "killed before it can finish", found, wanted, extent=needed)
 
 
 def _strategy(standard: Standard, found: Rollout) -> Iterator[Violation]:

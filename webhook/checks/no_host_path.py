@@ -89,6 +89,7 @@ from typing import Any
 from webhook.checks.check import Check, ParamError
 from webhook.checks.spoken import Spoken, Unspoken, of_kind
 from webhook.model.decision import Violation
+from webhook.model.mount import used
 from webhook.model.path import Segments, inside, segments, text
 from webhook.model.pods import Pod, Subject, Volume, listing, mapping
 from webhook.model.record import record
@@ -175,7 +176,7 @@ def _pod(allowed: tuple[Allowed, ...], pod: Pod) -> Iterator[Violation]:
         path = mapping(source).get("path")
         covering = _covering(allowed, path)
         if not covering:
-            yield _refused(allowed, at, path, f"hostPath {_shown(path)}", volume.name)
+            yield _refused(allowed, at, path, f"hostPath {_shown(path)}", volume.name, used(pod, volume))
         elif all(place.read_only for place in covering):
             yield from _written(pod, volume, str(path))
 
@@ -184,12 +185,14 @@ def _written(pod: Pod, volume: Volume, path: str) -> Iterator[Violation]:
     for container in pod.everyone:
         for number, mount in enumerate(listing(container.spec.get("volumeMounts"))):
             if mapping(mount).get("name") == volume.name and mount.get("readOnly") is not True:
+                found = f"{path} at {mount.get('mountPath')} in {container.name}, without readOnly: true"
                 yield Violation(
                     pointer=f"{container.pointer}/volumeMounts/{number}",
                     reason=WRITABLE,
-                    found=f"{path} at {mount.get('mountPath')} in {container.name}, without readOnly: true",
+                    found=found,
                     wanted=f"readOnly: true in every container that mounts {volume.name}",
                     container=volume.name,
+                    same=(f"{found} {mount.get('subPath') or ''} {mount.get('subPathExpr') or ''}",),
                 )
 
 
@@ -213,10 +216,12 @@ def _covering(allowed: tuple[Allowed, ...], path: Any) -> list[Allowed]:
     return [place for place in allowed if inside(parts, place.prefix)]
 
 
-def _refused(allowed: tuple[Allowed, ...], at: str, path: Any, found: str, name: str | None) -> Violation:
+def _refused(
+    allowed: tuple[Allowed, ...], at: str, path: Any, found: str, name: str | None, reach: tuple[str, ...] = ()
+) -> Violation:
     places = sorted({text(place.prefix) + (" (read-only)" if place.read_only else "") for place in allowed})
     wanted = f"a path inside {' or '.join(places)}" if places else "a volume that is not on the node"
-    return Violation(at if path is None else f"{at}/path", REASON, found, wanted, name)
+    return Violation(at if path is None else f"{at}/path", REASON, found, wanted, name, reach=reach)
 
 
 def _shown(path: Any) -> str:

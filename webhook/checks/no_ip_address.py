@@ -335,16 +335,17 @@ def _text(standard: Standard, at: str, value: Any, name: str, where: str, contai
     # names last: most texts hold no address, and that is quicker to see than whether a name is on a list
     if not isinstance(value, str) or next(find(value), None) is None or standard.named(name):
         return
+    every = list(islice(find(value), _MOST + 1))
     addresses = dict.fromkeys(
         found.address
-        for found in islice(find(value), _MOST)
+        for found in every[:_MOST]
         if not standard.allows(found.address) and not standard.named(name_before(value, found.at))
     )
     if addresses:
         texts = [str(address) for address in addresses]
-        yield Violation(
-            at, REASON, f"{_listed(texts)} {where}", WANTED, container, tuple([f"{text} {where}" for text in texts])
-        )
+        rest = [value] if len(every) > _MOST else []  # which may be anything
+        same = tuple([f"{text} {where}" for text in (*texts, *rest)])
+        yield Violation(at, REASON, f"{_listed(texts)} {where}", WANTED, container, same)
 
 
 def _listed(texts: list[str]) -> str:

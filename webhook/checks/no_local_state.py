@@ -109,8 +109,10 @@ from typing import Any
 
 from webhook.checks.check import Check, ParamError
 from webhook.model import quantity
+from webhook.model.canonical import told
 from webhook.model.decision import Unsure, Violation
 from webhook.model.glob import Globs, compile_globs
+from webhook.model.mount import leads
 from webhook.model.neighbours import Ref
 from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
 from webhook.model.record import record
@@ -272,7 +274,7 @@ def _empty_dir(standard: Standard, pod: Pod, volume: Volume) -> Iterator[Violati
             written = source.get("sizeLimit")
             found = f"volume {volume.name} without sizeLimit" if written is None else f"sizeLimit: {written}"
             wanted = "sizeLimit above 0, like 1Gi" + ("" if memory else ", or a limit of ephemeral-storage")
-            yield Violation(at, UNSIZED, found, wanted, volume.name)
+            yield Violation(at, UNSIZED, found, wanted, volume.name, (f"{found} {leads(volume)}",))
     elif memory:
         limit = _memory(pod, volume, everyone)
         if limit is not None and size > limit * standard.share:
@@ -369,7 +371,8 @@ def _driver(standard: Standard, spec: Mapping[str, Any], at: str) -> Iterator[Vi
     if isinstance(driver, str) and (standard.local_drivers(driver) or not standard.drivers(driver)):
         every = standard.drivers.everything
         wanted = "a driver of distributed storage" if every else " or ".join(standard.drivers.texts)
-        yield Violation(f"{at}/csi/driver", DRIVER, f"driver {driver}", wanted or "no CSI driver")
+        disk = told({key: spec["csi"].get(key) for key in ("driver", "volumeHandle", "volumeAttributes")})
+        yield Violation(f"{at}/csi/driver", DRIVER, f"driver {driver}", wanted or "no CSI driver", same=(disk,))
 
 
 def _replicas(subject: Subject) -> int:
@@ -389,10 +392,9 @@ def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iter
         return
     for kind in _DISKS:
         if kind in volume.spec and mapping(volume.spec[kind]).get("readOnly") is not True:
-            same = f"volume {volume.name} is {kind}"
             wanted = "a claim for each replica, or a volume that many nodes can write"
-            at, found = f"{volume.pointer}/{kind}", f"{same}, with {replicas} replicas"
-            yield Violation(at, SHARED, found, wanted, volume.name, (same,))
+            at, found = f"{volume.pointer}/{kind}", f"volume {volume.name} is {kind}, with {replicas} replicas"
+            yield Violation(at, SHARED, found, wanted, volume.name, (leads(volume),))
     claim = _claimed(volume)
     if claim is None:
         return

@@ -283,29 +283,34 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     for container in pod.containers:
         if container.role != "ephemeral":
             yield from _started(standard, container)
-            yield from _ports(standard, container)
+            yield from _ports(standard, container, pod.spec.get("hostNetwork") is True)
 
 
-def _ports(standard: Standard, container: Container) -> Iterator[Violation]:
+def _ports(standard: Standard, container: Container, on_node: bool) -> Iterator[Violation]:
     for number, port in enumerate(map(mapping, listing(container.spec.get("ports")))):
         for key in ("containerPort", "hostPort"):
             value = port.get(key)
             if isinstance(value, int) and value in standard.ports:
                 at = f"{container.pointer}/ports/{number}/{key}"
-                yield Violation(at, "port to log in by", f"{key} {value}", "no such port", container.name)
+                # in the network of the node, the API server says so in pods, and not in their templates
+                reach: tuple[str, ...] = ("the node",) if on_node or port.get("hostPort") else ()
+                same = (f"{key} {value} {port.get('protocol') or 'TCP'}",)
+                yield Violation(at, "port to log in by", f"{key} {value}", "no such port", container.name, same, reach)
                 break
 
 
 def _started(standard: Standard, container: Container) -> Iterator[Violation]:
     """Yield what a container starts and should not, for each reason once."""
-    seen: set[str] = set()
+    first: dict[str, tuple[str, str, str]] = {}
+    every: dict[str, list[str]] = {}
     for pointer, argv, subcommand in _lines(container):
         for start in starts(argv):
             bare = subcommand and start.words == argv
             for reason, wanted in _reasons(standard, container, start, bare, pointer):
-                if reason not in seen:
-                    seen.add(reason)
-                    yield Violation(pointer, reason, _shown(start), wanted, container.name)
+                first.setdefault(reason, (pointer, _shown(start), wanted))
+                every.setdefault(reason, []).append(" ".join(start.words))
+    for reason, (pointer, found, wanted) in first.items():
+        yield Violation(pointer, reason, found, wanted, container.name, tuple(every[reason]))
 
 
 def _lines(container: Container) -> Iterator[tuple[str, Words, bool]]:

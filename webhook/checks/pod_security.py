@@ -166,6 +166,6 @@ def _asked(params: Mapping[str, Any]) -> tuple[Control, ...]:
 def _pod(asked: tuple[Control, ...], pod: Pod) -> Iterable[Violation]:
     found = [(control, place) for control in asked for place in control.look(pod)]
     return [
-        Violation(place.pointer, control.reason, place.value, control.wanted, place.name, place.same)
+        Violation(place.pointer, control.reason, place.value, control.wanted, place.name, place.same, place.reach)
         for control, place in found
     ]

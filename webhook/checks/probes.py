@@ -92,6 +92,7 @@ from typing import Any
 from webhook.checks.check import Check
 from webhook.checks.spoken import Spoken, literal
 from webhook.model.decision import Violation
+from webhook.model.handler import handler, ports
 from webhook.model.pods import Container, Pod, listing, mapping
 from webhook.model.record import record
 
@@ -129,8 +130,6 @@ READS: tuple[str, ...] = ("pod",)
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 # what the API server fills in for a missing value and for 0
 _DEFAULTS = {"periodSeconds": 10, "failureThreshold": 3, "initialDelaySeconds": 0}
-
-Handler = tuple[Any, ...]
 
 
 @record(frozen=True, slots=True)
@@ -299,7 +298,7 @@ def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
             probes = {key: _probe(container, key) for key in _PROBES if mapping(container.spec.get(key))}
             if not probes:
                 continue
-            names = _ports(container)
+            names = ports(container)
             for probe in probes.values():
                 if "httpGet" in probe.spec or "tcpSocket" in probe.spec:
                     yield from _unknown_port(container, probe, names)
@@ -333,8 +332,8 @@ def _same(
         return
     if standard.same_handler == "patient" and live.patience > ready.patience:
         return  # whatever they ask
-    handler = _handler(live, names)
-    if not handler or handler != _handler(ready, names):
+    asks = handler(live.spec, names)
+    if not asks or asks != handler(ready.spec, names):
         return
     wanted = "another handler"
     if standard.same_handler == "patient":
@@ -345,6 +344,7 @@ def _same(
         f"both ask {_shown(live)}; unready after {ready.patience} s, killed after {live.patience} s",
         wanted,
         container.name,
+        _same_as(live, f"{live.patience} {ready.patience}"),
     )
 
 
@@ -359,6 +359,7 @@ def _start(standard: Standard, container: Container, probes: Mapping[str, Probe]
             f"killed when not started after {probe.shown}",
             f"at least {standard.startup} s, best by failureThreshold of a startupProbe",
             container.name,
+            _same_as(probe, probe.shown),
         )
     if probe.key == "livenessProbe" and 0 < standard.longest_delay < probe.delay:
         yield Violation(
@@ -367,6 +368,7 @@ def _start(standard: Standard, container: Container, probes: Mapping[str, Probe]
             f"initialDelaySeconds {probe.delay}, and no startupProbe",
             f"a startupProbe, and at most {standard.longest_delay} s of delay without one",
             container.name,
+            _same_as(probe, f"{probe.delay}"),
         )
 
 
@@ -378,6 +380,7 @@ def _often(standard: Standard, container: Container, probe: Probe) -> Iterator[V
             f"{probe.key} runs {_shown(probe)} every {probe.period} s",
             f"every {standard.exec_every} s or more, or a probe by httpGet, tcpSocket or grpc",
             container.name,
+            _same_as(probe, f"{probe.period}"),
         )
 
 
@@ -392,37 +395,13 @@ def _unknown_port(container: Container, probe: Probe, ports: Mapping[str, Any]) 
                 f"port {_clip(port)}; the container names {_clip(names) if names else 'no ports'}",
                 "a number, or the name of a port of this container",
                 container.name,
+                _same_as(probe),
             )
 
 
-def _ports(container: Container) -> dict[str, Any]:
-    """Return the numbers of the container's ports by name; a probe sees its own container's only."""
-    ports = [mapping(port) for port in listing(container.spec.get("ports"))]
-    return {port["name"]: port.get("containerPort") for port in ports if isinstance(port.get("name"), str)}
-
-
-def _handler(probe: Probe, names: Mapping[str, Any]) -> Handler:
-    """Return what a probe asks, comparable; () where it asks nothing that Kubernetes knows. `names` are the ports."""
-
-    def number(port: Any) -> str:
-        return str(names.get(port, port) if isinstance(port, str) else port)
-
-    if http := mapping(probe.spec.get("httpGet")):
-        written = listing(http.get("httpHeaders"))
-        headers = sorted([_header(mapping(header)) for header in written]) if written else []
-        path = str(http.get("path") or "/")
-        place = (http.get("host") or "", number(http.get("port")), path if path.startswith("/") else f"/{path}")
-        return ("httpGet", http.get("scheme") or "HTTP", *place, tuple(headers))
-    if tcp := mapping(probe.spec.get("tcpSocket")):
-        return ("tcpSocket", tcp.get("host") or "", number(tcp.get("port")))
-    if grpc := mapping(probe.spec.get("grpc")):
-        return ("grpc", number(grpc.get("port")), grpc.get("service") or "")
-    command = listing(mapping(probe.spec.get("exec")).get("command"))
-    return ("exec", *map(str, command)) if command else ()
-
-
-def _header(header: Mapping[str, Any]) -> tuple[str, str]:
-    return str(header.get("name")).lower(), str(header.get("value"))
+def _same_as(probe: Probe, *times: str) -> tuple[str, ...]:
+    """Return what a finding was there before by: which probe asks what, all of it, and at which times."""
+    return (f"{probe.key} {handler(probe.spec)} {times}",)
 
 
 def _shown(probe: Probe) -> str:

@@ -266,15 +266,17 @@ def _compare(
     resource = standard.resource
     if amounts.problem is not None:
         found, wanted = amounts.problem
-        yield Violation(at, "not a quantity of this resource", found, wanted, container)
+        yield Violation(at, "not a quantity of this resource", found, wanted, container, _full(amounts, found))
         return
     request = asked if amounts.raw_request is None else amounts.request
     if amounts.limit is None:
         wanted = f"{resource} {'limits equal to requests' if standard.equal else standard.wanted}"
-        if request:
-            yield Violation(at, "requests without limits", _unlimited(amounts, resource), wanted, container)
-        elif standard.required:
-            yield Violation(at, "no requests and limits", _unlimited(amounts, resource), wanted, container)
+        if request or standard.required:
+            found, reason = (
+                _unlimited(amounts, resource),
+                "requests without limits" if request else "no requests and limits",
+            )
+            yield Violation(at, reason, found, wanted, container, _full(amounts, found))
     elif request is None or (asked is None and amounts.same):  # no ratio is below 1
         return
     else:
@@ -285,7 +287,7 @@ def _compare(
         found = f"{resource} requests {shown}, limits {_text(amounts.raw_limit)}"
         far = "requests differ from limits" if standard.equal else "limits too far above requests"
         reason = "requests above limits" if over else far
-        yield Violation(at, reason, found, standard.wanted, container)
+        yield Violation(at, reason, found, standard.wanted, container, _full(amounts, found))
 
 
 def _fix(pod: Pod, standard: Standard, draft: Draft) -> None:
@@ -416,6 +418,11 @@ def _unlimited(amounts: Amounts, resource: str) -> str:
     requests = "no requests" if amounts.raw_request is None else f"requests {_text(amounts.raw_request)}"
     limits = "no limits" if amounts.raw_limit is None else f"limits {_text(amounts.raw_limit)}, which is none"
     return f"{resource} {requests}, {limits}"
+
+
+def _full(amounts: Amounts, found: str) -> tuple[str, ...]:
+    """Return what a finding was there before by, which may have no room for all of the values."""
+    return (f"{found} {amounts.raw_request} {amounts.raw_limit}",)
 
 
 def _text(value: object) -> str:

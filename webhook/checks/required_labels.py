@@ -287,7 +287,7 @@ def _subject(asked: tuple[Asked, ...], subject: Subject) -> Iterator[Violation]:
     for metadata, at, places in _metadata(subject):
         for entry in asked:
             if entry.places & places:
-                yield from _judge(entry, metadata, at)
+                yield from _judge(entry, metadata, at, entry.places & places)
 
 
 def _metadata(subject: Subject) -> Iterator[tuple[Mapping[str, Any], str, frozenset[str]]]:
@@ -306,20 +306,22 @@ def _metadata(subject: Subject) -> Iterator[tuple[Mapping[str, Any], str, frozen
         yield pod.metadata, f"{pod.pointer}/metadata", frozenset({"template"})
 
 
-def _judge(entry: Asked, metadata: Mapping[str, Any], at: str) -> Iterator[Violation]:
+def _judge(entry: Asked, metadata: Mapping[str, Any], at: str, places: frozenset[str]) -> Iterator[Violation]:
     value = mapping(metadata.get(entry.field)).get(entry.name)
     if isinstance(value, str) and not _absent(value) and entry.fits(value):
         return
     what = entry.field.removesuffix("s")
     place = pointers.join(at, entry.field, entry.name)
     wanted = f"{what} {entry.name}: {entry.wanted}"
+    # a Pod, which is both, is compared with the template that it was made of
+    where = "template" if "template" in places else "above"
     if _absent(value):
         found = f"no {what} {entry.name}" if value is None else f"an empty {what} {entry.name}"
-        yield Violation(place, f"{what} is missing", found, wanted)
+        yield Violation(place, f"{what} is missing", found, wanted, same=(f"{found} {where}",))
     else:
         text = value if isinstance(value, str) else repr(value)
         found = f"{entry.name}: {text if len(text) <= 60 else text[:60] + '…'}"
-        yield Violation(place, f"{what} does not fit", found, wanted)
+        yield Violation(place, f"{what} does not fit", found, wanted, same=(f"{entry.name}: {text} {where}",))
 
 
 def _absent(value: object) -> bool:

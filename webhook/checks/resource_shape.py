@@ -320,7 +320,8 @@ def _pod(container: Standard | None, whole: Standard | None, storage: bool, pod:
             requests = mapping(resources.get("requests")).get("ephemeral-storage")
             found = "no requests and limits" if requests is None else f"requests {str(requests)[:40]}, no limits"
             wanted = "a limit of ephemeral-storage"
-            yield Violation(at, "ephemeral-storage without a limit", f"ephemeral-storage: {found}", wanted, one.name)
+            found, same = f"ephemeral-storage: {found}", (f"{requests}",)
+            yield Violation(at, "ephemeral-storage without a limit", found, wanted, one.name, same)
     if whole is not None:
         own = mapping(pod.spec.get("resources"))
         at = f"{pod.pointer}/spec/{'resources' if own else 'containers'}"

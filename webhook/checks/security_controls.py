@@ -10,6 +10,9 @@ from typing import Any
 
 from webhook.checks.check import one_of
 from webhook.model import pointer as pointers
+from webhook.model.handler import handler as asked
+from webhook.model.handler import ports
+from webhook.model.mount import leads, used
 from webhook.model.pods import Container, Pod, Volume, listing, mapping
 from webhook.model.record import record
 
@@ -19,6 +22,14 @@ PROFILES: tuple[str, ...] = ("RuntimeDefault", "Localhost")
 CAPABILITIES: tuple[str, ...] = (
     *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP"),
     *("SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
+)
+# all of capabilities(7), of which one that is added as ALL is
+LINUX: tuple[str, ...] = (
+    *CAPABILITIES,
+    *("AUDIT_CONTROL", "AUDIT_READ", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH", "IPC_LOCK"),
+    *("IPC_OWNER", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "NET_ADMIN", "NET_BROADCAST", "NET_RAW"),
+    *("PERFMON", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO"),
+    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "SYSLOG", "WAKE_ALARM"),
 )
 SELINUX: tuple[str, ...] = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
 SYSCTLS: tuple[str, ...] = (
@@ -51,13 +62,15 @@ _HOOKS: tuple[str, ...] = ("postStart", "preStop")
 class Place:
     """One value that a pod or a container has: the value, its pointer, and the container's or volume's name.
 
-    `same` is that of a violation: what makes it one that was there before, where that is more than the value.
+    `same` and `reach` are those of a violation: what makes it one that was there before, where that is more than the
+    value.
     """
 
     value: Any
     pointer: str
     name: str | None
     same: tuple[str, ...] = ()
+    reach: tuple[str, ...] = ()
 
 
 @record(frozen=True, slots=True)
@@ -96,12 +109,14 @@ def _app_armor(pod: Pod) -> Sequence[Place]:
 
 
 def _capabilities(pod: Pod) -> Sequence[Place]:
-    return [
-        Place(_said(one), f"{place.pointer}/add/{number}", place.name)
-        for place in _own(pod, "capabilities")
-        for number, one in enumerate(listing(mapping(place.value).get("add")))
-        if one not in CAPABILITIES
-    ]
+    found = []
+    for place in _own(pod, "capabilities"):
+        capabilities = mapping(place.value)
+        for number, one in enumerate(listing(capabilities.get("add"))):
+            if one not in CAPABILITIES:
+                said, same = _said(one), _left(f"adds {_said(one)}", one, capabilities)
+                found.append(Place(said, f"{place.pointer}/add/{number}", place.name, same))
+    return found
 
 
 def _capabilities_restricted(pod: Pod) -> Sequence[Place]:
@@ -112,12 +127,27 @@ def _capabilities_restricted(pod: Pod) -> Sequence[Place]:
         capabilities = mapping(_context(container.spec).get("capabilities"))
         if "ALL" not in listing(capabilities.get("drop")):
             at = _there(container.spec, container.pointer, "capabilities")
-            found.append(Place("does not drop ALL", at, container.name))
+            said = "does not drop ALL"
+            found.append(Place(said, at, container.name, _left(said, "ALL", capabilities)))
         for number, one in enumerate(listing(capabilities.get("add"))):
             if one != "NET_BIND_SERVICE":
                 at = f"{container.pointer}/securityContext/capabilities/add/{number}"
-                found.append(Place(f"adds {_said(one)}", at, container.name))
+                said = f"adds {_said(one)}"
+                found.append(Place(said, at, container.name, _left(said, one, capabilities)))
     return found
+
+
+def _left(said: str, one: Any, capabilities: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what is said of a capability (ALL: all of Linux), and what of it is not dropped.
+
+    Dropping one wins over adding it; both are read in capital letters (containerd, WithCapabilities).
+    """
+    name, drop = _said(one).upper(), listing(capabilities.get("drop"))
+    some: tuple[str, ...] = LINUX if name == "ALL" else (name,)
+    if not drop:
+        return (said, *some)
+    dropped = {_said(each).upper() for each in drop}
+    return (said, *[each for each in some if each not in dropped and not (name == "ALL" and "ALL" in dropped)])
 
 
 def _host_namespaces(pod: Pod) -> Sequence[Place]:
@@ -130,7 +160,12 @@ def _host_namespaces(pod: Pod) -> Sequence[Place]:
 
 def _host_path_volumes(pod: Pod) -> Sequence[Place]:
     return [
-        Place(f"hostPath {_said(mapping(v.spec['hostPath']).get('path'))}", f"{v.pointer}/hostPath", v.name)
+        Place(
+            f"hostPath {_said(mapping(v.spec['hostPath']).get('path'))}",
+            f"{v.pointer}/hostPath",
+            v.name,
+            reach=used(pod, v),
+        )
         for v in pod.volumes
         if "hostPath" in v.spec
     ]
@@ -177,7 +212,9 @@ def _hosts(container: Container, handler: Any, key: str) -> Sequence[Place]:
     for kind in ("httpGet", "tcpSocket"):
         host = mapping(handler.get(kind)).get("host")
         if host:
-            found.append(Place(_said(host), f"{container.pointer}/{key}/{kind}/host", container.name))
+            # another port or path there is another thing that is asked
+            same = (f"{key} {asked({kind: handler[kind]}, ports(container))}",)
+            found.append(Place(_said(host), f"{container.pointer}/{key}/{kind}/host", container.name, same))
     return found
 
 
@@ -201,7 +238,7 @@ def _proc_mount(pod: Pod) -> Sequence[Place]:
 
 def _proc_mount_restricted(pod: Pod) -> Sequence[Place]:
     return [
-        Place(_said(place.value), place.pointer, place.name)
+        Place(_said(place.value), place.pointer, place.name, reach=() if _apart(pod) else ("users of the node",))
         for place in _own(pod, "procMount")
         if place.value != "Default"
     ]
@@ -212,22 +249,27 @@ def _run_as_non_root(pod: Pod) -> Sequence[Place]:
         return ()
     default = _context(pod.spec).get("runAsNonRoot")
     if default is True:  # what a container says itself is all that counts then
-        return [
-            Place(f"runAsNonRoot: {_said(place.value)}", place.pointer, place.name)
-            for place in _own(pod, "runAsNonRoot")
-            if place.value is not True
-        ]
-    found = _lacking(pod, "runAsNonRoot", True)
+        own = [place for place in _own(pod, "runAsNonRoot") if place.value is not True]
+        return _rooted(pod, [Place(f"runAsNonRoot: {_said(one.value)}", one.pointer, one.name) for one in own])
+    found = _rooted(pod, _lacking(pod, "runAsNonRoot", True))
     if default is None:
         return found
     return [Place(f"runAsNonRoot: {_said(default)}", f"{pod.pointer}/spec/securityContext/runAsNonRoot", None), *found]
+
+
+def _rooted(pod: Pod, found: Sequence[Place]) -> Sequence[Place]:
+    """Return places, of which those reach root whose container has no other user by its number."""
+    default = _context(pod.spec).get("runAsUser")
+    own = [(one.name, _context(one.spec).get("runAsUser")) for one in pod.containers] if found else []
+    others = {name for name, user in own if (default if user is None else user)}
+    return [Place(one.value, one.pointer, one.name, reach=() if one.name in others else ("root",)) for one in found]
 
 
 def _run_as_user(pod: Pod) -> Sequence[Place]:
     if _apart(pod):
         return ()
     return [
-        Place(f"runAsUser: {_said(place.value)}", place.pointer, place.name)
+        Place(f"runAsUser: {_said(place.value)}", place.pointer, place.name, reach=_heirs(pod, place, "runAsUser"))
         for place in _set(pod, "runAsUser")
         if place.value == 0
     ]
@@ -254,22 +296,30 @@ def _selinux(pod: Pod) -> Sequence[Place]:
         for key in ("type", "user", "role"):
             value = options.get(key)
             if value and (key != "type" or value not in SELINUX):
-                found.append(Place(f"{key} {_said(value)}", f"{place.pointer}/{key}", place.name))
+                said, reach = f"{key} {_said(value)}", _heirs(pod, place, "seLinuxOptions")
+                found.append(Place(said, f"{place.pointer}/{key}", place.name, reach=reach))
     return found
 
 
 def _sysctls(pod: Pod) -> Sequence[Place]:
-    return [
-        Place(_said(mapping(one).get("name")), f"{pod.pointer}/spec/securityContext/sysctls/{number}/name", None)
-        for number, one in enumerate(listing(_context(pod.spec).get("sysctls")))
-        if mapping(one).get("name") not in SYSCTLS
-    ]
+    found = []
+    for number, one in enumerate(map(mapping, listing(_context(pod.spec).get("sysctls")))):
+        if one.get("name") not in SYSCTLS:
+            name, at = _said(one.get("name")), f"{pod.pointer}/spec/securityContext/sysctls/{number}/name"
+            found.append(Place(name, at, None, (f"{name}={_said(one.get('value'))}",)))
+    return found
 
 
 def _volume_types(pod: Pod) -> Sequence[Place]:
     # a volume with nothing but a name is an emptyDir: the API server makes it one
     return [
-        Place(_sources(volume), volume.pointer, volume.name, (_ends(volume),))
+        Place(
+            _sources(volume),
+            volume.pointer,
+            volume.name,
+            (leads(volume),),
+            used(pod, volume) if "hostPath" in volume.spec else (),
+        )
         for volume in pod.volumes
         if not any([key in volume.spec for key in VOLUMES]) and any([key != "name" for key in volume.spec])
     ]
@@ -285,25 +335,14 @@ def _sources(volume: Volume) -> str:
     return ", ".join(said)
 
 
-def _ends(volume: Volume) -> str:
-    """Return all that says where a volume leads, also in lists and maps: monitors, options, the number of a disk."""
-    said: list[str] = []
-    for kind in sorted(key for key in volume.spec if key != "name"):
-        source = mapping(volume.spec[kind])
-        said.append(kind)
-        said += [_end(source[key]) for key in sorted(source) if key not in ("fsType", "type", "readOnly")]
-    return " ".join(said)
-
-
-def _end(value: Any) -> str:
-    if isinstance(value, dict):
-        return " ".join([f"{key} {_end(value[key])}" for key in sorted(value)])
-    return " ".join(map(_end, value)) if isinstance(value, list) else str(value)
-
-
 def _windows_host_process(pod: Pod) -> Sequence[Place]:
     return [
-        Place(f"hostProcess: {_said(mapping(place.value)['hostProcess'])}", f"{place.pointer}/hostProcess", place.name)
+        Place(
+            f"hostProcess: {_said(mapping(place.value)['hostProcess'])}",
+            f"{place.pointer}/hostProcess",
+            place.name,
+            reach=_heirs(pod, place, "windowsOptions", "hostProcess"),
+        )
         for place in _set(pod, "windowsOptions")
         if mapping(place.value).get("hostProcess")
     ]
@@ -316,6 +355,7 @@ def _profiles(pod: Pod, field: str) -> Sequence[Place]:
             _typed(place.value),
             f"{place.pointer}/type" if "type" in mapping(place.value) else place.pointer,
             place.name,
+            reach=_heirs(pod, place, field),
         )
         for place in _set(pod, field)
         if mapping(place.value).get("type") not in PROFILES
@@ -338,6 +378,18 @@ def _set(pod: Pod, field: str) -> list[Place]:
     value = _context(pod.spec).get(field)
     found = [] if value is None else [Place(value, f"{pod.pointer}/spec/securityContext/{field}", None)]
     return found + _own(pod, field) if found else _own(pod, field)
+
+
+def _heirs(pod: Pod, place: Place, field: str, part: str = "") -> tuple[str, ...]:
+    """Return the containers for which counts what the pod says: those that don't say it themselves.
+
+    `part` is the one of the field's own fields that counts by itself: DetermineEffectiveSecurityContext,
+    pkg/securitycontext, takes those of Windows one by one, and all others as a whole.
+    """
+    if place.name is not None:
+        return ()
+    own = [(container.name, _context(container.spec).get(field)) for container in pod.containers]
+    return tuple([name for name, value in own if (mapping(value).get(part) if part else value) is None])
 
 
 def _own(pod: Pod, field: str) -> list[Place]:

@@ -206,12 +206,12 @@ def _violations(standard: Standard, pod: Pod, topology: str, namespace: str, cou
     elif own:
         skew, at = own[0].term.get("maxSkew"), f"{own[0].pointer}/maxSkew"
         found = f"maxSkew {skew} with {count} replicas by {topology}"
-        same = f"maxSkew {skew} by {topology}"
-        yield Violation(at, "a spread that forbids nothing", found, f"maxSkew below {count}", same=(same,))
+        every = tuple([f"maxSkew {rule.term.get('maxSkew')} by {topology}" for rule in own])
+        yield Violation(at, "a spread that forbids nothing", found, f"maxSkew below {count}", same=every)
     elif by_it:
-        same = f"a spread by {topology} over {_described(by_it[0])}"
-        found = f"{same}; the pod has {_labels(pod.labels)}"
-        yield Violation(by_it[0].pointer, "spread by other pods", found, wanted, same=(same,))
+        every = tuple([f"a spread by {topology} over {_described(rule)}" for rule in by_it])
+        found = f"a spread by {topology} over {_short(_described(by_it[0]))}; the pod has {_labels(pod.labels)}"
+        yield Violation(by_it[0].pointer, "spread by other pods", found, wanted, same=every)
     else:
         at = f"{pod.pointer}/spec/topologySpreadConstraints"
         same = f"without a spread by {topology}"
@@ -254,7 +254,7 @@ def _described(rule: Rule) -> str:
     for key in ("namespaceSelector", "matchLabelKeys", "mismatchLabelKeys"):
         if rule.term.get(key):
             parts.append(f"its {key}")
-    return _short(" and ".join(parts) or "all pods")
+    return " and ".join(parts) or "all pods"
 
 
 def _labels(labels: Mapping[str, Any]) -> str:

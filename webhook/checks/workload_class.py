@@ -212,7 +212,7 @@ def _violations(standard: Standard, pod: Pod, namespace: str) -> Iterator[Violat
             wanted = f"a preferred anti-affinity by {standard.topology} to {standard.label}: {name}"
             yield Violation(where, "not kept from its like", f"class {name} without an anti-affinity to it", wanted)
     elif name not in standard.others:
-        yield Violation(at, "unknown class", f"{standard.label}: {_short(name)}", one_of)
+        yield Violation(at, "unknown class", f"{standard.label}: {_short(name)}", one_of, same=(str(name),))
 
 
 def _keeps_away(standard: Standard, rule: Rule, name: str, namespace: str) -> bool:

@@ -19,7 +19,7 @@ from webhook.engine.mode import effective
 from webhook.engine.view import LATE, View, controller
 from webhook.errors import RuleError
 from webhook.model.decision import Action, Decision, Fault, Finding, Since, Unsure, Violation
-from webhook.model.pods import Subject, group_of
+from webhook.model.pods import Container, Subject, group_of
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption, active, covering
 from webhook.packs.match import Lacking, Out
@@ -148,7 +148,7 @@ class Sitting:
                 self.lacks(rule, number, exempt, view)
                 continue
             elif before is not None:
-                had = before(frozenset(_marks(view.subjects[number], violation)))
+                had = before(violation)
                 if isinstance(had, Lacking):
                     self.lacks(rule, number, had, view)
                     continue
@@ -175,18 +175,19 @@ class Sitting:
 
     def before(
         self, rule: Rule, view: View, number: int
-    ) -> Callable[[frozenset[Key]], bool | Since | Lacking | None] | None:
+    ) -> Callable[[Violation], bool | Since | Lacking | None] | None:
         """Return what says of a finding whether it was there before, for `existing: allow`; None where nothing was.
 
         For an update that is what the old object had; for what a built-in controller creates, what its workload had
         before the rule came into force, or what is lacking to tell.
         """
         if self.review.old_object is not None:
-            return self._had(rule, view, number).issuperset
+            return partial(_was, self._had(rule, view, number), view.subjects[number])
         subject, day = view.subjects[number], rule.enforce_from
         if day is None or not elder.asked(rule, self.review, subject):
             return None
-        return elder.line(subject, self.facts, day, self.ruleset.kinds, partial(self._above, rule)).before
+        line = elder.line(subject, self.facts, day, self.ruleset.kinds, partial(self._above, rule))
+        return lambda violation: line.before(frozenset(_marks(subject, violation)))
 
     def _above(self, rule: Rule, owner: Owner, facts: Facts) -> frozenset[Key]:
         """Return what the own object of an owner has, nothing where the rule never judged it: nobody was told there."""
@@ -197,23 +198,23 @@ class Sitting:
             judged = bool(above.subjects) and left_out(rule, above, 0) is None
         except RuleError:
             judged = False  # by its conditions
-        return _keys(rule, above, 0) if judged else frozenset()
+        return frozenset(_keys(rule, above, 0)) if judged else frozenset()
 
-    def _had(self, rule: Rule, view: View, number: int) -> frozenset[Key]:
+    def _had(self, rule: Rule, view: View, number: int) -> dict[Key, int]:
         old = self.view.old
         other = None if old is None else old.counterpart(view.subjects[number])
         if old is None or other is None:
-            return frozenset()
+            return {}
         try:
             if not concerned(rule, old, other):
-                return frozenset()  # nobody was told there
+                return {}  # nobody was told there
             was = looked_at(rule, old, other)
         except RuleError:
-            return frozenset()  # by its conditions, or pods that nobody can read
+            return {}  # by its conditions, or pods that nobody can read
         if any(
             place not in was or not equal(value, was[place]) for place, value in looked_at(rule, view, number).items()
         ):
-            return frozenset()  # the finding names no value, and something that it may be about is another
+            return {}  # the finding names no value, and something that it may be about is another
         return _keys(rule, old, other)
 
     def _exempt(self, rule: Rule, number: int, view: View, unsaid: str) -> bool:
@@ -251,13 +252,24 @@ def _why(error: Exception) -> str:
     return str(error)[:400] if isinstance(error, RuleError) else f"{type(error).__name__}: {error}"[:400]
 
 
-def _keys(rule: Rule, view: View, number: int) -> frozenset[Key]:
+def _keys(rule: Rule, view: View, number: int) -> dict[Key, int]:
+    """Return what a subject has of a rule's findings, and each how far."""
+    keys: dict[Key, int] = {}
     try:
-        found = violations(rule, view, number)
         subject = view.subjects[number]
-        return frozenset(key for one in found if isinstance(one, Violation) for key in _marks(subject, one))
+        for one in violations(rule, view, number):
+            if isinstance(one, Violation):
+                for key in (*_marks(subject, one), *_reached(subject, one)):
+                    keys[key] = max(one.extent, keys.get(key, one.extent))
     except Exception:  # as in `guarded`
-        return frozenset()  # a rule that fails on what was there before found nothing there
+        return {}  # a rule that fails on what was there before found nothing there
+    return keys
+
+
+def _was(had: dict[Key, int], subject: Subject, violation: Violation) -> bool:
+    """Say whether the old object `had` a finding of the new one, as far and no less bad."""
+    keys = [*_marks(subject, violation), *_reached(subject, violation)]
+    return all([key in had and violation.extent <= had[key] for key in keys])
 
 
 def _marks(subject: Subject, violation: Violation) -> list[Key]:
@@ -273,6 +285,18 @@ def _marks(subject: Subject, violation: Violation) -> list[Key]:
     volume, whose, reason = "/volumes/" in place, violation.container, violation.reason
     things: list[str] = list(violation.same) if violation.same else [violation.found]
     return [(template, volume, whose, reason, thing) for thing in things]
+
+
+def _reached(subject: Subject, violation: Violation) -> list[Key]:
+    """Return what else of an object a finding reaches; also that its container goes on, as one for `init` does not."""
+    template, volume, whose, reason, _ = _marks(subject, violation)[0]
+    reach = list(violation.reach)
+    everyone: tuple[Container, ...] = (
+        subject.pods[template].everyone if whose is not None and not volume and subject.pods else ()
+    )
+    if any([one.name == whose and one.role != "init" for one in everyone]):
+        reach.append("goes on")
+    return [(template, volume, whose, reason, f"reaches {one}") for one in reach]
 
 
 def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:

@@ -17,7 +17,9 @@ class Violation:
     `pointer` starts at the root of the reviewed object. `reason` is short and fixed, `found` and `wanted` are
     specific. `container` is the name of the container or volume meant, None for the pod or object as a whole. `same`
     are the things that it was there before by, where `found` says more than these, or has no room for all: one that
-    has fewer of them than before is not new.
+    has fewer of them than before is not new. On an update it is new, too, where it has come to reach more (`reach`: the
+    containers for which a value of the pod counts; others put some into pods, so that of a controller this is not
+    asked), or where `extent`, how bad it is, has grown. People are shown none of these.
     """
 
     pointer: str
@@ -26,6 +28,8 @@ class Violation:
     wanted: str
     container: str | None = None
     same: tuple[str, ...] = ()
+    reach: tuple[str, ...] = ()
+    extent: int = 0
 
 
 @record(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from webhook.model import env, quantity
+from webhook.model.canonical import told
 from webhook.model.path import Pattern, Segments, inside, segments
 from webhook.model.pods import LISTS, Container, Pod, Volume, listing, mapping
 from webhook.model.record import record
@@ -19,6 +20,8 @@ WRITABLE = (
     *("flexVolume", "gcePersistentDisk", "glusterfs", "iscsi", "nfs", "persistentVolumeClaim", "portworxVolume"),
     *("rbd", "vsphereVolume"),
 )
+# what of a volume's source says nothing of where it leads; how large an emptyDir may become is said by who asks it
+_BESIDE = frozenset({"fsType", "type", "readOnly", "sizeLimit"})
 
 
 @record(frozen=True, slots=True)
@@ -105,6 +108,26 @@ def resolve(container: Container, path: str) -> Segments | None:
     if not path.startswith("/") and not isinstance(working, str):
         return None
     return segments(path, segments(working) if isinstance(working, str) else ())
+
+
+def leads(volume: Volume) -> str:
+    """Return all that says where a volume leads, as one text: the server, the disk, its number, options, the medium."""
+    said = []
+    for kind in sorted(key for key in volume.spec if key != "name"):
+        source = mapping(volume.spec[kind])
+        said.append(f"{kind} {told({key: one for key, one in source.items() if key not in _BESIDE and one})}")
+    return " ".join(said)
+
+
+def used(pod: Pod, volume: Volume) -> tuple[str, ...]:
+    """Return what containers do with a volume: which part each mounts, and which it may write; the place is nothing."""
+    found: list[str] = []
+    for container in pod.everyone:
+        for mount in map(mapping, listing(container.spec.get("volumeMounts"))):
+            if mount.get("name") == volume.name:
+                part = f"{container.name} mounts {told([mount.get('subPath') or '', mount.get('subPathExpr') or ''])}"
+                found += [part] if mount.get("readOnly") is True else [part, f"{part} writable"]
+    return tuple(found)
 
 
 def bounded(empty_dir: Mapping[str, Any]) -> bool:

@@ -284,3 +284,43 @@ def test_exemptions_go_before(rerun):
     [finding] = rerun(exempting).findings
     assert finding.exempt is not None
     assert not finding.existing
+
+
+CONTROL = """
+rules:
+  - name: r
+    check: %s
+    params: {%s}
+    action: deny
+    enforceFrom: 2026-11-20
+"""
+SHELL = {"name": "web", "image": "a", "ports": [{"containerPort": 22}]}
+OPEN = {"securityContext": {"seccompProfile": {"type": "Unconfined"}}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "template", "made"),
+    [
+        (
+            CONTROL % ("pod-security", "controls: [seccomp-profile]"),
+            OPEN,
+            {**OPEN, "containers": [{"name": "web", "image": "a"}, {"name": "injected", "image": "b"}]},
+        ),
+        (
+            CONTROL % ("not-a-vm", "hostNamespaces: []"),
+            {"hostNetwork": True, "containers": [SHELL]},
+            {"hostNetwork": True, "containers": [{**SHELL, "ports": [{"containerPort": 22, "hostPort": 22}]}]},
+        ),
+    ],
+    ids=["a container that others put into pods", "ports that the API server writes into pods"],
+)
+def test_what_is_written_into_pods_on_the_way_makes_no_finding_of_their_template_another(
+    rerun, workload, pod, rule, template, made
+):
+    """Else a drained node was an outage."""
+    set_, top = workload("ReplicaSet", "web-5d", above=("Deployment", "web")), workload("Deployment", "web")
+    for one in (set_, top):
+        one["spec"]["template"]["spec"].update(template)
+    decision = rerun(rule, set_, top, by(pod(name="web-5d-x", spec=made), "ReplicaSet", "web-5d"))
+    assert decision.allowed
+    assert [finding.existing for finding in decision.findings] == [True]
