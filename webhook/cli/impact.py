@@ -37,7 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "pack as both says whom its enforceFrom stops then. Exit: 0 nothing newly denied, 1 something newly denied, "
         "2 wrong use or bad input."
     )
-    parser.add_argument("old", metavar="OLD", help="the pack as it is: file, directory or glob; none: no pack yet")
+    parser.add_argument(
+        "old", metavar="OLD", help="the pack as it is: file, directory, glob or shipped:NAME; none: no pack yet"
+    )
     parser.add_argument("new", metavar="NEW", help="the pack as it is to be; none: without it")
     body = parser.add_argument_group("the body of objects, exactly one of")
     body.add_argument(

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from webhook.cli.judge import Judged
 from webhook.model.decision import Fault, Finding
 
+WOULD = "would correct it, if the rule warned or denied"
+"""What is said of a fix that `/mutate` does not make, because its rule only notes what it finds."""
+
 
 def title(finding: Finding) -> str:
     """Return what is wrong and with whom: `requests differ from limits (web)`."""
