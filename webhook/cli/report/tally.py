@@ -49,8 +49,8 @@ class Tally:
         verdict = _VERDICTS.get(one.strongest)
         if verdict:
             self.figures[verdict] += 1
-        stopped = [fault for fault in (*decision.errors, *decision.unknown) if fault.effective == "deny"]
-        abouts = [one.about for one in (*found, *stopped)]
+        abouts = [finding.about for finding in found]
+        abouts += [fault.about for fault in (*decision.errors, *decision.unknown) if fault.effective == "deny"]
         self.contacts.update((about.pack, about.contact) for about in abouts if about.contact)
         self.allowed = self.allowed and decision.allowed
 
