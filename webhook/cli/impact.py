@@ -103,8 +103,8 @@ def run(args: argparse.Namespace, rooms: Rooms) -> int:
         cluster = rooms.cluster(args.kubeconfig, args.context, new.ruleset.kinds)
     body = _body(args, cluster, (old, new))
     found = _compared(args, rooms, old, new, body, cluster)
-    if not found.total and not body.problems:
-        raise ConfigError(_nothing(found))
+    if not found.total:
+        raise ConfigError(sorted(set(body.problems)) or _nothing(found))
     title = Title(args.old, args.new, now.date(), args.date or now.date(), args.mode)
     sys.stdout.writelines(_report(args, rooms).pieces(title, found))
     sys.stdout.flush()  # before the diagnostics, where both go to one terminal
