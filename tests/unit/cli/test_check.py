@@ -234,6 +234,14 @@ def test_whoever_is_refused_by_a_rule_that_failed_learns_whom_to_ask(check: Call
     assert contact not in check(pack=FAILING.replace("ACTION", "audit")).out
 
 
+@pytest.mark.parametrize("output", ["text", "junit", "github", "sarif"])
+def test_an_author_whose_rule_met_no_field_learns_what_to_write(check: Callable[..., Any], output: str) -> None:
+    said = " ".join(check("-o", output, pack=FAILING.replace("ACTION", "deny")).out.split())
+
+    assert "no such key: none; a field that may be absent wants has(...) before it, or .?field.orValue(...)" in said
+    assert "orValue" not in check("-o", output, pack=FAILING.replace("none.there > 1", "hostNetwork.size() > 1")).out
+
+
 def test_a_fix_that_is_not_made_says_what_it_waits_for(check: Callable[..., Any]) -> None:
     patch = """
 apiVersion: plimsoll.dev/v1

@@ -13,7 +13,7 @@ from webhook.cli.objects import Manifest
 from webhook.cli.page import words
 from webhook.cli.page.markdown import Markdown
 from webhook.cli.report.text import count, plain
-from webhook.cli.report.words import WOULD, details, title
+from webhook.cli.report.words import WOULD, details, failure, title
 from webhook.engine import guard
 from webhook.engine.explain import Cover, Guarded, Heard, Trace, Traced, Value, Weighed
 from webhook.engine.mode import NAMESPACE_LABEL
@@ -248,7 +248,7 @@ class Page:
 
 
 def _faulty(fault: Fault) -> str:
-    return f"{fault.message}; this counts as {fault.effective}"
+    return f"{failure(fault).partition(': ')[2]}; this counts as {fault.effective}"
 
 
 def _covered(cover: Cover) -> str:
