@@ -76,7 +76,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     figures = Metrics()
     turn: Turn[Any] = Turn()
     client = _cluster(settings, turn.leave)
-    _certified(settings, client)
+    kept(settings, client)
     shelf = Shelf(directory / metrics.SHELF)
     task = rulebook.packs_task(settings, client, shelf, compiler)
     asking = images(settings, client, figures.image, turn.leave)
@@ -244,16 +244,16 @@ def _cluster(settings: Settings, waits: Callable[[], None]) -> Client | None:
     return Client(access, waits=waits)
 
 
-def _certified(settings: Settings, client: Client | None) -> None:
-    """Refuse a certificate that can't be kept. Raises ConfigError."""
-    if not settings.certificate_secret:
-        return
-    if client is None:
-        text = "needs a connection to a cluster: a pod's own, or --kubeconfig"
-        raise ConfigError([Problem("--certificate-secret", 0, "", text)])
-    from webhook.tls import dev
+def kept(settings: Settings, client: Client | None) -> None:
+    """Refuse a certificate, and webhook configurations, that can't be kept. Raises ConfigError."""
+    given = {"--certificate-secret": settings.certificate_secret, "--webhooks": settings.webhooks}
+    text = "needs a connection to a cluster: a pod's own, or --kubeconfig"
+    if client is None and any(given.values()):
+        raise ConfigError([Problem(flag, 0, "", text) for flag, value in given.items() if value])
+    if client is not None and settings.certificate_secret:
+        from webhook.tls import dev
 
-    dev.wanted(settings.service, client.access.namespace, ())
+        dev.wanted(settings.service, client.access.namespace, ())
 
 
 def _readers(client: Client | None, kinds: Kinds, shelf: Shelf, figures: Metrics) -> dict[str, Any]:

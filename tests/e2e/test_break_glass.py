@@ -25,10 +25,10 @@ from lab.webhooks import WATCHED, all_but_system
 DOCS = ROOT / "docs"
 DRY = ("--dry-run=server",)
 CONFIGURATIONS = "validatingwebhookconfigurations,mutatingwebhookconfigurations"
-BLOCKS = [
-    [line for line in text.splitlines() if line]
-    for text in re.findall(r"^```\n(.*?)^```$", (DOCS / "break-glass.md").read_text(), re.MULTILINE | re.DOTALL)
-]
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", (DOCS / "break-glass.md").read_text(), re.MULTILINE | re.DOTALL)
+BLOCKS = [[line for line in text.splitlines() if line] for language, text in FENCED if not language]
+[EXTENSION] = [yaml.safe_load(text) for language, text in FENCED if language == "yaml"]
+"""The pack by which one that came with Plimsoll is put on trial."""
 RULES: list[Object] = [
     {"apiGroups": [group], "apiVersions": [version], "operations": ["CREATE", "UPDATE"], "resources": names}
     for (group, version), names in WATCHED.items()
@@ -49,6 +49,7 @@ STEPS = {
     "status": ("rollout status",),
     "apply": ("kubectl apply",),
     "pack in force": ("kubectl patch rulepack", "enforce"),
+    "extension away": ("kubectl delete rulepack",),
     "server in force": ("set env", "PLIMSOLL_DRY_RUN-"),
     "fail": ("kubectl patch validating", "Fail"),
     "resume": ("kubectl annotate", "paused-"),
@@ -76,9 +77,11 @@ def plane(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 def admin(plane: ControlPlane, tmp_path: Path) -> Iterator[Kubectl]:
     """The administrator; Plimsoll is installed as on the page, dead, and its webhooks are in force."""
     admin = plane.admin
-    (tmp_path / "webhooks.yaml").write_text(yaml.safe_dump_all(webhooks(plane)))
+    plain = tmp_path / "charts" / "plain" / "plimsoll.yaml"
+    plain.parent.mkdir(parents=True)
+    plain.write_text(yaml.safe_dump_all(webhooks(plane)))
     admin.within("plimsoll").apply(*installed()).must()
-    admin("apply", "-f", str(tmp_path / "webhooks.yaml")).must()
+    admin("apply", "--server-side", "-f", str(plain)).must()
     admin.patch("rulepack/acme", {"spec": {"mode": "enforce"}}).must()
     eventually(lambda: refused(admin), what="the dead webhook to refuse Pods")
     yield admin
@@ -202,7 +205,7 @@ def test_who_has_the_rights_for_it_and_no_others_gets_rid_of_the_webhooks(
         done = plimsoll.run("uninstall", *options)
         assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()
         assert admin.all(CONFIGURATIONS) == []
-        admin("apply", "-f", str(tmp_path / "webhooks.yaml")).must()
+        run(admin, tmp_path, "apply")
         run(user, tmp_path, "delete")
         assert admin.all(CONFIGURATIONS) == []
     finally:
@@ -309,12 +312,14 @@ def test_the_gentle_steps_are_done_and_undone(admin: Kubectl, tmp_path: Path) ->
             (one["metadata"].get("annotations") or {}).get("plimsoll.dev/paused") for one in admin.all(CONFIGURATIONS)
         ]
 
+    admin.apply(EXTENSION).must()
     run(admin, tmp_path, "pack on trial", "server on trial", "pause")
     assert admin.get("rulepack/acme")["spec"]["mode"] == "dry-run"
     assert arguments() == [{"name": "PLIMSOLL_DRY_RUN", "value": "true"}]
     assert paused() == ["true", "true"]
-    run(admin, tmp_path, "pack in force", "server in force", "resume")
+    run(admin, tmp_path, "pack in force", "extension away", "server in force", "resume")
     assert admin.get("rulepack/acme")["spec"]["mode"] == "enforce"
+    assert admin("get", f"rulepack/{EXTENSION['metadata']['name']}").code == 1
     assert arguments() == []
     assert paused() == [None, None]
 

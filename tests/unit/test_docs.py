@@ -258,6 +258,24 @@ def test_the_index_of_the_documentation_leads_to_every_page_but_those_of_single_
     assert "(docs/README.md)" in (ROOT / "README.md").read_text()
 
 
+def test_the_navigation_of_the_site_leads_to_every_page() -> None:
+    docs = ROOT / "docs"
+    named = set(re.findall(r"^ +- ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    pages = {str(page.relative_to(docs)) for page in (*docs.glob("*.md"), *docs.glob("howto/*.md"))}
+    assert pages - named == {"tutorial.md"}  # it has a title there
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_the_contents_of_a_page_name_all_that_is_on_it(page: Path) -> None:
+    before, contents, rest = page.read_text().partition("\nContents: ")
+    if contents:
+        named, _, text = rest.partition("\n\n")
+        headings = re.findall(
+            r"^## (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
+        )
+        assert re.findall(r"\]\(#([^)]+)\)", named) == [ANCHOR(heading, "-") for heading in headings]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_a_list_is_one_on_the_site_as_on_a_code_host(page: Path) -> None:
     """Markdown of the site wants an empty line before a list, and four spaces before one in a list."""
@@ -430,6 +448,8 @@ def test_the_table_of_metrics_is_what_is_counted() -> None:
 def test_every_command_has_its_section() -> None:
     sections = re.findall(r"^## plimsoll (\w+)$", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
     assert sorted(sections) == sorted(commands())
+    table_of_them = (ROOT / "docs" / "commands.md").read_text().partition("## plimsoll check")[0]
+    assert sorted(re.findall(r"^\| \[`plimsoll (\w+)`\]\(#plimsoll-\1\)", table_of_them, re.M)) == sorted(commands())
 
 
 @pytest.mark.parametrize("command", sorted(set(commands()) - {"serve"}))  # serve: the table of settings

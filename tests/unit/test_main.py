@@ -152,6 +152,14 @@ def test_what_is_about_registries_needs_the_file_that_lists_them(flag: str) -> N
         serving.images(settings.read({flag: given}, {}), None, uncounted, waited)
 
 
+def test_what_is_kept_in_a_cluster_needs_one() -> None:
+    given = settings.read({"webhooks": "plimsoll", "certificate_secret": "plimsoll-tls"}, {})
+    with pytest.raises(ConfigError) as raised:
+        serving.kept(given, None)
+    text = "needs a connection to a cluster: a pod's own, or --kubeconfig"
+    assert list(map(str, raised.value.problems)) == [f"--certificate-secret: {text}", f"--webhooks: {text}"]
+
+
 def test_what_is_asked_of_a_cluster_needs_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--warm: needs a connection to a cluster"):
         serving.images(

@@ -37,7 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "pack as both says whom its enforceFrom stops then. Exit: 0 nothing newly denied, 1 something newly denied, "
         "2 wrong use or bad input."
     )
-    parser.add_argument("old", metavar="OLD", help="the pack as it is: file, directory or glob; none: no pack yet")
+    parser.add_argument(
+        "old", metavar="OLD", help="the pack as it is: file, directory, glob or shipped:NAME; none: no pack yet"
+    )
     parser.add_argument("new", metavar="NEW", help="the pack as it is to be; none: without it")
     body = parser.add_argument_group("the body of objects, exactly one of")
     body.add_argument(
@@ -101,8 +103,8 @@ def run(args: argparse.Namespace, rooms: Rooms) -> int:
         cluster = rooms.cluster(args.kubeconfig, args.context, new.ruleset.kinds)
     body = _body(args, cluster, (old, new))
     found = _compared(args, rooms, old, new, body, cluster)
-    if not found.total and not body.problems:
-        raise ConfigError(_nothing(found))
+    if not found.total:
+        raise ConfigError(sorted(set(body.problems)) or _nothing(found))
     title = Title(args.old, args.new, now.date(), args.date or now.date(), args.mode)
     sys.stdout.writelines(_report(args, rooms).pieces(title, found))
     sys.stdout.flush()  # before the diagnostics, where both go to one terminal

@@ -25,7 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="pack: file, directory, glob, or - for stdin; default: the packs that come with Plimsoll",
+        help="pack: file, directory, glob, shipped:NAME for one that comes with Plimsoll, or - for stdin; default: all "
+        "that come with it",
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 where there is any advice")
 

@@ -28,7 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="pack: file, directory, glob, or - for stdin (repeatable; default: the packs that come with Plimsoll)",
+        help="pack: file, directory, glob, shipped:NAME for one that comes with Plimsoll, or - for stdin (repeatable; "
+        "default: all that come with it)",
     )
     workloads(parser)
     parser.add_argument("--mode", choices=("enforce", "dry-run"), help="judge as if every pack had this mode")

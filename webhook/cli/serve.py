@@ -48,10 +48,10 @@ class Option(Protocol):
 def configure(parser: argparse.ArgumentParser, options: Iterable[Option] = ()) -> None:
     """Add a flag for each of `options`; values stay text, the settings read and judge them."""
     parser.description = (
-        "Serves /mutate, /validate and /advise over TLS, and /healthz, /readyz and /metrics over plain HTTP "
-        "on a port of their own. SIGHUP reads the packs again (they are looked at every few seconds too), "
-        "SIGTERM drains and stops. Every flag has an environment variable, named in brackets; the flag "
-        "counts more."
+        "Serves /mutate, /validate and /advise, and /packs for packs that are applied to a cluster, over TLS, and "
+        "/healthz, /readyz and /metrics over plain HTTP on a port of their own. SIGHUP reads the packs again (they are "
+        "looked at every few seconds too), SIGTERM drains and stops. Every flag has an environment variable, named in "
+        "brackets; the flag counts more."
     )
     for option in options:
         default = f"; default {option.default}" if option.default else ""

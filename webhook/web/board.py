@@ -100,7 +100,7 @@ class Board:
             return False, f"no certificate yet: {self._lacking()}"
         if all(word.expires <= now for word in workers):
             return False, "the certificate has expired"
-        return True, f"{len(workers)} workers"
+        return True, f"{len(workers)} worker{'s' if len(workers) != 1 else ''}"
 
     def expires(self) -> float | None:
         """Return the earliest end of the certificates that live workers serve; None without any."""

@@ -212,6 +212,59 @@ def test_colour_is_only_for_terminals_and_where_nobody_minds(
     assert ("\033[" in capsys.readouterr().out) is coloured
 
 
+FAILING = """
+apiVersion: plimsoll.dev/v1
+kind: RulePack
+metadata: {name: acme}
+spec:
+  contact: platform team, https://wiki.example
+  rules:
+    - {name: fails, expression: "pod.spec.none.there > 1", action: ACTION}
+"""
+
+
+def test_whoever_is_refused_by_a_rule_that_failed_learns_whom_to_ask(check: Callable[..., Any]) -> None:
+    contact = "Contact for pack acme: platform team, https://wiki.example\n"
+
+    denied = check(pack=FAILING.replace("ACTION", "deny")).out
+
+    assert "deny: fails: the rule failed" in denied
+    assert denied.endswith("0 findings, 1 error\n")
+    assert contact in denied
+    assert contact not in check(pack=FAILING.replace("ACTION", "audit")).out
+
+
+@pytest.mark.parametrize("output", ["text", "junit", "github", "sarif"])
+def test_an_author_whose_rule_met_no_field_learns_what_to_write(check: Callable[..., Any], output: str) -> None:
+    said = " ".join(check("-o", output, pack=FAILING.replace("ACTION", "deny")).out.split())
+
+    assert "no such key: none; a field that may be absent wants has(...) before it, or .?field.orValue(...)" in said
+    assert "orValue" not in check("-o", output, pack=FAILING.replace("none.there > 1", "hostNetwork.size() > 1")).out
+
+
+def test_a_fix_that_is_not_made_says_what_it_waits_for(check: Callable[..., Any]) -> None:
+    patch = """
+apiVersion: plimsoll.dev/v1
+kind: RulePack
+metadata: {name: acme}
+spec:
+  mode: MODE
+  rules:
+    - name: ndots
+      when: "!has(pod.spec.dnsConfig)"
+      patch: [{op: add, path: /spec/dnsConfig, value: {options: [{name: ndots, value: "2"}]}}]
+      action: warn
+"""
+
+    assert "/mutate corrects it before it is judged" in check(pack=patch).out
+    assert "/mutate would correct it, if the rule warned or denied" in check(pack=patch, mode="dry-run").out
+
+
+def test_the_help_says_how_a_shipped_pack_is_named(plimsoll: Callable[..., Any]) -> None:
+    for command in ("check", "lint", "impact"):
+        assert "shipped:NAME" in " ".join(plimsoll(command, "--help").out.split()), command
+
+
 def test_names_in_manifests_cannot_drive_a_terminal(check: Callable[..., Any]) -> None:
     ran = check(text=POD.replace("NAME", '"a\\e[31m\\nb"'))
 

@@ -465,6 +465,11 @@ def test_a_body_without_an_object_is_no_answer(impact: Callable[..., Any]) -> No
     assert ran.err == ("the body of objects: no object is left to judge; documents that are no Kubernetes objects: 1\n")
 
 
+def test_a_body_that_cannot_be_read_is_no_answer(impact: Callable[..., Any]) -> None:
+    ran = impact(None, pack(HOST_PATH), [], "--manifests", "missing.yaml")
+    assert (ran.status, ran.out) == (2, "")  # and not that this stops none of 0 objects
+
+
 def test_a_bad_pack_is_2_with_its_mistakes(impact: Callable[..., Any], deployment: Objects) -> None:
     ran = impact(None, pack({**HOST_PATH, "action": "dney"}), [deployment()])
     assert ran.status == 2

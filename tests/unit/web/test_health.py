@@ -44,7 +44,9 @@ def status(answer: bytes) -> int:
 
 def test_ready_means_a_live_worker_with_packs_and_a_valid_certificate(board: Board) -> None:
     board.say(1, 100, True, expires=500.0)
-    assert board.ready(499.0)[0]
+    assert board.ready(499.0) == (True, "1 worker")
+    board.say(2, 101, True, expires=500.0)
+    assert board.ready(499.0) == (True, "2 workers")
 
 
 def test_not_ready_without_a_worker(board: Board) -> None:

@@ -11,6 +11,7 @@ from webhook.checks import approved_image
 from webhook.cli.judge import Judged, creation, strongest
 from webhook.cli.report.text import VERDICTS, count, plain, weaker
 from webhook.cli.report.text import field as said
+from webhook.cli.report.words import WOULD
 from webhook.engine.view import concerns
 from webhook.model import lock
 from webhook.model.decision import Decision, Fault, Finding
@@ -160,7 +161,7 @@ def _fix(rule: Rule, mended: Decision) -> Iterator[str]:
     """Yield what a cluster does about it before it is judged."""
     for fixed in mended.patched:
         if (fixed.pack, fixed.rule) == (rule.about.pack, rule.about.rule):
-            would = "would correct it, with another action" if fixed.would else "corrects it before it is judged"
+            would = WOULD if fixed.would else "corrects it before it is judged"
             yield from said("fix", f"in a cluster /mutate {would}")
     for fault in (*mended.errors, *mended.unknown):
         if (fault.pack, fault.rule) == (rule.about.pack, rule.about.rule):

@@ -13,7 +13,7 @@ from webhook.cli.objects import Manifest
 from webhook.cli.page import words
 from webhook.cli.page.markdown import Markdown
 from webhook.cli.report.text import count, plain
-from webhook.cli.report.words import details, title
+from webhook.cli.report.words import WOULD, details, failure, title
 from webhook.engine import guard
 from webhook.engine.explain import Cover, Guarded, Heard, Trace, Traced, Value, Weighed
 from webhook.engine.mode import NAMESPACE_LABEL
@@ -202,7 +202,7 @@ class Page:
                 yield from self._field("on", f"{one.subject.kind} {one.subject.name}{where}: {one.state}{why}")
             yield from self._heard(shown, rule, one)
         for fixed in shown.fixes(rule):
-            would = "would correct it, with another action" if fixed.would else "corrects it"
+            would = WOULD if fixed.would else "corrects it"
             yield from self._field("fix", f"/mutate {would}: {count(fixed.operations, 'change')} from {fixed.pointer}")
 
     def _heard(self, shown: Shown, rule: Rule, one: Heard) -> Iterator[str]:
@@ -248,7 +248,7 @@ class Page:
 
 
 def _faulty(fault: Fault) -> str:
-    return f"{fault.message}; this counts as {fault.effective}"
+    return f"{failure(fault).partition(': ')[2]}; this counts as {fault.effective}"
 
 
 def _covered(cover: Cover) -> str:

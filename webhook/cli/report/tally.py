@@ -15,9 +15,9 @@ FIGURES = ("objects", "skipped", "denied", "warned", "audited", "findings", "exe
 
 @dataclass(slots=True)
 class Tally:
-    """Figures by name; `contacts` are (pack, whom to ask) of what was found, `allowed` says that nothing is denied.
+    """Figures by name; `contacts` are (pack, whom to ask) of what was found or is denied.
 
-    `alike` is what a new baseline would hold, where one is made.
+    `allowed` says that nothing is denied, `alike` is what a new baseline would hold, where one is made.
     """
 
     figures: Counter[str] = field(default_factory=Counter)
@@ -49,7 +49,9 @@ class Tally:
         verdict = _VERDICTS.get(one.strongest)
         if verdict:
             self.figures[verdict] += 1
-        self.contacts.update((finding.about.pack, finding.about.contact) for finding in found if finding.about.contact)
+        abouts = [finding.about for finding in found]
+        abouts += [fault.about for fault in (*decision.errors, *decision.unknown) if fault.effective == "deny"]
+        self.contacts.update((about.pack, about.contact) for about in abouts if about.contact)
         self.allowed = self.allowed and decision.allowed
 
     def join(self, other: Tally) -> None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from webhook.cli.judge import Judged
 from webhook.cli.report.place import excerpt, lines
 from webhook.cli.report.tally import Tally
-from webhook.cli.report.words import details, failure, place
+from webhook.cli.report.words import WOULD, details, failure, place
 from webhook.model import pointer as pointers
 from webhook.model.decision import Fault, Finding, Violation
 
@@ -59,7 +59,7 @@ class Page:
         for alike in _alike(faults):
             yield from self._faults(one, alike)
         for fix in fixed:
-            would = "would correct it, with another action" if fix.would else "corrects it before it is judged"
+            would = WOULD if fix.would else "corrects it before it is judged"
             yield f"  {self._paint('note', 'fix')}: {fix.rule}: in a cluster /mutate {would}"
             yield from field("by", f"{count(fix.operations, 'change')} from {fix.pointer}")
 
@@ -116,7 +116,11 @@ class Page:
             f"{figures['audited']} audited",
         ]
         found = count(figures["findings"], "finding")
-        more = [f"{figures[key]} {key}" for key in ("exempt", "known", "unknown", "errors", "skipped") if figures[key]]
+        more = [
+            count(figures[key], "error") if key == "errors" else f"{figures[key]} {key}"
+            for key in ("exempt", "known", "unknown", "errors", "skipped")
+            if figures[key]
+        ]
         line = f"{count(figures['objects'], 'object')}: {', '.join(counts)}; {', '.join([found, *more])}"
         return "\n".join([*asked, line, ""])
 

@@ -7,6 +7,12 @@ from collections.abc import Iterator
 from webhook.cli.judge import Judged
 from webhook.model.decision import Fault, Finding
 
+WOULD = "would correct it, if the rule warned or denied"
+"""What is said of a fix that `/mutate` does not make, because its rule only notes what it finds."""
+
+ABSENT = "; a field that may be absent wants has(...) before it, or .?field.orValue(...)"
+"""What is said to those who try a rule in CEL that met no field; developers who are denied can do nothing with it."""
+
 
 def title(finding: Finding) -> str:
     """Return what is wrong and with whom: `requests differ from limits (web)`."""
@@ -29,8 +35,11 @@ def details(finding: Finding) -> Iterator[tuple[str, str]]:
 
 
 def failure(fault: Fault) -> str:
-    """Return that a rule failed, or could not be decided, and why."""
-    return f"{'the rule failed' if fault.kind == 'error' else 'could not be decided'}: {fault.message}"
+    """Return that a rule failed, or could not be decided, and why; and what its author forgot, where that is plain."""
+    if fault.kind != "error":
+        return f"could not be decided: {fault.message}"
+    cure = ABSENT if fault.message.startswith("no such key: ") else ""
+    return f"the rule failed: {fault.message}{cure}"
 
 
 def place(one: Judged, pointer: str) -> str:
