@@ -89,7 +89,7 @@ from typing import Any
 from webhook.checks.check import Check, ParamError
 from webhook.checks.spoken import Spoken, Unspoken, of_kind
 from webhook.model.decision import Violation
-from webhook.model.mount import used
+from webhook.model.mount import uses
 from webhook.model.path import Segments, inside, segments, text
 from webhook.model.pods import Pod, Subject, Volume, listing, mapping
 from webhook.model.record import record
@@ -169,14 +169,14 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
 
 
 def _pod(allowed: tuple[Allowed, ...], pod: Pod) -> Iterator[Violation]:
-    for volume in pod.volumes:
-        if "hostPath" not in volume.spec:
-            continue
+    volumes = [volume for volume in pod.volumes if "hostPath" in volume.spec]
+    use = uses(pod) if volumes else {}
+    for volume in volumes:
         source, at = volume.spec["hostPath"], f"{volume.pointer}/hostPath"
         path = mapping(source).get("path")
         covering = _covering(allowed, path)
         if not covering:
-            yield _refused(allowed, at, path, f"hostPath {_shown(path)}", volume.name, used(pod, volume))
+            yield _refused(allowed, at, path, f"hostPath {_shown(path)}", volume.name, use.get(volume.name, ()))
         elif all(place.read_only for place in covering):
             yield from _written(pod, volume, str(path))
 

@@ -12,7 +12,7 @@ from webhook.checks.check import one_of
 from webhook.model import pointer as pointers
 from webhook.model.handler import handler as asked
 from webhook.model.handler import ports
-from webhook.model.mount import leads, used
+from webhook.model.mount import leads, uses
 from webhook.model.pods import Container, Pod, Volume, listing, mapping
 from webhook.model.record import record
 
@@ -159,16 +159,13 @@ def _host_namespaces(pod: Pod) -> Sequence[Place]:
 
 
 def _host_path_volumes(pod: Pod) -> Sequence[Place]:
-    return [
-        Place(
-            f"hostPath {_said(mapping(v.spec['hostPath']).get('path'))}",
-            f"{v.pointer}/hostPath",
-            v.name,
-            reach=used(pod, v),
-        )
-        for v in pod.volumes
-        if "hostPath" in v.spec
-    ]
+    volumes = [volume for volume in pod.volumes if "hostPath" in volume.spec]
+    use, found = (uses(pod) if volumes else {}), []
+    for volume in volumes:
+        said = f"hostPath {_said(mapping(volume.spec['hostPath']).get('path'))}"
+        reach = use.get(volume.name, ())
+        found.append(Place(said, f"{volume.pointer}/hostPath", volume.name, reach=reach))
+    return found
 
 
 def _host_ports(pod: Pod) -> Sequence[Place]:
@@ -312,17 +309,16 @@ def _sysctls(pod: Pod) -> Sequence[Place]:
 
 def _volume_types(pod: Pod) -> Sequence[Place]:
     # a volume with nothing but a name is an emptyDir: the API server makes it one
-    return [
-        Place(
-            _sources(volume),
-            volume.pointer,
-            volume.name,
-            (leads(volume),),
-            used(pod, volume) if "hostPath" in volume.spec else (),
-        )
+    out = [
+        volume
         for volume in pod.volumes
         if not any([key in volume.spec for key in VOLUMES]) and any([key != "name" for key in volume.spec])
     ]
+    use, found = (uses(pod) if out else {}), []
+    for volume in out:
+        reach = use.get(volume.name, ()) if "hostPath" in volume.spec else ()
+        found.append(Place(_sources(volume), volume.pointer, volume.name, (leads(volume),), reach))
+    return found
 
 
 def _sources(volume: Volume) -> str:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from webhook.engine.facts import Facts, Missing, Owner
+from webhook.engine.marks import Key
 from webhook.engine.view import UNASKED, controller
 from webhook.model.decision import Since
 from webhook.model.pods import Kinds, Subject, group_of, mapping
@@ -22,7 +23,6 @@ from webhook.model.review import Review
 from webhook.packs.match import Lacking
 from webhook.packs.rule import Rule
 
-Key = tuple[int, bool, str | None, str, str]
 MANAGER = "system:kube-controller-manager"
 """Who asks where the controllers have no users of their own: kube-controller-manager without
 `--use-service-account-credentials`."""

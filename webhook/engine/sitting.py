@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 from webhook.engine import elder
 from webhook.engine.changes import equal
-from webhook.engine.elder import Key
 from webhook.engine.facts import FORMER, NOT_ASKED, Facts, Owner
 from webhook.engine.judge import concerned, left_out, looked_at, violations
+from webhook.engine.marks import Key, Marks
 from webhook.engine.mode import effective
 from webhook.engine.view import LATE, View, controller
 from webhook.errors import RuleError
 from webhook.model.decision import Action, Decision, Fault, Finding, Since, Unsure, Violation
-from webhook.model.pods import Container, Subject, group_of
+from webhook.model.pods import Subject, group_of
 from webhook.model.review import Review
 from webhook.packs.exempt import Exemption, active, covering
 from webhook.packs.match import Lacking, Out
@@ -182,12 +182,13 @@ class Sitting:
         before the rule came into force, or what is lacking to tell.
         """
         if self.review.old_object is not None:
-            return partial(_was, self._had(rule, view, number), view.subjects[number])
+            return partial(_was, self._had(rule, view, number), Marks(view.subjects[number]))
         subject, day = view.subjects[number], rule.enforce_from
         if day is None or not elder.asked(rule, self.review, subject):
             return None
         line = elder.line(subject, self.facts, day, self.ruleset.kinds, partial(self._above, rule))
-        return lambda violation: line.before(frozenset(_marks(subject, violation)))
+        marks = Marks(subject)
+        return lambda violation: line.before(frozenset(marks.of(violation)))
 
     def _above(self, rule: Rule, owner: Owner, facts: Facts) -> frozenset[Key]:
         """Return what the own object of an owner has, nothing where the rule never judged it: nobody was told there."""
@@ -256,47 +257,19 @@ def _keys(rule: Rule, view: View, number: int) -> dict[Key, int]:
     """Return what a subject has of a rule's findings, and each how far."""
     keys: dict[Key, int] = {}
     try:
-        subject = view.subjects[number]
+        marks = Marks(view.subjects[number])
         for one in violations(rule, view, number):
             if isinstance(one, Violation):
-                for key in (*_marks(subject, one), *_reached(subject, one)):
+                for key in marks.all(one):
                     keys[key] = max(one.extent, keys.get(key, one.extent))
     except Exception:  # as in `guarded`
         return {}  # a rule that fails on what was there before found nothing there
     return keys
 
 
-def _was(had: dict[Key, int], subject: Subject, violation: Violation) -> bool:
+def _was(had: dict[Key, int], marks: Marks, violation: Violation) -> bool:
     """Say whether the old object `had` a finding of the new one, as far and no less bad."""
-    keys = [*_marks(subject, violation), *_reached(subject, violation)]
-    return all([key in had and violation.extent <= had[key] for key in keys])
-
-
-def _marks(subject: Subject, violation: Violation) -> list[Key]:
-    """Return what a finding of a rule was there before by: all of it; a volume may have the name of a container.
-
-    The reason is part of it: a rule may ask several things that are found with the same words, such as `not set`. So is
-    the number of the template, where there are several: the containers of two may have one name.
-    """
-    place, template = f"{violation.pointer}/", 0
-    if len(subject.pods) > 1:
-        at = (number for number, pod in enumerate(subject.pods) if place.startswith(f"{pod.pointer}/"))
-        template = next(at, 0)
-    volume, whose, reason = "/volumes/" in place, violation.container, violation.reason
-    things: list[str] = list(violation.same) if violation.same else [violation.found]
-    return [(template, volume, whose, reason, thing) for thing in things]
-
-
-def _reached(subject: Subject, violation: Violation) -> list[Key]:
-    """Return what else of an object a finding reaches; also that its container goes on, as one for `init` does not."""
-    template, volume, whose, reason, _ = _marks(subject, violation)[0]
-    reach = list(violation.reach)
-    everyone: tuple[Container, ...] = (
-        subject.pods[template].everyone if whose is not None and not volume and subject.pods else ()
-    )
-    if any([one.name == whose and one.role != "init" for one in everyone]):
-        reach.append("goes on")
-    return [(template, volume, whose, reason, f"reaches {one}") for one in reach]
+    return all([key in had and violation.extent <= had[key] for key in marks.all(violation)])
 
 
 def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:

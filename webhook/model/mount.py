@@ -119,15 +119,18 @@ def leads(volume: Volume) -> str:
     return " ".join(said)
 
 
-def used(pod: Pod, volume: Volume) -> tuple[str, ...]:
-    """Return what containers do with a volume: which part each mounts, and which it may write; the place is nothing."""
-    found: list[str] = []
+def uses(pod: Pod) -> dict[str, tuple[str, ...]]:
+    """Return by the name of each volume what containers do with it: which part each mounts, and which it may write.
+
+    The place in the container is nothing. Of all volumes at once, since a pod may have thousands of them.
+    """
+    found: dict[str, list[str]] = {}
     for container in pod.everyone:
         for mount in map(mapping, listing(container.spec.get("volumeMounts"))):
-            if mount.get("name") == volume.name:
-                part = f"{container.name} mounts {told([mount.get('subPath') or '', mount.get('subPathExpr') or ''])}"
-                found += [part] if mount.get("readOnly") is True else [part, f"{part} writable"]
-    return tuple(found)
+            part = f"{container.name} mounts {told([mount.get('subPath') or '', mount.get('subPathExpr') or ''])}"
+            said = [part] if mount.get("readOnly") is True else [part, f"{part} writable"]
+            found.setdefault(str(mount.get("name")), []).extend(said)
+    return {name: tuple(said) for name, said in found.items()}
 
 
 def bounded(empty_dir: Mapping[str, Any]) -> bool:
