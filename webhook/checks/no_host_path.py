@@ -170,13 +170,13 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
 
 def _pod(allowed: tuple[Allowed, ...], pod: Pod) -> Iterator[Violation]:
     volumes = [volume for volume in pod.volumes if "hostPath" in volume.spec]
-    use = uses(pod) if volumes else {}
+    use = uses(pod, volumes)
     for volume in volumes:
         source, at = volume.spec["hostPath"], f"{volume.pointer}/hostPath"
         path = mapping(source).get("path")
         covering = _covering(allowed, path)
         if not covering:
-            yield _refused(allowed, at, path, f"hostPath {_shown(path)}", volume.name, use.get(volume.name, ()))
+            yield _refused(allowed, at, path, f"hostPath {_shown(path)}", volume.name, use[volume.name])
         elif all(place.read_only for place in covering):
             yield from _written(pod, volume, str(path))
 

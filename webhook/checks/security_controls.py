@@ -160,11 +160,10 @@ def _host_namespaces(pod: Pod) -> Sequence[Place]:
 
 def _host_path_volumes(pod: Pod) -> Sequence[Place]:
     volumes = [volume for volume in pod.volumes if "hostPath" in volume.spec]
-    use, found = (uses(pod) if volumes else {}), []
+    use, found = uses(pod, volumes), []
     for volume in volumes:
         said = f"hostPath {_said(mapping(volume.spec['hostPath']).get('path'))}"
-        reach = use.get(volume.name, ())
-        found.append(Place(said, f"{volume.pointer}/hostPath", volume.name, reach=reach))
+        found.append(Place(said, f"{volume.pointer}/hostPath", volume.name, reach=use[volume.name]))
     return found
 
 
@@ -314,9 +313,9 @@ def _volume_types(pod: Pod) -> Sequence[Place]:
         for volume in pod.volumes
         if not any([key in volume.spec for key in VOLUMES]) and any([key != "name" for key in volume.spec])
     ]
-    use, found = (uses(pod) if out else {}), []
+    use, found = uses(pod, [volume for volume in out if "hostPath" in volume.spec]), []
     for volume in out:
-        reach = use.get(volume.name, ()) if "hostPath" in volume.spec else ()
+        reach = use.get(volume.name, ())
         found.append(Place(_sources(volume), volume.pointer, volume.name, (leads(volume),), reach))
     return found
 

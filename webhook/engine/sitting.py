@@ -166,8 +166,7 @@ class Sitting:
         if not exemptions:
             return None
         subject = view.subjects[number]
-        asked = any(exemption.images is not None for exemption in exemptions)
-        image = view.image(number, violation) if asked else None  # dear, and few ask
+        image = partial(view.image, number, violation)
         covered = covering(exemptions, subject, violation.container, image, view.known(number))
         if isinstance(covered, Lacking) and not _has_workload_owner(subject, self.ruleset):
             return None  # whoever writes the object writes its owner: a made-up one must not turn no into perhaps
@@ -224,7 +223,7 @@ class Sitting:
         `unsaid` is the sentence that then is not said.
         """
         whole = [exemption for exemption in rule.exemptions if exemption.whole and active(exemption, self.now)]
-        covered = covering(whole, view.subjects[number], None, None, view.known(number))
+        covered = covering(whole, view.subjects[number], None, _no_image, view.known(number))
         if not isinstance(covered, Exemption):
             return False
         self.spared.append((covered, unsaid))
@@ -246,6 +245,10 @@ class Sitting:
             packs=self.packs,
             wants=frozenset(self.wants),
         )
+
+
+def _no_image() -> None:
+    """Return what an object as a whole has."""
 
 
 def _why(error: Exception) -> str:

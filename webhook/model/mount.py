@@ -119,17 +119,21 @@ def leads(volume: Volume) -> str:
     return " ".join(said)
 
 
-def uses(pod: Pod) -> dict[str, tuple[str, ...]]:
-    """Return by the name of each volume what containers do with it: which part each mounts, and which it may write.
+def uses(pod: Pod, volumes: Iterable[Volume]) -> dict[str, tuple[str, ...]]:
+    """Return by the names of volumes what containers do with each: which part they mount, and which they may write.
 
-    The place in the container is nothing. Of all volumes at once, since a pod may have thousands of them.
+    The place in the container is nothing. Of all at once, since a pod may have thousands of them.
     """
-    found: dict[str, list[str]] = {}
-    for container in pod.everyone:
+    found: dict[str, list[str]] = {volume.name: [] for volume in volumes}
+    for container in pod.everyone if found else ():
         for mount in map(mapping, listing(container.spec.get("volumeMounts"))):
-            part = f"{container.name} mounts {told([mount.get('subPath') or '', mount.get('subPathExpr') or ''])}"
-            said = [part] if mount.get("readOnly") is True else [part, f"{part} writable"]
-            found.setdefault(str(mount.get("name")), []).extend(said)
+            said = found.get(str(mount.get("name")))
+            if said is not None:
+                parts = [mount.get("subPath") or "", mount.get("subPathExpr") or ""]
+                part = f"{container.name} mounts {told(parts) if any(parts) else ''}"
+                said.append(part)
+                if mount.get("readOnly") is not True:
+                    said.append(f"{part} writable")
     return {name: tuple(said) for name, said in found.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 
 from webhook.model.glob import Globs
@@ -42,13 +42,14 @@ def covering(
     exemptions: Iterable[Exemption],
     subject: Subject,
     container: str | None,
-    image: str | None,
+    image: Callable[[], str | None],
     known: Known,
 ) -> Exemption | Lacking | None:
     """Return the first exemption that covers a finding, or what is lacking to tell, or None.
 
-    `container` is the name of the finding's container or volume, `image` its image as written, each None where
-    the finding has none; a clause on them then does not match.
+    `container` is the name of the finding's container or volume, `image` returns its image as written, each None
+    where the finding has none; a clause on them then does not match. It is asked where a clause wants to know: to look
+    is dear, and most exemptions are for others.
     """
     lacking: Lacking | None = None
     for exemption in exemptions:
@@ -61,7 +62,7 @@ def covering(
 
 
 def _covers(
-    exemption: Exemption, subject: Subject, container: str | None, image: str | None, known: Known
+    exemption: Exemption, subject: Subject, container: str | None, image: Callable[[], str | None], known: Known
 ) -> bool | Lacking:
     if exemption.kinds is not None and (subject.group, subject.kind) not in exemption.kinds:
         return False
@@ -69,7 +70,7 @@ def _covers(
         return False
     if exemption.containers is not None and (container is None or not exemption.containers(container)):
         return False
-    if exemption.images is not None and not _has_image(exemption.images, image):
+    if exemption.images is not None and not _has_image(exemption.images, image()):
         return False
     if exemption.names is None or exemption.names(subject.name):
         return True
