@@ -16,7 +16,7 @@ from webhook.engine.elder import Key
 from webhook.engine.facts import FORMER, NOT_ASKED, Facts, Owner
 from webhook.engine.judge import concerned, left_out, looked_at, violations
 from webhook.engine.mode import effective
-from webhook.engine.view import LATE, View, controller
+from webhook.engine.view import LATE, NOT_KNOWN, View, controller
 from webhook.errors import RuleError
 from webhook.model.decision import Action, Decision, Fault, Finding, Since, Unsure, Violation
 from webhook.model.pods import Subject, group_of
@@ -81,8 +81,16 @@ class Sitting:
                     self.fails(rule, 0, error, view)
 
     def late(self, rule: Rule) -> None:
-        """Note that a rule was not asked, because nobody waits for the answer any more; `onError` decides."""
-        self.fails(rule, 0, RuleError(LATE), self.view)
+        """Note that a rule was not asked, because nobody waits for the answer any more; `onError` decides.
+
+        Of several subjects the first that is not exempt, and has no weaker mode, speaks for all.
+        """
+        most = effective(rule, rule.on_error, NOT_KNOWN, self.now, self.ruleset.dry_run)
+        for number in range(len(self.view.subjects)):
+            noted = len(self.errors)
+            self.fails(rule, number, RuleError(LATE), self.view)
+            if len(self.errors) > noted and self.errors[-1].effective == most:
+                break
 
     def of(self, rule: Rule, view: View, number: int) -> list[Finding]:
         """Return the findings of one rule on one subject; its errors and what is unknown are noted."""
