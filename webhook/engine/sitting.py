@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from webhook.engine import elder
 from webhook.engine.changes import equal
 from webhook.engine.elder import Key
-from webhook.engine.facts import FORMER, NOT_ASKED, Facts, Owner
+from webhook.engine.facts import FORMER, NOT_ASKED, Facts, Missing, Owner
 from webhook.engine.judge import concerned, left_out, looked_at, violations
 from webhook.engine.mode import effective
 from webhook.engine.view import LATE, NOT_KNOWN, View, controller
@@ -177,7 +177,7 @@ class Sitting:
         asked = any(exemption.images is not None for exemption in exemptions)
         image = view.image(number, violation) if asked else None  # dear, and few ask
         covered = covering(exemptions, subject, violation.container, image, view.known(number))
-        if isinstance(covered, Lacking) and not _has_workload_owner(subject, self.ruleset):
+        if isinstance(covered, Lacking) and not _has_workload_owner(subject, self.facts, self.ruleset):
             return None  # whoever writes the object writes its owner: a made-up one must not turn no into perhaps
         return covered
 
@@ -283,8 +283,10 @@ def _marks(subject: Subject, violation: Violation) -> list[Key]:
     return [(template, volume, whose, reason, thing) for thing in things]
 
 
-def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:
-    owner = controller(subject.object) or {}
+def _has_workload_owner(subject: Subject, facts: Facts, ruleset: Ruleset) -> bool:
+    """Say whether the owner that is not known, above those that are, is of a kind that makes pods."""
+    found = facts.owners.found if isinstance(facts.owners, Missing) else ()
+    owner = controller(found[-1].object if found else subject.object) or {}
     return (group_of(owner.get("apiVersion")), str(owner.get("kind"))) in ruleset.kinds
 
 
