@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from webhook.checks import log_path, no_local_state
+from webhook.checks import jvm_flags, log_path, no_local_state
 from webhook.checks.check import Check
 from webhook.model.patch import Draft
 from webhook.model.pods import subjects
@@ -41,6 +41,20 @@ def host_paths() -> dict[str, Any]:
     return {"spec": {"replicas": 2, "template": {"spec": {"containers": [container], "volumes": volumes}}}}
 
 
+def references() -> dict[str, Any]:
+    """Return what starts as many JVMs as a script may, each with a variable of its own."""
+    script = "".join(f"java $A{n} -jar a;" for n in range(MANY))
+    env = [{"name": f"A{n}", "value": f"-Xmx{n + 1}m"} for n in range(8 * MANY)]
+    container = {"name": "web", "command": ["sh", "-c", script], "env": env}
+    return {"spec": {"template": {"spec": {"containers": [container]}}}}
+
+
+def unclosed() -> dict[str, Any]:
+    env = [{"name": f"A{n}", "value": "$(" * 60_000} for n in range(20)]
+    container = {"name": "web", "command": ["java", "-jar", "a"], "env": env}
+    return {"spec": {"template": {"spec": {"containers": [container]}}}}
+
+
 def work(check: Check, obj: dict[str, Any]) -> None:
     (subject,) = subjects(obj, "apps", "Deployment", "shop", "web")
     if check.seeks is not None:
@@ -61,8 +75,10 @@ def work(check: Check, obj: dict[str, Any]) -> None:
         (log_path.build(log_path.DEFAULTS), deployment(EMPTY, "/var/log")),
         (log_path.build(log_path.DEFAULTS), deployment(EMPTY, "/tmp")),
         (log_path.build({**log_path.DEFAULTS, **ON_NODES}), host_paths()),
+        (jvm_flags.build(jvm_flags.DEFAULTS), references()),
+        (jvm_flags.build(jvm_flags.DEFAULTS), unclosed()),
     ],
-    ids=["empty", "memory", "claims", "logs", "no logs", "logs on nodes"],
+    ids=["empty", "memory", "claims", "logs", "no logs", "logs on nodes", "jvms", "unclosed"],
 )
 def test_a_large_pod_takes_no_time_that_grows_with_its_square(check: Check, obj: dict[str, Any]) -> None:
     started = time.process_time()
