@@ -103,8 +103,8 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
@@ -201,17 +201,18 @@ class Standard:
 
 @record(frozen=True, slots=True)
 class Asked:
-    """One container that is asked: all its mounts, and those that hold a log directory."""
+    """One container that is asked: all its mounts, those that hold a log directory, and what reads its variables."""
 
     standard: Standard
     container: Container
     mounts: tuple[Mount, ...]
     held: tuple[Mount, ...]
+    read: Callable[[], env.Environment]
 
     @property
     def environment(self) -> env.Environment:
-        """All variables of the container."""
-        return env.read(self.container.spec)
+        """All variables of the container, read once: each of its mounts may ask."""
+        return self.read()
 
     def violation(self, pointer: str, reason: str, found: str, wanted: str, same: tuple[str, ...] = ()) -> Violation:
         """Return a violation of this container."""
@@ -261,16 +262,17 @@ def build(params: Mapping[str, Any]) -> Check:
 def _asked(standard: Standard, pod: Pod) -> Iterator[Asked]:
     if pod.windows or (standard.stdout and pod.annotations.get(ANNOTATION) == "stdout"):
         return
+    volumes = {volume.name: volume for volume in pod.volumes}
     for container in pod.containers:
         if container.role == "container":
-            found = (*mounts(pod, container), *_claimed(pod))
+            found = (*mounts(volumes, container), *_claimed(pod))
             held = {
                 mount.pointer: mount
                 for pattern in standard.patterns
                 for mount in holding(found, pattern)
                 if standard.parents or pattern.at(mount.path)
             }
-            yield Asked(standard, container, found, tuple(held.values()))
+            yield Asked(standard, container, found, tuple(held.values()), cache(partial(env.read, container.spec)))
 
 
 def _claimed(pod: Pod) -> Iterator[Mount]:
@@ -284,13 +286,16 @@ def _kept(standard: Standard, pod: Pod) -> bool:
     """Say whether a pod plainly keeps the standard, as most do."""
     if pod.claims or (standard.stdout and ANNOTATION in pod.annotations):
         return False
+    volumes = {volume.name: volume for volume in pod.volumes}
+    if len(volumes) != len(pod.volumes):
+        return False  # of two with one name, which Kubernetes refuses, nobody can say which it is
     for container in pod.containers:
-        if container.role == "container" and not _logs_well(standard, pod, container):
+        if container.role == "container" and not _logs_well(standard, volumes, container):
             return False
     return True
 
 
-def _logs_well(standard: Standard, pod: Pod, container: Container) -> bool:
+def _logs_well(standard: Standard, volumes: Mapping[str, Volume], container: Container) -> bool:
     """Say whether one mount alone holds logs, by a good volume, and all variables lead onto it."""
     place: Segments = ()
     volume = ""
@@ -309,8 +314,8 @@ def _logs_well(standard: Standard, pod: Pod, container: Container) -> bool:
             place, volume = parts, name
     if not place or not standard.parents:
         return False
-    named = [one for one in pod.volumes if one.name == volume]
-    return len(named) == 1 and _is_good(standard, named[0]) and _leads_to(standard, container, place, elsewhere)
+    named = volumes.get(volume)
+    return named is not None and _is_good(standard, named) and _leads_to(standard, container, place, elsewhere)
 
 
 def _is_good(standard: Standard, volume: Volume) -> bool:

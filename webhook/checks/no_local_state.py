@@ -249,9 +249,12 @@ def _kept(standard: Standard, pod: Pod) -> bool:
 
 def _pod(standard: Standard, pod: Pod) -> Iterator[Violation]:
     claimed = {claim.name for claim in pod.claims}  # of one name, the claim is what the controllers put there
-    for volume in pod.volumes:
-        if _is_empty_dir(volume) and volume.name not in claimed:
-            yield from _empty_dir(standard, pod, volume)
+    empty = [volume for volume in pod.volumes if _is_empty_dir(volume) and volume.name not in claimed]
+    if empty:
+        # both asked once: a pod may have thousands of volumes, and of containers
+        limited, mounting = _has_storage_limit(pod.everyone), _mounting(pod)
+        for volume in empty:
+            yield from _empty_dir(standard, pod, volume, mounting.get(volume.name, []), limited=limited)
     if standard.read_only_root and not pod.windows:
         for container in pod.containers:
             if container.role != "ephemeral" and not _root_is_read_only(container):
@@ -265,18 +268,19 @@ def _is_empty_dir(volume: Volume) -> bool:
     return not any(source is not None for key, source in volume.spec.items() if key not in ("name", "emptyDir"))
 
 
-def _empty_dir(standard: Standard, pod: Pod, volume: Volume) -> Iterator[Violation]:
+def _empty_dir(
+    standard: Standard, pod: Pod, volume: Volume, mounting: list[Container], *, limited: bool
+) -> Iterator[Violation]:
     source, at = mapping(volume.spec.get("emptyDir")), f"{volume.pointer}/emptyDir"
     size, memory = _amount(source.get("sizeLimit")), source.get("medium") == "Memory"
-    everyone = pod.everyone
     if size is None:
-        if standard.sized and (memory or not _has_storage_limit(everyone)):
+        if standard.sized and (memory or not limited):
             written = source.get("sizeLimit")
             found = f"volume {volume.name} without sizeLimit" if written is None else f"sizeLimit: {written}"
             wanted = "sizeLimit above 0, like 1Gi" + ("" if memory else ", or a limit of ephemeral-storage")
             yield Violation(at, UNSIZED, found, wanted, volume.name, (f"{found} {leads(volume)}",))
     elif memory:
-        limit = _memory(pod, volume, everyone)
+        limit = _memory(pod, mounting)
         if limit is not None and size > limit * standard.share:
             found = f"sizeLimit {source['sizeLimit']}, memory limit {quantity.show(limit)}"
             wanted = f"sizeLimit up to {quantity.show(limit * standard.share)}, or more memory"
@@ -289,9 +293,11 @@ def _has_storage_limit(containers: tuple[Container, ...]) -> bool:
     return any(_limit(container.spec, "ephemeral-storage") is not None for container in containers)
 
 
-def _memory(pod: Pod, volume: Volume, containers: tuple[Container, ...]) -> Fraction | None:
-    """Return how much memory can be written to a volume, in bytes; None where nothing bounds it or nobody mounts it."""
-    mounting = [container for container in containers if _mounts(container, volume.name)]
+def _memory(pod: Pod, mounting: list[Container]) -> Fraction | None:
+    """Return how much memory can be written to a volume that containers mount, in bytes.
+
+    None where nothing bounds it or nobody mounts it.
+    """
     running = [container for container in mounting if container.role in ("container", "sidecar")]
     whole = _limit(pod.spec, "memory")
     limits = [_limit(container.spec, "memory") for container in running or mounting]
@@ -301,8 +307,21 @@ def _memory(pod: Pod, volume: Volume, containers: tuple[Container, ...]) -> Frac
     return total if whole is None else min(whole, total)
 
 
-def _mounts(container: Container, name: str) -> bool:
-    return any(mapping(mount).get("name") == name for mount in listing(container.spec.get("volumeMounts")))
+def _mounting(pod: Pod) -> dict[str, list[Container]]:
+    """Return by the name of each volume the containers that mount it, each once."""
+    found: dict[str, list[Container]] = {}
+    for container in pod.everyone:
+        for name in {name for name, _ in _mounts(container)}:
+            found.setdefault(name, []).append(container)
+    return found
+
+
+def _mounts(container: Container) -> Iterator[tuple[str, bool]]:
+    """Yield the volume's name of each mount of a container, and whether it is read-only."""
+    for mount in map(mapping, listing(container.spec.get("volumeMounts"))):
+        name = mount.get("name")
+        if isinstance(name, str):
+            yield name, mount.get("readOnly") is True
 
 
 def _limit(spec: Mapping[str, Any], resource: str) -> Fraction | None:
@@ -351,8 +370,10 @@ def _workload(standard: Standard, subject: Subject, replicas: int) -> Iterator[V
         yield from _class(standard, claim.metadata, claim.spec, claim.pointer, claim.name or None)
     if replicas > 1:
         for pod in subject.pods:
+            read = _only_read(pod)
             for volume in pod.volumes:
-                yield from _shared(standard, pod, volume, replicas)
+                if volume.name not in read:
+                    yield from _shared(standard, pod, volume, replicas)
 
 
 def _class(
@@ -388,8 +409,6 @@ def _replicas(subject: Subject) -> int:
 
 
 def _shared(standard: Standard, pod: Pod, volume: Volume, replicas: int) -> Iterator[Violation | Unsure]:
-    if _only_read(pod, volume):
-        return
     for kind in _DISKS:
         if kind in volume.spec and mapping(volume.spec[kind]).get("readOnly") is not True:
             wanted = "a claim for each replica, or a volume that many nodes can write"
@@ -436,19 +455,18 @@ def _sought(subject: Subject) -> Iterator[Ref]:
     scaled = kind in WITH_REPLICAS and kind != _REPEATING and (written is None or written == 1)
     if not scaled and _replicas(subject) < 2:
         return
-    writing = [(pod, volume) for pod in subject.pods for volume in pod.volumes if not _only_read(pod, volume)]
-    claims = [claim for claim in (_claimed(volume) for _, volume in writing) if claim]
-    if scaled and (claims or any(disk in volume.spec for _, volume in writing for disk in _DISKS)):
+    read = [(pod, _only_read(pod)) for pod in subject.pods]
+    writing = [volume for pod, only in read for volume in pod.volumes if volume.name not in only]
+    claims = [claim for claim in map(_claimed, writing) if claim]
+    if scaled and (claims or any(disk in volume.spec for volume in writing for disk in _DISKS)):
         yield AUTOSCALERS
     yield from map(_ref, claims)
 
 
-def _only_read(pod: Pod, volume: Volume) -> bool:
-    """Say whether containers mount a volume, and all of them read-only."""
-    mounts = [
-        mapping(mount)
-        for container in pod.everyone
-        for mount in listing(container.spec.get("volumeMounts"))
-        if mapping(mount).get("name") == volume.name
-    ]
-    return bool(mounts) and all(mount.get("readOnly") is True for mount in mounts)
+def _only_read(pod: Pod) -> set[str]:
+    """Return the names of the volumes that containers mount, all of them read-only."""
+    read, written = set[str](), set[str]()
+    for container in pod.everyone:
+        for name, only in _mounts(container):
+            (read if only else written).add(name)
+    return read - written

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 from webhook.engine import elder
 from webhook.engine.changes import equal
-from webhook.engine.facts import FORMER, NOT_ASKED, Facts, Owner
+from webhook.engine.facts import FORMER, NOT_ASKED, Facts, Missing, Owner
 from webhook.engine.judge import concerned, left_out, looked_at, violations
 from webhook.engine.marks import Key, Marks
 from webhook.engine.mode import effective
-from webhook.engine.view import LATE, View, controller
+from webhook.engine.view import LATE, NOT_KNOWN, View, controller
 from webhook.errors import RuleError
 from webhook.model.decision import Action, Decision, Fault, Finding, Since, Unsure, Violation
 from webhook.model.pods import Subject, group_of
@@ -81,8 +81,16 @@ class Sitting:
                     self.fails(rule, 0, error, view)
 
     def late(self, rule: Rule) -> None:
-        """Note that a rule was not asked, because nobody waits for the answer any more; `onError` decides."""
-        self.fails(rule, 0, RuleError(LATE), self.view)
+        """Note that a rule was not asked, because nobody waits for the answer any more; `onError` decides.
+
+        Of several subjects the first that is not exempt, and has no weaker mode, speaks for all.
+        """
+        most = effective(rule, rule.on_error, NOT_KNOWN, self.now, self.ruleset.dry_run)
+        for number in range(len(self.view.subjects)):
+            noted = len(self.errors)
+            self.fails(rule, number, RuleError(LATE), self.view)
+            if len(self.errors) > noted and self.errors[-1].effective == most:
+                break
 
     def of(self, rule: Rule, view: View, number: int) -> list[Finding]:
         """Return the findings of one rule on one subject; its errors and what is unknown are noted."""
@@ -168,7 +176,7 @@ class Sitting:
         subject = view.subjects[number]
         image = partial(view.image, number, violation)
         covered = covering(exemptions, subject, violation.container, image, view.known(number))
-        if isinstance(covered, Lacking) and not _has_workload_owner(subject, self.ruleset):
+        if isinstance(covered, Lacking) and not _has_workload_owner(subject, self.facts, self.ruleset):
             return None  # whoever writes the object writes its owner: a made-up one must not turn no into perhaps
         return covered
 
@@ -275,8 +283,10 @@ def _was(had: dict[Key, int], marks: Marks, violation: Violation) -> bool:
     return all([key in had and violation.extent <= had[key] for key in marks.all(violation)])
 
 
-def _has_workload_owner(subject: Subject, ruleset: Ruleset) -> bool:
-    owner = controller(subject.object) or {}
+def _has_workload_owner(subject: Subject, facts: Facts, ruleset: Ruleset) -> bool:
+    """Say whether the owner that is not known, above those that are, is of a kind that makes pods."""
+    found = facts.owners.found if isinstance(facts.owners, Missing) else ()
+    owner = controller(found[-1].object if found else subject.object) or {}
     return (group_of(owner.get("apiVersion")), str(owner.get("kind"))) in ruleset.kinds
 
 

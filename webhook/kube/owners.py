@@ -10,16 +10,17 @@ from typing import Any
 
 from webhook.kube.cache import Bounds, Cache
 from webhook.kube.client import ApiError, Client, weight
-from webhook.model.pods import KINDS, Kinds
+from webhook.model.pods import KINDS, Kinds, Row
 from webhook.model.record import record
 from webhook.ports import Owner, Unknown
 
 BOUNDS = Bounds(entries=2000, weight=32 * 1024 * 1024, fresh=300.0)
 """Kind, name, uid and creation never change; who controls an owner hardly ever does. Some KB each."""
 HOPS = 4
-"""Longer than any chain of known controllers (Pod, Job, JobSet or CronJob are three), and a ring ends too."""
+"""Longer than any chain of known controllers (Pod, Job, JobSet or CronJob are three): more are made up, as a ring."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
-_VERSION = re.compile(r"v[0-9]{1,3}((alpha|beta)[0-9]{1,3})?\Z")
+# any that a CustomResourceDefinition can have: DNS-1035 labels
+_VERSION = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 # A node owns its mirror pods and is owned by nobody; reading it would need rights on nodes and tell nothing.
 _NODE = ("", "Node")
 
@@ -61,9 +62,9 @@ class Owners:
         """Return the controller owner among `references`, then that one's, and so on; () where there is none.
 
         `namespace` is the object's, `timeout` is in seconds and for all of the chain. An owner that the API server
-        does not have, or has under another uid, is made up, and ends the chain: a controller writes its own object
-        first. Raises Unknown for an owner that can't be read in time, or is of a kind whose path isn't known: an
-        error is never "no owner". It has those who were found below.
+        does not have, has under another uid, or cannot have by its name or version, is made up, and ends the chain: a
+        controller writes its own object first. So do more than four. Raises Unknown for an owner that can't be read in
+        time, or is of a kind whose path isn't known: an error is never "no owner". It has those who were found below.
         """
         found: list[Owner] = []
         try:
@@ -74,9 +75,7 @@ class Owners:
 
     def _climb(self, namespace: str, references: object, deadline: float, found: list[Owner]) -> None:
         reference = _controller(references)
-        while reference is not None:
-            if len(found) == HOPS:
-                raise Unknown(f"more than {HOPS} owners stand above one another")
+        while reference is not None and len(found) < HOPS:
             owner = self._owner(namespace, reference, deadline - self._clock())
             if owner.uid != reference.uid:
                 break
@@ -97,10 +96,13 @@ class Owners:
         if (reference.group, reference.kind) == _NODE:
             return Owner("", "Node", reference.name, reference.uid, None, {})
         what = f"owner {reference.kind} {reference.name}"
-        path = self._path(namespace, reference)
-        if path is None:
+        row = self._kinds.get((reference.group, reference.kind))
+        if row is None:
             self._count("unknown")
             raise Unknown(f"{what}: how to read {reference.group or 'core'}/{reference.kind} isn't known")
+        path = _path(row, namespace, reference)
+        if path is None:
+            return _nobody(reference)[0]
         # The whole reference is the key: a forged one with another's uid must not find that owner.
         key = (namespace, reference)
         try:
@@ -110,15 +112,6 @@ class Owners:
         except Unknown as error:
             self._count("unknown")
             raise Unknown(f"{what}: {error}") from error
-
-    def _path(self, namespace: str, reference: _Reference) -> str | None:
-        row = self._kinds.get((reference.group, reference.kind))
-        if row is None or not all(
-            (_NAME.match(namespace), _NAME.match(reference.name), _VERSION.match(reference.version))
-        ):
-            return None
-        root = f"/apis/{row.group}" if row.group else "/api"
-        return f"{root}/{reference.version}/namespaces/{namespace}/{row.resource}/{reference.name}"
 
     def _fetch(self, path: str, reference: _Reference, timeout: float) -> tuple[Owner, int] | None:
         try:
@@ -136,6 +129,14 @@ class Owners:
         when = datetime.fromisoformat(created) if isinstance(created, str) else None
         owner = Owner(reference.group, reference.kind, reference.name, reference.uid, when, found)
         return owner, weight(found)
+
+
+def _path(row: Row, namespace: str, reference: _Reference) -> str | None:
+    """Return where an owner is read, None where there can be none of such a name or version, or in no namespace."""
+    if not (_NAME.match(namespace) and _NAME.match(reference.name) and _VERSION.match(reference.version)):
+        return None
+    root = f"/apis/{row.group}" if row.group else "/api"
+    return f"{root}/{reference.version}/namespaces/{namespace}/{row.resource}/{reference.name}"
 
 
 def _nobody(reference: _Reference) -> tuple[Owner, int]:

@@ -154,8 +154,8 @@ def _resource(container: Mapping[str, Any], field: Mapping[str, Any]) -> str:
 
 def _parts(template: str) -> Iterator[tuple[str, str | None]]:
     """Give (text, None) for text that stands for itself, and (as written, NAME) for a reference."""
-    at = 0
-    while at < len(template):
+    at, last = 0, template.rfind(")")
+    while at <= last:
         dollar = template.find("$", at)
         if dollar < 0 or dollar + 1 == len(template):
             break
@@ -168,4 +168,5 @@ def _parts(template: str) -> Iterator[tuple[str, str | None]]:
         else:
             yield "$" if follows == "$" else "$" + follows, None
             at = dollar + 2
-    yield template[at:], None
+    # behind the last bracket there are no references, however many begin there
+    yield template[at:].replace("$$", "$"), None

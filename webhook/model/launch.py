@@ -96,7 +96,7 @@ class Start:
             return []
         words = None if value.text is None else tuple(value.text.split()) if script else jvm.split(value.text)
         options = (jvm.Option("", "", unknown=True),) if words is None else tuple(jvm.options(words))
-        where, pointer = _place(self.container, name)
+        where, pointer = _place(self.container, name, at(self.container, name))
         return [Source(f"{where}, if a script passes it on" if script else where, pointer, options)]
 
 
@@ -219,7 +219,9 @@ def _lines(
     container: Container, environment: env.Environment, launches: Sequence[tuple[str, ...]], image: Build | None
 ) -> Iterator[tuple[Source, ...]]:
     """Give the options of each `java` that is started with something to run."""
-    origins = _origins(container, environment) if launches else {}
+    if not launches:
+        return
+    origins, pointers = _origins(container, environment), _pointers(container)
     key = "command" if listing(container.spec.get("command")) else "args" if image is None else _IMAGE
     for words in launches:
         pieces = tuple(_expanded(words, environment))
@@ -228,14 +230,22 @@ def _lines(
             options = [
                 (opt, origins.get(opt.text) or origins.get(written[opt.text], key)) for opt in jvm.options(given)
             ]
-            yield tuple(Source(*_place(container, origin), (opt,)) for opt, origin in options)
+            yield tuple(Source(*_place(container, origin, pointers.get(origin, "")), (opt,)) for opt, origin in options)
 
 
-def _place(container: Container, origin: str) -> tuple[str, str]:
-    """Return how a place is called, and where it stands: `command`, `args`, the image, or a variable of either."""
+def _pointers(container: Container) -> dict[str, str]:
+    """Return where each variable stands, the last of its name: for those of many that are asked for, as `at` is not."""
+    names = [mapping(entry).get("name") for entry in listing(container.spec.get("env"))]
+    return {name: f"{container.pointer}/env/{n}" for n, name in enumerate(names) if isinstance(name, str)}
+
+
+def _place(container: Container, origin: str, pointer: str) -> tuple[str, str]:
+    """Return how a place is called, and where it stands: `command`, `args`, the image, or a variable of either.
+
+    `pointer` is where a variable of that name stands, '' for none.
+    """
     if origin in ("command", "args"):
         return origin, f"{container.pointer}/{origin}"
-    pointer = at(container, origin)
     named = _IMAGE if origin == _IMAGE else f"{origin} of the image"
     return (origin, pointer) if pointer else (named, f"{container.pointer}/image")
 

@@ -71,9 +71,11 @@ class Mount:
         return value.unique and ".." not in (value.text or "").split("/")
 
 
-def mounts(pod: Pod, container: Container) -> tuple[Mount, ...]:
-    """Return the volume mounts of a container; of two at one path the later, which the runtime puts on top."""
-    volumes = {volume.name: volume for volume in pod.volumes}
+def mounts(volumes: Mapping[str, Volume], container: Container) -> tuple[Mount, ...]:
+    """Return the volume mounts of a container; of two at one path the later, which the runtime puts on top.
+
+    `volumes` are those of its pod, by name.
+    """
     found: dict[Segments, Mount] = {}
     for number, spec in enumerate(listing(container.spec.get("volumeMounts"))):
         said = mapping(spec)

@@ -116,7 +116,7 @@ def _body(environ: Mapping[str, Any], most: int) -> bytes:
         body: bytes = environ["wsgi.input"].read(most + 1 if length is None else length)
         if len(body) <= most:
             return body
-    raise ReviewError(f"the body is over {most} bytes, more than an AdmissionReview can have", 413)
+    raise ReviewError(f"the body is over {most} bytes, and no more is read (--body-limit)", 413)
 
 
 def _uid(document: Mapping[str, Any]) -> str:

@@ -97,3 +97,22 @@ def test_a_workload_without_a_pod_is_no_fault(judge):
     for spec in (None, {}, {"template": None}, {"template": {}}, {"template": {"spec": None}}):
         obj = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}}
         assert judge(text, {**obj, "spec": spec}).allowed
+
+
+def test_an_exemption_of_a_wrapper_spares_nothing_in_it_when_time_is_over(load, review, deployment, now):
+    text = """
+    rules: [{name: hosts, check: no-host-path, action: deny}]
+    exemptions:
+      - {rules: [hosts], match: {names: [%s]}, reason: reads the node, owner: observability, expires: 2027-03-31}
+    """
+    hosts = deployment(name="web", pod={"volumes": [{"name": "etc", "hostPath": {"path": "/etc"}}]})
+    work = {
+        "apiVersion": "work.open-cluster-management.io/v1",
+        "kind": "ManifestWork",
+        "metadata": {"name": "node-exporter", "namespace": "cluster1"},
+        "spec": {"workload": {"manifests": [hosts, hosts]}},
+    }
+    for names, allowed in (("node-exporter", False), ("web", False), ("node-exporter, web", True)):
+        decision = evaluate(load(text % names), review(work), Facts(), now, "all", after(0))
+        assert decision.allowed is allowed
+        assert len(decision.errors) == (not allowed)

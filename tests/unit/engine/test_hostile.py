@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from webhook.checks import CHECKS
 from webhook.checks.check import Check
 from webhook.engine.evaluate import evaluate, needs
-from webhook.engine.facts import Facts, Missing, Needs
+from webhook.engine.facts import Facts, Missing, Needs, Owner
 from webhook.model import answer
 from webhook.model.decision import Violation
 from webhook.model.patch import apply
@@ -49,6 +49,15 @@ def test_a_made_up_owner_of_no_workload_kind_turns_no_denial_into_a_maybe(judge,
     text = HOSTS + EXEMPT % ("hosts", "{names: [node-exporter]}")
     forged = deployment(pod=ETC, metadata=owner("foo.example/v1", "Foo"))
     assert not judge(text, forged, facts=Facts(owners=Missing("how to read Foo isn't known"))).allowed
+
+
+def test_a_made_up_owner_of_a_workload_of_ones_own_turns_no_denial_into_a_maybe(judge, pod):
+    """Whoever writes a pod may write its ReplicaSet too, and who owns that."""
+    text = HOSTS + EXEMPT % ("hosts", "{names: [node-exporter]}")
+    forged = pod(spec=ETC, metadata=owner("apps/v1", "ReplicaSet"))
+    for above, allowed in ((owner("foo.example/v1", "Foo"), False), (owner("apps/v1", "Deployment"), True)):
+        mine = Owner("apps", "ReplicaSet", "x", {"metadata": above})
+        assert judge(text, forged, facts=Facts(owners=Missing("not read", (mine,)))).allowed is allowed
 
 
 def test_a_manifest_in_a_wrapper_has_no_owner_that_could_excuse_it(judge, deployment):

@@ -21,7 +21,7 @@ def pod(*volume_mounts: dict[str, Any], volumes: tuple[dict[str, Any], ...] = ()
 
 def found(*paths: str, **spec: Any) -> tuple[Mount, ...]:
     one = pod(*({"name": f"v{number}", "mountPath": path, **spec} for number, path in enumerate(paths)))
-    return mounts(one, one.containers[0])
+    return mounts({volume.name: volume for volume in one.volumes}, one.containers[0])
 
 
 def paths(some: Any) -> list[str]:
@@ -58,7 +58,7 @@ def test_a_volume_has_a_type_and_one_of_a_claim_template_is_a_claim(
     volume: dict[str, Any], kind: str, pointer: str
 ) -> None:
     one = pod({"name": "v0", "mountPath": "/logs"}, volumes=(volume,))
-    [mount] = mounts(one, one.containers[0])
+    [mount] = mounts({volume.name: volume for volume in one.volumes}, one.containers[0])
     assert (mount.source[0], mount.source[2]) == (kind, pointer)
 
 

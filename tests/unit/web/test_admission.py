@@ -83,6 +83,7 @@ def test_a_body_over_the_limit_is_413_by_its_length_alone(client: FlaskClient, s
         environ_overrides={"CONTENT_LENGTH": "20001"},
     )
     assert answer.status_code == 413
+    assert b"--body-limit" in answer.data
     assert service.asked == []
 
 
