@@ -525,7 +525,11 @@ def _bound(source: str, tokens: tuple[text.Token, ...], used: Sequence[_Variable
 
 def _runnable(source: str, tokens: tuple[text.Token, ...], used: Sequence[_Variable]) -> str:
     optional = any(guard.may_be_optional(variable.tokens) for variable in used)
-    return guard.guarded(text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens)), optional)
+    plain = text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens))
+    try:
+        return guard.guarded(plain, optional)
+    except guard.TooDeep as error:
+        raise CelError([Problem(1, 1, wording.MADE_OF)], {}) from error
 
 
 def _inlined(whole: str, variables: int, scope: Names, more: Names = ()) -> Any:

@@ -136,6 +136,21 @@ def test_the_work_of_small_loops_inside_others_is_added_up() -> None:
         program(cel.activation({"object": {"many": many, "texts": LARGE["texts"]}}))
 
 
+def test_loops_inside_loops_are_looked_through_in_no_time() -> None:
+    inside = "true"
+    for depth in range(25):
+        inside = f"object.ten.all(a{depth}, {inside} && object.ten == object.ten)"
+    began = time.process_time()
+    with pytest.raises(cel.CelError, match="nested too deeply"):
+        cel.compile(inside, wants="bool")
+    made = "object.ten"
+    for depth in range(12):
+        made = f"[{made}].filter(a{depth}, object.ten != [])"
+    with pytest.raises(cel.CelError, match="made of lists inside one another too often"):
+        cel.compile(f"{made} == []", wants="bool")
+    assert time.process_time() - began < 2
+
+
 SHAPES = (
     "object.a.all(x, x != object['b'][0] || x in object.b[1]['a'])",
     "object.a.exists(x, x == object.b[?0].orValue(1) || x == object[?'c'].orValue(1))",

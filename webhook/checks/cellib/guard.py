@@ -34,6 +34,8 @@ ALIKE = 32
 """Elements that `distinct` compares unasked; of `sets` it is so many comparisons of a square of half that side."""
 HEAVY = 32
 """By how much the work of a loop with one of `TEXTS` counts more."""
+DEEPEST = 6
+"""Calls with a question whose lists are made by such calls, one inside another: each doubles the text or more."""
 _ANY = re.compile(rf"\b(?:{'|'.join((*LOOPS, *TEXTS, 'distinct', 'sets'))})\b")
 _COUNTS = re.compile(r"\b(?:k8s_(?!long\b)\w+|isSorted|sum|min|max)\b")
 _SHORTENS = (*few.BUILDS, *few.KEEPS)
@@ -50,6 +52,10 @@ class _Loop:
     names: frozenset[str]
     body: range
     rounds: bool
+
+
+class TooDeep(ValueError):
+    """Lists are made of lists in a text so often that its questions would be too long."""
 
 
 def counts(source: str) -> bool:
@@ -72,7 +78,10 @@ class _Guard:
     Python, since that ends the process; only the words of the rule are weighed, and lists are counted.
     """
 
-    def __init__(self, source: str, known: Sequence[str], inside: bool, optional: bool | None) -> None:
+    def __init__(self, source: str, known: Sequence[str], inside: bool, optional: bool | None, level: int = 0) -> None:
+        if level > DEEPEST:
+            raise TooDeep
+        self.level = level
         self.source = source
         self.tokens = scan(source)
         self.known = frozenset(known)
@@ -119,7 +128,7 @@ class _Guard:
         around = self._around(at)
         names = self.known.union(*(loop.names for loop in around))
         inside = self.inside or any(loop.rounds for loop in around)
-        return _Guard(source, sorted(names), inside, self.optional).text()
+        return _Guard(source, sorted(names), inside, self.optional, self.level + 1).text()
 
     def _around(self, at: int) -> list[_Loop]:
         return [loop for loop in self.loops if at in loop.body]
@@ -187,7 +196,7 @@ class _Guard:
     def _depth(self, loop: _Loop) -> int:
         """Return how many loops are inside one another in a loop."""
         inner = [other for other in self.loops if other.rounds and other.dot in loop.body]
-        return max((1 + self._depth(other) for other in inner), default=0)
+        return max((sum(other.dot in around.body for around in inner) + 1 for other in inner), default=0)
 
     def _beside(self, loop: _Loop) -> set[str]:
         """Return what a loop looks at beside its own element, as the arguments of `k8s_weigh`."""
