@@ -16,7 +16,7 @@ from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from webhook.checks.cellib import FUNCTIONS, few, refcounts, rewrite, text, wording
+from webhook.checks.cellib import FUNCTIONS, guard, refcounts, rewrite, text, wording, work
 from webhook.checks.cellib.opaque import kind
 from webhook.checks.cellib.wording import Problem
 from webhook.errors import RuleError
@@ -94,7 +94,8 @@ class Program:
     where it is used whole. `paths` are the first two fields, behind the word, of all that is read of objects, fewer
     where all below is used: `("pod", "spec", "volumes")`; of `containers` it is the first field of each. `whole` is
     what the binding has compiled, under the names of `scope`. One that `leaves` a loop's variable behind confuses
-    one that `binds` names after it, in one evaluation (`cellib/rewrite.py`).
+    one that `binds` names after it, in one evaluation (`cellib/rewrite.py`). One that `counts` adds up its
+    work (`cellib/work.py`).
     """
 
     text: str
@@ -107,6 +108,7 @@ class Program:
     paths: frozenset[Path] = field(repr=False, compare=False)
     leaves: bool = field(repr=False, compare=False)
     binds: bool = field(repr=False, compare=False)
+    counts: bool = field(repr=False, compare=False)
 
     @property
     def typed(self) -> bool:
@@ -115,6 +117,8 @@ class Program:
 
     def __call__(self, activation: object) -> Any:
         """Return the value as plain Python; RuleError with a sentence where CEL has an error."""
+        if self.counts:
+            work.begin()
         try:
             result = self.expression.eval(activation)
             value = result.plain_value()
@@ -137,6 +141,7 @@ class Several:
 
     def __call__(self, activation: object) -> list[Any]:
         """Return the values in the order of the programs; RuleError where one of them, or their sum, fails."""
+        work.begin()
         try:
             values = self.expression.eval(activation).plain_value()
         except FAILURES as error:
@@ -223,7 +228,8 @@ def _compiled(
         if problems or declared.problems or checked is None:
             raise CelError(problems, declared.problems)
         # what it runs as, where that is not what its author wrote
-        expression = _inlined(whole, len(used), scope, more) if used or few.builds(whole) else checked
+        other = used or whole != text.apply(source, rewrite.library_edits(tokens))
+        expression = _inlined(whole, len(used), scope, more) if other else checked
     everything = [tokens, *(variable.tokens for variable in used)]
     reads = frozenset().union(*(rewrite.names(one, VARIABLES) for one in everything))
     paths = frozenset((word, *path) for word in OBJECTS for one in everything for path in rewrite.paths(one, word))
@@ -231,7 +237,7 @@ def _compiled(
     leaves = any(map(rewrite.leaves, everything))
     binds = bool(used) or any(map(rewrite.binds, everything))
     roots = _object_roots(everything)
-    return Program(source, reads, roots, wants, expression, whole, scope, paths, leaves, binds)
+    return Program(source, reads, roots, wants, expression, whole, scope, paths, leaves, binds, guard.counts(whole))
 
 
 def _of_containers(tokens: Sequence[text.Token]) -> Iterator[Path]:
@@ -426,8 +432,9 @@ def _declare(variables: tuple[tuple[str, str], ...], scope: Names, words: frozen
                 known = checked.return_type()
         if name in (variable.name for variable in declared.variables):
             problems = [*problems, Problem(1, 1, f"there are two variables of the name {name}")]
-        needs = tuple(variable.name for variable in _needed(tokens, declared))
-        body = _runnable(source, tokens)
+        used = _needed(tokens, declared)
+        needs = tuple(variable.name for variable in used)
+        body = _runnable(source, tokens, used)
         wrong = {name: tuple(problems)} if problems else {}
         variable = _Variable(name, body, needs, tokens, _Typed(name, known.name(), known))
         declared = _Declared((*declared.variables, variable), names, {**declared.problems, **wrong})
@@ -513,11 +520,16 @@ def _needed(tokens: Sequence[text.Token], declared: _Declared) -> list[_Variable
 
 def _bound(source: str, tokens: tuple[text.Token, ...], used: Sequence[_Variable]) -> str:
     """Return the text as the binding can run it, with its variables bound around it."""
-    return rewrite.bound(_runnable(source, tokens), [(variable.name, variable.body) for variable in used])
+    return rewrite.bound(_runnable(source, tokens, used), [(variable.name, variable.body) for variable in used])
 
 
-def _runnable(source: str, tokens: tuple[text.Token, ...]) -> str:
-    return few.guarded(text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens)))
+def _runnable(source: str, tokens: tuple[text.Token, ...], used: Sequence[_Variable]) -> str:
+    optional = any(guard.may_be_optional(variable.tokens) for variable in used)
+    plain = text.apply(source, rewrite.library_edits(tokens) + rewrite.variable_edits(tokens))
+    try:
+        return guard.guarded(plain, optional)
+    except guard.TooDeep as error:
+        raise CelError([Problem(1, 1, wording.MADE_OF)], {}) from error
 
 
 def _inlined(whole: str, variables: int, scope: Names, more: Names = ()) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from webhook.checks import cel
-from webhook.checks.cellib import few
+from webhook.checks.cellib import few, guard
 from webhook.errors import RuleError
 
 BUILDING = (
@@ -46,6 +46,12 @@ def test_a_list_is_built_of_up_to_a_thousand_elements(text: str) -> None:
         program(values(few.MOST * 3))
 
 
+def test_the_error_says_what_goes_through_longer_ones() -> None:
+    program = cel.compile("object.x.map(e, e.n).size() > 0", wants="bool")
+    with pytest.raises(RuleError, match="at most 1000 here; all, exists and exists_one go through any number"):
+        program(values(few.MOST + 1))
+
+
 def test_a_variable_builds_no_list_of_a_long_one() -> None:
     program = cel.compile("variables.a.size() > 0", variables=[("a", "object.x.map(e, e.n)")], wants="bool")
     assert program(values(few.MOST)) is True
@@ -68,7 +74,7 @@ def test_what_only_looks_at_a_list_goes_through_longer_ones() -> None:
 
 
 def test_a_list_that_is_short_already_is_not_asked_again() -> None:
-    text = few.guarded("a.filter(x, x.b).map(x, x.c).sort().map(x, x)")
+    text = guard.guarded("a.filter(x, x.b).map(x, x.c).sort().map(x, x)")
     assert text.count("k8s_long") == 1
 
 

@@ -6,7 +6,7 @@ of `k8s.io/apiserver/pkg/cel/library` (https://kubernetes.io/docs/reference/usin
 
 from __future__ import annotations
 
-from webhook.checks.cellib import cidr, compare, convert, few, format, ip, lists, quantity, regex, semver, url
+from webhook.checks.cellib import cidr, compare, convert, few, format, ip, lists, quantity, regex, semver, url, work
 from webhook.checks.cellib.function import Function
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -21,4 +21,5 @@ FUNCTIONS: tuple[Function, ...] = (
     *lists.FUNCTIONS,
     *few.FUNCTIONS,
     *format.FUNCTIONS,
+    *work.FUNCTIONS,
 )

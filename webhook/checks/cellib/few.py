@@ -8,52 +8,29 @@ question around each: `a.map(x, x.b)` is `((size(a) <= 1000 || k8s_long(size(a))
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from webhook.checks.cellib.function import Function
 from webhook.checks.cellib.rewrite import is_call, is_sign
-from webhook.checks.cellib.text import CLOSE, Edit, Token, apply, closing, opening, scan
+from webhook.checks.cellib.text import CLOSE, Token, opening
 
 MOST = 1000
 """Elements of what a macro that builds a list goes through."""
 BUILDS = ("filter", "map", "sortBy", "transformList")
-_KEEPS = ("distinct", "reverse", "slice", "sort")
-"""What gives a list that is no longer than the one before it."""
-_ANY = re.compile(rf"\.\s*({'|'.join(BUILDS)})\s*\(")
+KEEPS = ("distinct", "reverse", "slice", "sort")
+"""What gives a list that is no longer than the one before it, beside those."""
 
 
-def builds(source: str) -> bool:
-    """Return whether a text may have such a macro; rather yes than no."""
-    return _ANY.search(source) is not None
+def condition(source: str, tokens: Sequence[Token], dot: int, guarded: Callable[[str], str]) -> str | None:
+    """Return the question that goes before the call at the dot, None where none is needed.
 
-
-def guarded(source: str) -> str:
-    """Return the text of CEL with the question around each macro that builds a list of another.
-
-    What is no CEL comes back in some form that is none either.
+    `guarded` puts the questions into a part of the text.
     """
-    if not builds(source):
-        return source
-    tokens = scan(source)
-    edits: list[Edit] = []
-    for dot in reversed(range(1, len(tokens) - 2)):  # of two that begin at one place the outer comes first
-        if not _builds(tokens, dot) or _is_short(tokens, dot):
-            continue
-        end = closing(tokens, dot + 2)
-        if end == len(tokens):
-            return source
-        start = tokens[_receiver(tokens, dot)].start
-        size = f"size({guarded(source[start : tokens[dot].start])})"
-        edits.append(Edit(start, start, f"(({size} <= {MOST} || k8s_long({size})) ? "))
-        edits.append(Edit(tokens[end].end, tokens[end].end, " : [][0])"))
-    return apply(source, edits)
-
-
-def _builds(tokens: Sequence[Token], dot: int) -> bool:
-    """Return whether the sign at `dot` begins a call of a macro that builds a list."""
     name = tokens[dot + 1].text
-    return name in BUILDS and is_call(tokens, dot + 1, name, member=True)
+    if name not in BUILDS or not is_call(tokens, dot + 1, name, member=True) or _is_short(tokens, dot):
+        return None
+    size = f"size({guarded(source[tokens[receiver(tokens, dot)].start : tokens[dot].start])})"
+    return f"({size} <= {MOST} || k8s_long({size}))"
 
 
 def _is_short(tokens: Sequence[Token], dot: int) -> bool:
@@ -64,12 +41,12 @@ def _is_short(tokens: Sequence[Token], dot: int) -> bool:
             return False
         if tokens[dot + 1].text in BUILDS:
             return True
-        if tokens[dot + 1].text not in _KEEPS:
+        if tokens[dot + 1].text not in KEEPS:
             return False
     return False
 
 
-def _receiver(tokens: Sequence[Token], dot: int) -> int:
+def receiver(tokens: Sequence[Token], dot: int) -> int:
     """Return the index of the first token of the value whose method is called after the dot."""
     index = dot
     while index > 0:
@@ -96,7 +73,8 @@ def _ends_value(token: Token) -> bool:
 
 def _long(count: int) -> bool:
     names = f"{', '.join(BUILDS[:-1])} and {BUILDS[-1]}"
-    raise ValueError(f"{count} elements are too many for {names}, which take at most {MOST} here")
+    instead = "all, exists and exists_one go through any number"
+    raise ValueError(f"{count} elements are too many for {names}, which take at most {MOST} here; {instead}")
 
 
 FUNCTIONS = (Function("k8s_long", ("INT",), False, "BOOL", _long),)

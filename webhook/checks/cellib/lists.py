@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from webhook.checks.cellib import work
 from webhook.checks.cellib.function import Function
 
 NUMBERS = (int, float)
@@ -128,19 +129,20 @@ def _needle(name: str, wanted: list[Any], start: int) -> tuple[str, int]:
 def _range(count: int) -> list[int]:
     if count > LONGEST:
         raise ValueError(f"lists.range makes at most {LONGEST} numbers here, not {count}")
+    work.spend(max(count, 0) * work.CONVERTED, f"lists.range makes too many numbers in all, {count} at last")
     return list(range(count))
 
 
 FUNCTIONS = (
-    Function("isSorted", ("LIST",), True, "BOOL", _is_sorted),
-    Function("sum", ("LIST",), True, "DYN", _sum),
-    Function("min", ("LIST",), True, "DYN", _min),
-    Function("max", ("LIST",), True, "DYN", _max),
+    Function("isSorted", ("LIST",), True, "BOOL", work.spending("isSorted", _is_sorted)),
+    Function("sum", ("LIST",), True, "DYN", work.spending("sum", _sum)),
+    Function("min", ("LIST",), True, "DYN", work.spending("min", _min)),
+    Function("max", ("LIST",), True, "DYN", work.spending("max", _max)),
     Function("k8s_range", ("INT",), False, "LIST", _range),
-    Function("k8s_includes", ("LIST", "LIST"), True, "BOOL", _includes),
+    Function("k8s_includes", ("LIST", "LIST"), True, "BOOL", work.spending("includes", _includes)),
     Function("k8s_includes", ("STRING", "LIST"), True, "BOOL", _includes_text),
-    Function("k8s_indexOf", ("LIST", "LIST"), True, "INT", _index),
+    Function("k8s_indexOf", ("LIST", "LIST"), True, "INT", work.spending("indexOf", _index)),
     Function("k8s_indexOf", ("STRING", "LIST"), True, "INT", _text_index),
-    Function("k8s_lastIndexOf", ("LIST", "LIST"), True, "INT", _last_index),
+    Function("k8s_lastIndexOf", ("LIST", "LIST"), True, "INT", work.spending("lastIndexOf", _last_index)),
     Function("k8s_lastIndexOf", ("STRING", "LIST"), True, "INT", _text_last_index),
 )

@@ -150,7 +150,7 @@ def roots(tokens: Sequence[Token], word: str) -> tuple[bool, frozenset[str] | No
     used = whole = False
     for index in uses(tokens, word):
         used = True
-        field = _field(tokens, index + 1)
+        field = selected(tokens, index + 1)
         whole = whole or field is None
         fields.add(field or "")
     return used, None if whole else frozenset(fields)
@@ -162,7 +162,7 @@ def paths(tokens: Sequence[Token], word: str) -> frozenset[tuple[str, ...]]:
     for index in uses(tokens, word):
         path: tuple[str, ...] = ()
         at = index + 1
-        while len(path) < 2 and (field := _field(tokens, at)) is not None:
+        while len(path) < 2 and (field := selected(tokens, at)) is not None:
             path = (*path, field)
             at += 2 + is_sign(tokens, at, "[") + is_sign(tokens, at + 1, "?")
         found.add(path)
@@ -228,7 +228,7 @@ def _through(tokens: Sequence[Token], at: int) -> set[str] | None:
         element = tokens[parts[0][0]].text
         for index in parts[1]:
             if is_word(tokens, index, element):
-                field = _field(tokens, index + 1)
+                field = selected(tokens, index + 1)
                 if field is None:
                     return None
                 fields.add(field)
@@ -238,7 +238,7 @@ def _through(tokens: Sequence[Token], at: int) -> set[str] | None:
     return None
 
 
-def _field(tokens: Sequence[Token], index: int) -> str | None:
+def selected(tokens: Sequence[Token], index: int) -> str | None:
     """Return the field that `.a`, `.?a`, `['a']` or `[?'a']` at `index` selects, else None."""
     dot, bracket = is_sign(tokens, index, "."), is_sign(tokens, index, "[")
     index += 2 if is_sign(tokens, index + 1, "?") else 1
@@ -258,8 +258,11 @@ def loose_optional(tokens: Sequence[Token]) -> int | None:
 
     An optional value inside a map kills the process when the binding turns that map into Python.
     """
-    if not any(token.text == "{" for token in tokens):
-        return None
+    return open_optional(tokens) if any(token.text == "{" for token in tokens) else None
+
+
+def open_optional(tokens: Sequence[Token]) -> int | None:
+    """Return the index of an optional value that goes on as one: its own chain of calls does not resolve it."""
     for index in range(len(tokens)):
         starts = is_sign(tokens, index, "?") and (is_sign(tokens, index - 1, ".") or is_sign(tokens, index - 1, "["))
         makes = (tokens[index].text == "optional" and is_sign(tokens, index + 1, ".")) or (

@@ -17,6 +17,7 @@ UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
 OVERLOAD = re.compile(r"found no matching overload for '([^']*)' applied to '(.*)'$")
 OPERATOR = re.compile(r"^_?([^\sA-Za-z_]+|in)_?$")
 DEEP = "nested too deeply: CEL has a limit of 32 levels (a chain of + or of calls counts each link)"
+MADE_OF = "lists are made of lists inside one another too often; put some of them into variables"
 LOOSE_OPTIONAL = "an optional value cannot be used in a text that makes a map; end it with orValue(...)"
 CONFUSED = (
     "`all` and `exists` beside `cel.bind`, `optMap`, `optFlatMap` or `sortBy` in one text give wrong values here; "
