@@ -103,8 +103,8 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache, partial
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from webhook.checks.check import Check, ParamError
@@ -199,20 +199,30 @@ class Standard:
         return any([pattern.holds(path) for pattern in self.patterns])
 
 
+class Variables:
+    """All variables of a container, read where somebody asks, and once: each of its mounts may."""
+
+    def __init__(self, container: Container) -> None:
+        """Take the container."""
+        self._spec = container.spec
+        self._known: env.Environment | None = None
+
+    def read(self) -> env.Environment:
+        """Return them."""
+        if self._known is None:
+            self._known = env.read(self._spec)
+        return self._known
+
+
 @record(frozen=True, slots=True)
 class Asked:
-    """One container that is asked: all its mounts, those that hold a log directory, and what reads its variables."""
+    """One container that is asked: all its mounts, those that hold a log directory, and its variables."""
 
     standard: Standard
     container: Container
     mounts: tuple[Mount, ...]
     held: tuple[Mount, ...]
-    read: Callable[[], env.Environment]
-
-    @property
-    def environment(self) -> env.Environment:
-        """All variables of the container, read once: each of its mounts may ask."""
-        return self.read()
+    variables: Variables
 
     def violation(self, pointer: str, reason: str, found: str, wanted: str, same: tuple[str, ...] = ()) -> Violation:
         """Return a violation of this container."""
@@ -272,7 +282,7 @@ def _asked(standard: Standard, pod: Pod) -> Iterator[Asked]:
                 for mount in holding(found, pattern)
                 if standard.parents or pattern.at(mount.path)
             }
-            yield Asked(standard, container, found, tuple(held.values()), cache(partial(env.read, container.spec)))
+            yield Asked(standard, container, found, tuple(held.values()), Variables(container))
 
 
 def _claimed(pod: Pod) -> Iterator[Mount]:
@@ -408,7 +418,7 @@ def _host(asked: Asked, mount: Mount, source: Mapping[str, Any], at: str) -> Ite
         wanted = f"a hostPath inside {' or '.join(sorted(text(place) for place in allowed))}"
         yield asked.violation(at, TYPE, f"volume {mount.name} is hostPath {path}", wanted)
         return
-    if not mount.apart(asked.environment):
+    if not mount.apart(asked.variables.read()):
         expression = mount.expression
         found = f"subPathExpr: {expression}" if expression else "no subPathExpr"
         wanted = "subPathExpr with $(NAME) of a variable here that is from fieldRef metadata.name or metadata.uid"
@@ -426,7 +436,7 @@ def _variables(asked: Asked, good: list[Mount]) -> Iterator[Violation]:
         if wrong is not None:
             last = max(n for n, entry in enumerate(asked.container.spec["env"]) if _name(entry) == name)
             yield asked.violation(f"{at}/{last}", ELSEWHERE, f"{name}={text}{wrong}", f"a path in {standard.place}")
-    if standard.required and all(value.text == "" for value in values.values()) and not asked.environment.open:
+    if standard.required and all(value.text == "" for value in values.values()) and not asked.variables.read().open:
         names = " or ".join(standard.variables)
         yield asked.violation(at, UNSET, "no such variable", f"{names}, set to a path in {standard.place}")
 
@@ -484,7 +494,7 @@ def _fix(standard: Standard, pod: Pod, draft: Draft) -> None:
             mount["subPath"] = asked.container.name
         draft.put(f"{asked.container.pointer}/volumeMounts/-", mount)
     for asked in everyone:
-        free = not asked.environment.open and not set(standard.variables) & set(asked.environment.values)
+        free = not asked.variables.read().open and not set(standard.variables) & set(asked.variables.read().values)
         on_volume = standard.required and over(asked.mounts, first.plain) in asked.good()
         if standard.variables and free and (on_volume or asked.container.pointer in mended):
             draft.put(f"{asked.container.pointer}/env/-", {"name": standard.variables[0], "value": place})
