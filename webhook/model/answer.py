@@ -447,7 +447,8 @@ def _printable(text: str) -> str:
 
 def _line(text: str, most: int) -> str:
     """Return text as one printable line of at most `most` characters."""
-    if len(text) <= most and text.isprintable() and "  " not in text and text.strip(" ") == text:
+    plain = len(text) <= most and not text.startswith(" ") and not text.endswith(" ")
+    if plain and "  " not in text and text.isprintable():
         return text  # as most are
     text = " ".join(_printable(text[: 8 * most]).split()) + ("…" if len(text) > 8 * most else "")
     return text if len(text) <= most else text[: most - 1] + "…"

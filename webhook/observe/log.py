@@ -120,6 +120,10 @@ class Text(logging.Formatter):
 
 def allowed(given: dict[str, Any]) -> dict[str, Any]:
     """Return of the fields of a line those that are listed in `FIELDS`, texts cut."""
+    if given.keys() <= FIELDS and not any(
+        [isinstance(value, str) and len(value) > LONGEST for value in given.values()]
+    ):
+        return given  # as it mostly is
     return {key: cut(value) if isinstance(value, str) else value for key, value in given.items() if key in FIELDS}
 
 
