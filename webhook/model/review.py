@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,9 @@ DEPTH = 200
 comparisons and copies, and the CEL binding, go one frame down a level, and end between 400 and 1,000."""
 SMALL = 16 * 1024
 """Bytes of a body up to which its brackets are counted first: more of them than `DEPTH` stand in every larger one."""
+SOME = 1024 * 1024
+"""Bytes of a body in which nulls are looked for by a pattern."""
+_NULL, _NUL = re.compile(rb"null"), re.compile(rb"\\u0000")
 _CONTAINERS = frozenset((dict, list))
 
 
@@ -84,7 +88,7 @@ def decode(body: bytes) -> dict[str, Any]:
         raise ReviewError(f"the body is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ReviewError(f"the body is a JSON {_json_type(document)}, wanted an AdmissionReview object")
-    if b"\\" in body and b"\\u0000" in body:  # JSON knows no other way to write NUL; one byte is found at once
+    if b"\\" in body and _NUL.search(body):  # JSON knows no other way to write it; one byte is found at once
         cleaned: dict[str, Any] = clean(document)
         return cleaned
     _settle(document, body)
@@ -138,7 +142,8 @@ def _settle(document: dict[str, Any], body: bytes) -> None:
     few = len(body) <= SMALL and body.count(b"{") + body.count(b"[") <= DEPTH
     if not few and _deep(document):
         raise ReviewError(f"the body is nested more than {DEPTH} levels deep, which no object of Kubernetes is")
-    nulls = body.count(b"null")
+    # a pattern takes two thirds of what `count` does, and memory for each that it finds
+    nulls = len(_NULL.findall(body)) if len(body) <= SOME else body.count(b"null")
     level: list[Any] = [document]
     while nulls and level:
         nulls -= sum(_drop_nulls(node) for node in level if type(node) is dict and None in node.values())
