@@ -91,7 +91,7 @@ from webhook.checks.spoken import Spoken, Unspoken, of_kind
 from webhook.model.decision import Violation
 from webhook.model.mount import uses
 from webhook.model.path import Segments, inside, segments, text
-from webhook.model.pods import Pod, Subject, Volume, listing, mapping
+from webhook.model.pods import Container, Pod, Subject, Volume, listing, mapping
 from webhook.model.record import record
 
 ID = "no-host-path"
@@ -171,6 +171,7 @@ def CEL(params: Mapping[str, Any]) -> Spoken:  # noqa: N802 - what the other con
 def _pod(allowed: tuple[Allowed, ...], pod: Pod) -> Iterator[Violation]:
     volumes = [volume for volume in pod.volumes if "hostPath" in volume.spec]
     use = uses(pod, volumes)
+    writing = _writing(pod) if volumes and allowed else {}
     for volume in volumes:
         source, at = volume.spec["hostPath"], f"{volume.pointer}/hostPath"
         path = mapping(source).get("path")
@@ -178,22 +179,31 @@ def _pod(allowed: tuple[Allowed, ...], pod: Pod) -> Iterator[Violation]:
         if not covering:
             yield _refused(allowed, at, path, f"hostPath {_shown(path)}", volume.name, use[volume.name])
         elif all(place.read_only for place in covering):
-            yield from _written(pod, volume, str(path))
+            yield from _written(writing.get(volume.name, []), volume, str(path))
 
 
-def _written(pod: Pod, volume: Volume, path: str) -> Iterator[Violation]:
+def _writing(pod: Pod) -> dict[str, list[tuple[Container, int, Mapping[str, Any]]]]:
+    """Return by the names of volumes the mounts that may write: of all at once, since there may be thousands."""
+    found: dict[str, list[tuple[Container, int, Mapping[str, Any]]]] = {}
     for container in pod.everyone:
-        for number, mount in enumerate(listing(container.spec.get("volumeMounts"))):
-            if mapping(mount).get("name") == volume.name and mount.get("readOnly") is not True:
-                found = f"{path} at {mount.get('mountPath')} in {container.name}, without readOnly: true"
-                yield Violation(
-                    pointer=f"{container.pointer}/volumeMounts/{number}",
-                    reason=WRITABLE,
-                    found=found,
-                    wanted=f"readOnly: true in every container that mounts {volume.name}",
-                    container=volume.name,
-                    same=(f"{found} {mount.get('subPath') or ''} {mount.get('subPathExpr') or ''}",),
-                )
+        for number, mount in enumerate(map(mapping, listing(container.spec.get("volumeMounts")))):
+            name = mount.get("name")
+            if isinstance(name, str) and mount.get("readOnly") is not True:
+                found.setdefault(name, []).append((container, number, mount))
+    return found
+
+
+def _written(mounts: list[tuple[Container, int, Mapping[str, Any]]], volume: Volume, path: str) -> Iterator[Violation]:
+    for container, number, mount in mounts:
+        found = f"{path} at {mount.get('mountPath')} in {container.name}, without readOnly: true"
+        yield Violation(
+            pointer=f"{container.pointer}/volumeMounts/{number}",
+            reason=WRITABLE,
+            found=found,
+            wanted=f"readOnly: true in every container that mounts {volume.name}",
+            container=volume.name,
+            same=(f"{found} {mount.get('subPath') or ''} {mount.get('subPathExpr') or ''}",),
+        )
 
 
 def _persistent_volume(allowed: tuple[Allowed, ...], subject: Subject) -> Iterator[Violation]:

@@ -272,10 +272,8 @@ def _compare(
     if amounts.limit is None:
         wanted = f"{resource} {'limits equal to requests' if standard.equal else standard.wanted}"
         if request or standard.required:
-            found, reason = (
-                _unlimited(amounts, resource),
-                "requests without limits" if request else "no requests and limits",
-            )
+            found = _unlimited(amounts, resource)
+            reason = "requests without limits" if request else "no requests and limits"
             yield Violation(at, reason, found, wanted, container, _full(amounts, found))
     elif request is None or (asked is None and amounts.same):  # no ratio is below 1
         return

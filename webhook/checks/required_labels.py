@@ -286,8 +286,8 @@ def _compiled(field: str, entry: Mapping[str, Any]) -> Asked:
 def _subject(asked: tuple[Asked, ...], subject: Subject) -> Iterator[Violation]:
     for metadata, at, places in _metadata(subject):
         for entry in asked:
-            if entry.places & places:
-                yield from _judge(entry, metadata, at, entry.places & places)
+            if asked_here := entry.places & places:
+                yield from _judge(entry, metadata, at, asked_here)
 
 
 def _metadata(subject: Subject) -> Iterator[tuple[Mapping[str, Any], str, frozenset[str]]]:

@@ -25,20 +25,17 @@ class Marks:
         So is the number of the template, where there are several: the containers of two may have one name. And a volume
         may have the name of a container.
         """
-        things = list(violation.same) if violation.same else [violation.found]
-        return self._keys(violation, things)
-
-    def reached(self, violation: Violation) -> list[Key]:
-        """Return what else of an object a finding reaches; also that its container goes on, unlike one for `init`."""
-        reach = [f"reaches {one}" for one in violation.reach]
-        template, name = self._template(violation), violation.container
-        if name is not None and not _of_volume(violation) and self._running and name in self._running[template]:
-            reach.append("goes on")
-        return self._keys(violation, reach)
+        return self._keys(violation, _things(violation))
 
     def all(self, violation: Violation) -> list[Key]:
-        """Return both."""
-        return self.of(violation) + self.reached(violation)
+        """Return that, and what else of an object a finding reaches."""
+        return self._keys(violation, _things(violation) + self._reach(violation))
+
+    def _reach(self, violation: Violation) -> list[str]:
+        """Return what a finding reaches; also that its container goes on, unlike one for `init`."""
+        reach, name = [f"reaches {one}" for one in violation.reach], violation.container
+        goes_on = self._running[self._template(violation)] if self._running else frozenset[str]()
+        return [*reach, "goes on"] if name in goes_on and not _of_volume(violation) else reach
 
     def _keys(self, violation: Violation, things: list[str]) -> list[Key]:
         template, volume = self._template(violation), _of_volume(violation)
@@ -48,6 +45,10 @@ class Marks:
         if len(self._templates) < 2:
             return 0
         return next((self._templates[at] for at in upwards(violation.pointer) if at in self._templates), 0)
+
+
+def _things(violation: Violation) -> list[str]:
+    return list(violation.same) if violation.same else [violation.found]
 
 
 def _of_volume(violation: Violation) -> bool:

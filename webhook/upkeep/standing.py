@@ -135,41 +135,33 @@ class Status:
     def _of_pack(self, obj: Object, wanted: Mapping[str, Any], done: _Done) -> None:
         """Write an Event on a RulePack where there is something new to say."""
         [condition] = wanted["conditions"]
-        state, message = after = condition["status"], condition["message"]
-        if state == "False":
-            self._event(obj, "Warning", "NotLoaded", message, done, after)
-        elif state == "True":  # else it is being loaded, and there is nothing to say yet
-            self._event(obj, "Normal", "Loaded", message, done, after, silent=done.told[0] != "False")
+        if condition["status"] in ("True", "False"):  # else it is being loaded, and there is nothing to say yet
+            self._tell(obj, (condition["status"], condition["message"]), condition["message"], done)
 
     def _of_map(self, source: str, obj: Object, standing: Standing, done: _Done) -> None:
         """Write an Event on a ConfigMap, which has no status."""
         found = {name: problems for name, problems in standing.problems.items() if name.startswith(source)}
         problems = tuple(problem for name in sorted(found) for problem in found[name])
-        if problems:
-            stays = "the last good text stays in force" if found.keys() <= standing.good else "not all is in force"
-            message = saying.told(problems, stays, saying.EVENT)
-            self._event(obj, "Warning", "NotLoaded", message, done, ("False", problems))
-        else:
-            silent = done.told[0] != "False"
-            self._event(obj, "Normal", "Loaded", "in force as it is written", done, ("True", ()), silent=silent)
-
-    def _event(
-        self,
-        obj: Object,
-        kind: Literal["Normal", "Warning"],
-        reason: str,
-        message: str,
-        done: _Done,
-        after: tuple[str, object],
-        *,
-        silent: bool = False,
-    ) -> None:
-        """Write an Event, so that `after` is told; later where it can't be now, or one was a moment ago."""
+        after = ("False" if problems else "True", problems)
         if done.told == after:
             return
-        if silent:
+        stays = "the last good text stays in force" if found.keys() <= standing.good else "not all is in force"
+        message = saying.told(problems, stays, saying.EVENT) if problems else "in force as it is written"
+        self._tell(obj, after, message, done)
+
+    def _tell(self, obj: Object, after: tuple[str, object], message: str, done: _Done) -> None:
+        """Write an Event, so that `after` is told; later where it can't be now, or one was a moment ago.
+
+        That an object is in force is said where an Event said that it was not.
+        """
+        if done.told == after:
+            return
+        broken = after[0] == "False"
+        if not broken and done.told[0] != "False":
             done.told = after
             return
+        kind: Literal["Normal", "Warning"] = "Warning" if broken else "Normal"
+        reason = "NotLoaded" if broken else "Loaded"
         if self._clock() - done.events.get(reason, float("-inf")) < EVENTS:
             return
         done.events[reason] = self._clock()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from webhook.checks import jvm_flags, log_path, no_local_state
+from webhook.checks import jvm_flags, log_path, no_host_path, no_local_state
 from webhook.checks.check import Check
 from webhook.model.patch import Draft
 from webhook.model.pods import subjects
@@ -20,6 +20,8 @@ SECONDS = 2.0
 EMPTY: dict[str, Any] = {"emptyDir": {}}
 MEMORY: dict[str, Any] = {"emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}
 ON_NODES: dict[str, Any] = {"directories": ["/var/log/*"], "hostLogDirectories": ["/var/log/pods"]}
+ON_NODE: dict[str, Any] = {"hostPath": {"path": "/data"}}
+READ: dict[str, Any] = {"allow": [{"prefix": "/data", "readOnly": True}]}
 CLAIM: dict[str, Any] = {"persistentVolumeClaim": {"claimName": "data"}}
 
 
@@ -75,10 +77,12 @@ def work(check: Check, obj: dict[str, Any]) -> None:
         (log_path.build(log_path.DEFAULTS), deployment(EMPTY, "/var/log")),
         (log_path.build(log_path.DEFAULTS), deployment(EMPTY, "/tmp")),
         (log_path.build({**log_path.DEFAULTS, **ON_NODES}), host_paths()),
+        (no_host_path.build({**no_host_path.DEFAULTS, **READ}), deployment(ON_NODE, "/data")),
+        (no_host_path.build(no_host_path.DEFAULTS), deployment(ON_NODE, "/data")),
         (jvm_flags.build(jvm_flags.DEFAULTS), references()),
         (jvm_flags.build(jvm_flags.DEFAULTS), unclosed()),
     ],
-    ids=["empty", "memory", "claims", "logs", "no logs", "logs on nodes", "jvms", "unclosed"],
+    ids=["empty", "memory", "claims", "logs", "no logs", "logs on nodes", "read only", "on node", "jvms", "unclosed"],
 )
 def test_a_large_pod_takes_no_time_that_grows_with_its_square(check: Check, obj: dict[str, Any]) -> None:
     started = time.process_time()
