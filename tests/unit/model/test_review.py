@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from webhook.errors import ReviewError
-from webhook.model.review import DEPTH, SMALL, SOME, clean, decode, parse
+from webhook.model.review import DEPTH, clean, decode, parse
 
 REVIEW = {
     "apiVersion": "admission.k8s.io/v1",
@@ -149,7 +149,7 @@ def test_a_body_is_cleaned_as_its_values_are(document, pad):
     assert decode(orjson.dumps(document)) == clean(document)
 
 
-@pytest.mark.parametrize("size", [0, SMALL, SOME])
+@pytest.mark.parametrize("size", [0, 16 * 1024, 1024 * 1024])
 def test_a_body_of_any_size_loses_its_nulls(size):
     body = orjson.dumps({"a": None, "text": "x" * size, "b": [None, {"c": None, "d": 0}]})
     assert decode(body) == {"text": "x" * size, "b": [None, {"d": 0}]}
