@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from webhook.web.heap import RESERVE
+
 ARENA = 64 * 2**20
 """Bytes of addresses that glibc takes for the heap of a thread (HEAP_MAX_SIZE), at a multiple of that."""
 
@@ -28,6 +30,11 @@ def arenas(pid: int) -> list[int]:
     ]
 
 
+def heap(pid: int) -> int:
+    """Return the bytes of C's heap."""
+    return sum(end - begin for begin, end, rest in maps(pid) if "[heap]" in rest)
+
+
 def test_the_threads_of_a_worker_allocate_in_one_heap(start: Callable[..., Any], post: Callable[..., Any]) -> None:
     server = start(workers=1)
     clients = [server.client() for _ in range(12)]
@@ -36,6 +43,13 @@ def test_the_threads_of_a_worker_allocate_in_one_heap(start: Callable[..., Any],
     (worker,) = server.workers()
     assert len(os.listdir(f"/proc/{worker}/task")) > len(clients), "each connection has a thread"  # noqa: PTH208
     assert arenas(worker) == []
+
+
+def test_a_worker_sets_memory_aside_before_its_first_review(start: Callable[..., Any]) -> None:
+    server = start(workers=1)
+    (worker,) = server.workers()
+    aside = heap(worker) - heap(server.pid)
+    assert aside >= RESERVE // 2, "of C's heap, behind what it had when it was forked; gaps took the rest"
 
 
 def test_no_process_of_a_server_with_files_loads_what_makes_certificates(start: Callable[..., Any]) -> None:

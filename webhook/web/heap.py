@@ -1,4 +1,4 @@
-"""Memory of processes that are forked from one: what they can share, and where their threads allocate."""
+"""Memory of processes that are forked from one: what they can share, where their threads allocate, what they set aside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import gc
 YOUNG = 20_000
 """New objects at which the garbage collector looks for cycles. A review makes some hundred, and no cycles; Python's
 own 700 has nearly each review pay for a collection."""
+RESERVE = 1 << 20
+"""Bytes that a worker sets aside of C's heap, and as many of Python's own: what some reviews of small pods take that are
+in hand at once."""
 _M_ARENA_MAX = -8  # mallopt(3)
+_M_TRIM_THRESHOLD = -1
+_BLOCK = 96 * 1024  # below what malloc maps by itself, and larger than most gaps
+_SMALL = 450  # bytes of text: with what Python adds, below what it leaves to malloc
+_ARENA = 1 << 20
+_FRAMES = 60  # of Python, on a page of their own for each thread; a review has less than half
+
+_kept: list[bytes] = []
 
 
 def share() -> None:
@@ -22,6 +32,33 @@ def share() -> None:
     gc.freeze()
     gc.set_threshold(YOUNG)
     _one_arena()
+
+
+def reserve() -> None:
+    """Have this process take now, and keep, the memory that busy moments would have it take one after the other.
+
+    How much reviews need depends on how many are in hand at once, and pages are touched for the first time ever more
+    seldom, for days: a worker would look as if it leaked, and a limit that was enough today would not be tomorrow. What is
+    set aside here is given back to the allocators, not to the system.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # elsewhere than with glibc
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype = ctypes.c_void_p
+        libc.mallopt(_M_TRIM_THRESHOLD, 4 * RESERVE)
+        blocks = [libc.malloc(ctypes.c_size_t(_BLOCK)) for _ in range(RESERVE // _BLOCK)]
+        for block in filter(None, blocks):
+            ctypes.memset(block, 0, _BLOCK)
+        for block in reversed(blocks):
+            libc.free(ctypes.c_void_p(block))
+    texts = [bytes(_SMALL) for _ in range(RESERVE // _SMALL)]
+    # Python unmaps an arena in which nothing is left, so something stays in each
+    _kept.extend(texts[:: _ARENA // 4 // _SMALL])
+
+
+def deepen(frames: int = _FRAMES) -> None:
+    """Have the calling thread touch as much of its stack of Python's frames as it will ever need."""
+    if frames:
+        deepen(frames - 1)
 
 
 def _one_arena() -> None:

@@ -22,9 +22,9 @@ from typing import Any
 from gunicorn.workers.base import Worker as GunicornWorker
 
 from webhook.model.record import record
-from webhook.web import parent
+from webhook.web import heap, parent
 from webhook.web.channel import Channel
-from webhook.web.crowd import Crowd
+from webhook.web.crowd import Crowd, Guest
 from webhook.web.exchange import Exchange, Limits, Traffic
 from webhook.web.turn import Turn
 from webhook.web.visits import Visits
@@ -77,6 +77,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         """Accept until told to stop, go on for `drain` seconds, let what is in work end."""
         parent.follow(signal.SIGKILL)  # even if this loop should hang: nobody would kill it then
         self.turn.open(self.limits.keep_alive)
+        heap.reserve()
         # the application is there since the fork
         exchange = Exchange(self.limits, self.duties.traffic, self.turn, self.wsgi, self.cfg, lambda: bool(self.alive))
         self.visits = Visits(exchange, self.crowd, self.turn, self.duties.context, self.cfg)
@@ -142,7 +143,12 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             sock.close()
             return
         try:
-            threading.Thread(target=self.visits.serve, args=(guest, address), daemon=True).start()
+            threading.Thread(target=self._serve, args=(guest, address), daemon=True).start()
         except RuntimeError:  # no more threads: the system's limit is lower than ours
             self.duties.traffic.shed("threads")
             self.crowd.leave(guest)
+
+    def _serve(self, guest: Guest, address: tuple[Any, ...]) -> None:
+        """Be the thread of a connection."""
+        heap.deepen()
+        self.visits.serve(guest, address)
