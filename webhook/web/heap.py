@@ -1,4 +1,4 @@
-"""Memory of processes that are forked from one: what they can share, where their threads allocate, what they set aside."""
+"""Memory of processes that are forked from one: what they share, where threads allocate, what they set aside."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ YOUNG = 20_000
 """New objects at which the garbage collector looks for cycles. A review makes some hundred, and no cycles; Python's
 own 700 has nearly each review pay for a collection."""
 RESERVE = 1 << 20
-"""Bytes that a worker sets aside of C's heap, and as many of Python's own: what some reviews of small pods take that are
-in hand at once."""
+"""Bytes that a worker sets aside of C's heap, and as many of Python's own: what some reviews of small pods take that
+are in hand at once."""
 _M_ARENA_MAX = -8  # mallopt(3)
 _M_TRIM_THRESHOLD = -1
 _BLOCK = 96 * 1024  # below what malloc maps by itself, and larger than most gaps
@@ -38,8 +38,8 @@ def reserve() -> None:
     """Have this process take now, and keep, the memory that busy moments would have it take one after the other.
 
     How much reviews need depends on how many are in hand at once, and pages are touched for the first time ever more
-    seldom, for days: a worker would look as if it leaked, and a limit that was enough today would not be tomorrow. What is
-    set aside here is given back to the allocators, not to the system.
+    seldom, for days: a worker would look as if it leaked, and a limit that was enough today would not be tomorrow.
+    What is set aside here is given back to the allocators, not to the system.
     """
     with contextlib.suppress(OSError, AttributeError):  # elsewhere than with glibc
         libc = ctypes.CDLL(None)
