@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from webhook.engine.view import inspects, seeks
@@ -24,6 +24,8 @@ _BOOKKEEPING = frozenset(
         "uid",
     }
 )
+# of an object: what no rule can be kept or broken by, and what is compared in part
+_APART = frozenset({"status", "metadata"})
 
 
 class Changes:
@@ -76,16 +78,33 @@ class Changes:
 
     def same(self, part: str) -> bool:
         """Say whether `part` (`object`, one field of it as `object.spec`, `pod`, `labels`) is the same as before."""
-        if part not in self._same:
-            whole, _, field = part.partition(".")
-            compare: Callable[[Mapping[str, Any]], Any] = {"object": _matter, "pod": self._pods, "labels": _labels}[
-                whole
-            ]
-            new, old = compare(self._new), compare(self._old)
-            if field:
-                new, old = new.get(field), old.get(field)
-            self._same[part] = bool(new == old) and (self._typed or _of_one_type(new, old))
-        return self._same[part]
+        found = self._same.get(part)
+        if found is None:
+            found = self._same[part] = self._compared(part)
+        return found
+
+    def _compared(self, part: str) -> bool:
+        new, old = self._new, self._old
+        if part == "pod":
+            return self._equal(self._pods(new), self._pods(old))
+        if part == "labels":
+            return self._equal(_labels(new), _labels(old))
+        if part == "object":  # its metadata last: it is copied nowhere, and most updates change something else
+            return self._but(new, old, _APART) and self.same("object.metadata")
+        field = part.partition(".")[2]
+        if field == "metadata":
+            return self._but(mapping(new.get(field)), mapping(old.get(field)), _BOOKKEEPING)
+        return field == "status" or self._equal(new.get(field), old.get(field))
+
+    def _equal(self, new: Any, old: Any) -> bool:
+        return bool(new == old) and (self._typed or _of_one_type(new, old))
+
+    def _but(self, new: dict[str, Any], old: dict[str, Any], left_out: frozenset[str]) -> bool:
+        """Say whether two maps are the same but for some keys."""
+        for key, value in new.items():
+            if key not in left_out and not (key in old and self._equal(value, old[key])):
+                return False
+        return all([key in new or key in left_out for key in old])
 
     def _pods(self, obj: Mapping[str, Any]) -> list[Any]:
         kind = self._review.kind

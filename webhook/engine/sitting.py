@@ -71,10 +71,10 @@ class Sitting:
                 found: list[Violation | Unsure] = []
                 try:
                     if check.subject is not None:
-                        found += check.subject(lone)
+                        found.extend(check.subject(lone))
                     if check.pod is not None:
                         for pod in lone.pods:
-                            found += check.violations(pod)
+                            found.extend(check.violations(pod))
                     if found:
                         self.findings += self._sift(rule, view, 0, found)
                 except Exception as error:  # as in `guarded`

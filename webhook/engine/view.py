@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any
 
 from webhook.checks import cel
@@ -23,7 +22,6 @@ from webhook.packs.width import cut
 
 NOT_KNOWN = Known("not asked yet", "not asked yet")
 # without a frame for each of many rules
-_SEEKS, _NARROWS = attrgetter("seeks"), attrgetter("narrows")
 UNASKED = "no reader of the cluster is at hand"
 LATE = "not judged within the time that the API server waits"
 
@@ -70,7 +68,7 @@ class View:
         found, kind = seen, review.kind
         if found is None:
             found = subjects(obj, kind.group, kind.kind, review.namespace, review.name, ruleset.kinds)
-        if any(map(_SEEKS, rules)):
+        if _seeking(rules):
             among = found
             found = tuple([one.beside(_neighbours(one, among, facts), _images(one, facts, expired)) for one in found])
         return cls(ruleset, review, facts, obj, rules, found, _expired=expired)
@@ -213,7 +211,7 @@ class View:
         bindings["pod"] = cut({"metadata": dict(found.metadata), "spec": found.spec}, widths.get("pod"))
         width = widths.get("containers")
         bindings["containers"] = [cut(container.spec, width) for container in found.containers]
-        for rule in filter(_NARROWS, self.rules):
+        for rule in [rule for rule in self.rules if rule.narrows]:
             if rule.check is None:
                 narrowed = narrow(rule.scopes, found)
                 bindings[rule.containers_key] = [c.spec for c in narrowed.containers] if narrowed else []
@@ -239,6 +237,14 @@ class View:
 
 def _identity(subject: Subject) -> tuple[str, ...]:
     return (subject.group, subject.kind, subject.namespace, subject.name) if subject.pointer else ()
+
+
+def _seeking(rules: Iterable[Rule]) -> bool:
+    # `any` with a generator, or `map`, costs compiled code thrice the loop
+    for rule in rules:  # noqa: SIM110
+        if rule.seeks:
+            return True
+    return False
 
 
 def namespaced(review: Review) -> bool:

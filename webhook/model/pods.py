@@ -159,12 +159,13 @@ TABLE: tuple[Row, ...] = (
 # those whose kinds have other claims than `volumeClaimTemplates`
 _CLAIMING = ("batch.volcano.sh", "jobset.x-k8s.io")
 
-Kinds = Mapping[tuple[str, str], Row]
+Kinds = dict[tuple[str, str], Row]
+"""Workload kinds by (group, kind); a dict, as `mapping` has it, and nobody's to write to."""
 
 
 def table(extra: Iterable[Row] = ()) -> Kinds:
     """Return the table of workload kinds by (group, kind), with rows that a company adds."""
-    return MappingProxyType({(row.group, row.kind): row for row in (*TABLE, *extra)})
+    return {(row.group, row.kind): row for row in (*TABLE, *extra)}
 
 
 def row(text: str) -> Row:
@@ -345,8 +346,16 @@ class Subject:
         pods = tuple([pod.beside(neighbours, images) for pod in self.pods])
         # `replace` costs four times as much, and this is done in most reviews
         return Subject(
-            *(self.object, self.group, self.kind, self.namespace, self.name, self.pointer),
-            *(pods, self.claims, neighbours, self.unreadable),
+            self.object,
+            self.group,
+            self.kind,
+            self.namespace,
+            self.name,
+            self.pointer,
+            pods,
+            self.claims,
+            neighbours,
+            self.unreadable,
         )
 
 
@@ -398,9 +407,8 @@ def _subject(
         return Subject(obj, group, kind, namespace, name, at, ())
     made, read = claims(obj, row, at), templates(obj, row, at)
     odd = [f"{where}: {_ODD}" for where, _, spec, _ in read if spec is None]
-    return Subject(
-        *(obj, group, kind, namespace, name, at, tuple(_pods(read, made)), made), unreadable=odd[0] if odd else ""
-    )
+    pods = tuple(_pods(read, made))
+    return Subject(obj, group, kind, namespace, name, at, pods, made, alone, odd[0] if odd else "")
 
 
 def _carried(wrapper: Subject, row: Row, kinds: Kinds) -> Iterator[Subject]:
@@ -501,25 +509,19 @@ def templates(obj: Mapping[str, Any], row: Row, at: str = "") -> list[Template]:
     return found
 
 
-def _pods(read: Iterable[Template], claims: tuple[Claim, ...]) -> Iterator[Pod]:
+def _pods(read: Iterable[Template], claims: tuple[Claim, ...]) -> list[Pod]:
+    found = []
     for where, metadata, spec, daemon in read:
         if spec is None:
             continue
         volumes = tuple(_volumes(spec, where + "/spec"))
         containers = tuple(_containers(spec, where + "/spec"))
         images = tuple([volume for volume in volumes if "image" in volume.spec and volume.image is not None])
-        yield Pod(
-            metadata,
-            spec,
-            where,
-            containers,
-            volumes,
-            images,
-            _unreadable(spec),
-            containers,
-            claims=claims,
-            daemon=daemon,
+        odd = _unreadable(spec)
+        found.append(
+            Pod(metadata, spec, where, containers, volumes, images, odd, containers, claims=claims, daemon=daemon)
         )
+    return found
 
 
 def _unreadable(spec: dict[str, Any]) -> str:

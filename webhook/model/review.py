@@ -9,7 +9,7 @@ import orjson
 import re2
 
 from webhook.errors import ReviewError
-from webhook.model.pods import NOTHING, mapping
+from webhook.model.pods import mapping
 from webhook.model.record import record
 
 API_VERSION = "admission.k8s.io/v1"
@@ -18,7 +18,7 @@ MIRROR = "kubernetes.io/config.mirror"
 DEPTH = 200
 """Levels of nesting that a review may have: Kubernetes' deepest (schemas of CRDs) have some 60. Python's own
 comparisons and copies, and the CEL binding, go one frame down a level, and end between 400 and 1,000."""
-_NUL = re2.compile(rb"\\u0000")
+_BACKSLASH, _NUL = ord("\\"), re2.compile(rb"\\u0000")
 
 
 @record(frozen=True, slots=True)
@@ -82,14 +82,14 @@ def decode(body: bytes) -> dict[str, Any]:
         raise ReviewError(f"the body is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ReviewError(f"the body is a JSON {_json_type(document)}, wanted an AdmissionReview object")
-    if b"\\" in body and _NUL.search(body):  # JSON knows no other way to write it; one byte is found at once
+    if _BACKSLASH in body and _NUL.search(body):  # JSON knows no other way to write it; one byte is found at once
         cleaned: dict[str, Any] = clean(document)
         return cleaned
     _settle(document, DEPTH)
     return document
 
 
-def parse(document: Mapping[str, Any]) -> Review:
+def parse(document: dict[str, Any]) -> Review:
     """Return the review in a decoded AdmissionReview. Raises ReviewError (400) naming the field that is wrong."""
     version, kind = document.get("apiVersion"), document.get("kind")
     if kind != "AdmissionReview":
@@ -193,7 +193,7 @@ def _clean_text(text: str) -> str:
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
-def _name(request: Mapping[str, Any], obj: Mapping[str, Any] | None) -> str:
+def _name(request: dict[str, Any], obj: dict[str, Any] | None) -> str:
     name = _text(request, "name")
     if name:
         return name
@@ -204,7 +204,7 @@ def _name(request: Mapping[str, Any], obj: Mapping[str, Any] | None) -> str:
     return f"{generate}*" if isinstance(generate, str) and generate else ""
 
 
-def _text(parent: Mapping[str, Any], key: str, at: str = "request.") -> str:
+def _text(parent: dict[str, Any], key: str, at: str = "request.") -> str:
     value = parent.get(key)
     if value is None:
         return ""
@@ -213,16 +213,16 @@ def _text(parent: Mapping[str, Any], key: str, at: str = "request.") -> str:
     return value
 
 
-def _map(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _map(parent: dict[str, Any], key: str) -> dict[str, Any]:
     value = parent.get(key)
     if value is None:
-        return NOTHING
+        return {}
     if not isinstance(value, dict):
         raise ReviewError(f"request.{key} is {_shown(value)}, wanted an object")
     return value
 
 
-def _object(request: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+def _object(request: dict[str, Any], key: str) -> dict[str, Any] | None:
     return None if request.get(key) is None else _map(request, key)
 
 
