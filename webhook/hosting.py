@@ -63,7 +63,7 @@ def host(
     the workers, until `go_on()` is false. `wrap` may put a WSGI application around ours, `vetter` judges packs that
     somebody applies. Raises ConfigError for a certificate or an address that can't be used.
     """
-    from webhook.observe import metrics
+    from webhook.observe import scrape
     from webhook.shelf import Shelf
     from webhook.web import admission
     from webhook.web.app import create_app
@@ -103,11 +103,11 @@ def host(
         log_level=settings.log_level,
         beside=_beside(directory, board, probes, upkeep),
         in_worker=in_worker,
-        ended=lambda pid: metrics.bury(directory, pid),
+        ended=lambda pid: scrape.bury(directory, pid),
         stopping=leaving.close,  # nobody is to be sent here while we drain
     )
     # What was counted before the fork is the master's, which will never speak again.
-    metrics.forget(directory, os.getpid())
+    scrape.forget(directory, os.getpid())
     _announce(addresses, probed)
     with leaving:
         leaving.enter_context(around(addresses))
@@ -118,10 +118,10 @@ def _beside(
     directory: Path, board: Board, probes: Sequence[socket.socket], upkeep: Callable[[Callable[[], bool]], None] | None
 ) -> dict[str, Callable[[Sequence[int]], int]]:
     """Return what starts the processes beside the workers, by name: who answers probes, and who does the upkeep."""
-    from webhook.observe import metrics
+    from webhook.observe import metrics, scrape
     from webhook.web import beside, health
 
-    pages = health.pages(board, lambda: metrics.render(directory, board.expires, time.time), time.time, health.alive)
+    pages = health.pages(board, lambda: scrape.render(directory, board.expires, time.time), time.time, health.alive)
 
     def probe(go_on: Callable[[], bool]) -> None:
         health.Loop(probes, pages).run(go_on)

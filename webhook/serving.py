@@ -121,7 +121,7 @@ def _beside(
     go_on: Callable[[], bool],
 ) -> None:
     """Do what the process beside the workers does, until `go_on()` is false."""
-    from webhook.observe import metrics
+    from webhook.observe import scrape
     from webhook.upkeep import run
 
     master = os.getppid()
@@ -145,7 +145,7 @@ def _beside(
             look=look,
             wake=packs.wake,
             packs=packs,
-            counts=partial(metrics.findings, directory),
+            counts=partial(scrape.findings, directory),
             told=told,
         )
         found += tasks.tasks(pod)
