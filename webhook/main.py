@@ -24,7 +24,7 @@ from webhook.errors import ConfigError
 
 if TYPE_CHECKING:
     from webhook.kube.client import Client
-    from webhook.model.pods import Kinds
+    from webhook.model.workloads import Kinds
     from webhook.ports import Cluster, ImageReader, ImageSource, Rooms, Uninstaller
 
 YOUNG = 100_000

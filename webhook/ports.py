@@ -14,9 +14,9 @@ from webhook.model.decision import Decision
 from webhook.model.image import Image
 from webhook.model.neighbours import Found, Ref
 from webhook.model.oci import Content, Inspected, Lookup
-from webhook.model.pods import Kinds
 from webhook.model.record import record
 from webhook.model.review import Review
+from webhook.model.workloads import Kinds
 
 
 @record(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from webhook.shelf import PACKS
 
 if TYPE_CHECKING:
     from webhook.kube.client import Access, Client
-    from webhook.model.pods import Kinds
+    from webhook.model.workloads import Kinds
     from webhook.observe.metrics import Metrics
     from webhook.observe.trace import Tracer
     from webhook.packs.rule import Ruleset
@@ -57,7 +57,7 @@ def serve(flags: Mapping[str, Any]) -> int:
 
 def _serve(settings: Settings, directory: Path) -> int:
     from webhook import sources
-    from webhook.model import pods
+    from webhook.model import workloads
     from webhook.observe import metrics
     from webhook.observe.metrics import Metrics
     from webhook.packs import compile as packs
@@ -69,7 +69,7 @@ def _serve(settings: Settings, directory: Path) -> int:
     if sources.STDIN in settings.policies:
         raise ConfigError([Problem("--policies", 0, "", "a server reads packs again and again: not from stdin")])
     shipped = [(source.name, source.text) for source in sources.read([str(path) for path in sources.shipped()])]
-    kinds = pods.table(settings.workload)
+    kinds = workloads.table(settings.workload)
     compiler = rulebook.Compiler(
         lambda texts: packs.ruleset(texts, settings.mode or None, settings.dry_run, kinds, bases=shipped)
     )

@@ -15,8 +15,8 @@ from dataclasses import field
 from typing import Any
 
 from webhook.errors import ConfigError, Problem
-from webhook.model.pods import Row, row
 from webhook.model.record import record
+from webhook.model.workloads import Row, row
 
 PREFIX = "PLIMSOLL_"
 

@@ -27,8 +27,9 @@ from webhook.cli.judge import admission
 from webhook.engine.evaluate import evaluate
 from webhook.engine.facts import Facts
 from webhook.model.patch import apply
-from webhook.model.pods import KINDS, group_of
+from webhook.model.pods import group_of
 from webhook.model.review import parse
+from webhook.model.workloads import KINDS
 from webhook.packs.compile import ruleset
 from webhook.packs.rule import Ruleset
 

@@ -30,8 +30,9 @@ from webhook.main import commands, main
 from webhook.model import answer
 from webhook.model.decision import Decision, Fault, Fixed
 from webhook.model.neighbours import NAMESPACE, Ref
-from webhook.model.pods import KINDS, group_of, subjects
+from webhook.model.pods import group_of, subjects
 from webhook.model.review import Review
+from webhook.model.workloads import KINDS
 from webhook.observe.metrics import Metrics
 from webhook.packs.compile import ruleset
 from webhook.packs.editor import pack_schema

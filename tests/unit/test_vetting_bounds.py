@@ -6,7 +6,7 @@ import itertools
 import threading
 from typing import Any
 
-from webhook.model import pods
+from webhook.model import workloads
 from webhook.model.review import Review, parse
 from webhook.packs import compile as packs
 from webhook.packs.rule import Ruleset
@@ -36,7 +36,7 @@ def review(name: str, **spec: Any) -> Review:
 
 def compiled(texts: Any) -> Ruleset:
     """Compile as the server does."""
-    return packs.ruleset(texts, None, False, pods.table({}))
+    return packs.ruleset(texts, None, False, workloads.table({}))
 
 
 def test_mistakes_are_told_while_somebody_waits() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from webhook.advice import cel, reach
 from webhook.errors import Problem
 from webhook.model.kinds import find
-from webhook.model.pods import KINDS
+from webhook.model.workloads import KINDS
 from webhook.packs.parse import Document, Path
 from webhook.packs.rule import Rule
 from webhook.packs.suggest import hint

@@ -95,9 +95,9 @@ from webhook.model.decision import Violation
 from webhook.model.glob import remembered
 from webhook.model.neighbours import NAMESPACE, Neighbours, Ref
 from webhook.model.patch import Draft
-from webhook.model.pods import KINDS as WORKLOADS
 from webhook.model.pods import Pod, Subject, mapping
 from webhook.model.record import record
+from webhook.model.workloads import KINDS as WORKLOADS
 
 ID = "required-labels"
 Place = Literal["workload", "template", "namespace"]

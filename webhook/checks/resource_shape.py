@@ -100,9 +100,9 @@ from typing import Any
 from webhook.checks.check import Check, ParamError
 from webhook.model import quantity
 from webhook.model.decision import Violation
-from webhook.model.pods import KINDS as WORKLOADS
 from webhook.model.pods import Container, Pod, Subject, group_of, listing, mapping
 from webhook.model.record import record
+from webhook.model.workloads import KINDS as WORKLOADS
 
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _QUANTITY: dict[str, Any] = {"type": ["string", "number"]}

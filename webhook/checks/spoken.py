@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from webhook.model.glob import Globs, regex
-from webhook.model.pods import TABLE
 from webhook.model.record import record
+from webhook.model.workloads import TABLE
 
 NAMESPACE = "request.?namespace.orValue('')"
 """The namespace of an object, as a request has it; empty for those without."""

@@ -20,8 +20,9 @@ from webhook.cli.page.rule import Entry
 from webhook.cli.page.trace import Page, Shown
 from webhook.cli.page.trace import described as traced
 from webhook.errors import ConfigError, Problem, ReviewError
-from webhook.model.pods import group_of, table
+from webhook.model.pods import group_of
 from webhook.model.review import API_VERSION, Review, parse
+from webhook.model.workloads import table
 from webhook.packs.compile import ruleset as compiled
 from webhook.packs.load import load
 from webhook.packs.rule import Ruleset

@@ -11,7 +11,7 @@ from webhook.checks import CHECKS
 from webhook.cli import files, policies
 from webhook.cli.emit import yaml_text
 from webhook.cli.vap.policy import Exported, Wishes, export
-from webhook.model.pods import table
+from webhook.model.workloads import table
 from webhook.packs.compile import ruleset
 from webhook.packs.load import load
 from webhook.ports import Rooms

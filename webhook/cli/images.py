@@ -15,7 +15,7 @@ from webhook.cli.objects import Manifest
 from webhook.errors import ConfigError, Problem
 from webhook.model import oci
 from webhook.model.image import Image
-from webhook.model.pods import table
+from webhook.model.workloads import table
 from webhook.packs.compile import ruleset as compiled
 from webhook.packs.load import load
 from webhook.ports import Rooms

@@ -16,7 +16,7 @@ from webhook.cli.policies import jobs
 from webhook.cli.progress import bar
 from webhook.cli.shelf import Shelf
 from webhook.errors import ConfigError, Problem
-from webhook.model.pods import table
+from webhook.model.workloads import table
 from webhook.packs.rule import Ruleset
 from webhook.ports import Cluster, Rooms
 

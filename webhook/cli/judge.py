@@ -10,9 +10,10 @@ from webhook.cli.objects import Manifest
 from webhook.model.decision import Decision
 from webhook.model.kinds import CLUSTER_SCOPED, OTHERS
 from webhook.model.neighbours import Found, Ref
-from webhook.model.pods import KINDS, group_of, mapping
+from webhook.model.pods import group_of, mapping
 from webhook.model.record import record
 from webhook.model.review import API_VERSION, Review, parse
+from webhook.model.workloads import KINDS
 from webhook.packs.rule import Ruleset
 from webhook.ports import Clock, ImageReader, NamespaceReader, NeighbourReader, Unknown
 from webhook.service import Service

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING
 
 from webhook.errors import ConfigError, Problem
-from webhook.model.pods import KINDS, Kinds, Row, row, table
+from webhook.model.workloads import KINDS, Kinds, Row, row, table
 from webhook.ports import Rooms
 
 if TYPE_CHECKING:

@@ -17,9 +17,10 @@ from webhook.engine.facts import Facts, Missing, Owner
 from webhook.engine.marks import Key
 from webhook.engine.view import UNASKED, controller
 from webhook.model.decision import Since
-from webhook.model.pods import Kinds, Subject, group_of, mapping
+from webhook.model.pods import Subject, group_of, mapping
 from webhook.model.record import record
 from webhook.model.review import Review
+from webhook.model.workloads import Kinds
 from webhook.packs.match import Lacking
 from webhook.packs.rule import Rule
 

@@ -14,8 +14,9 @@ from webhook.model import pointer as pointers
 from webhook.model.decision import Violation
 from webhook.model.neighbours import NAMESPACE, Found, Neighbours, Ref, together
 from webhook.model.oci import Images, Inspected, Lookup, uninspected
-from webhook.model.pods import Kinds, Pod, Subject, group_of, mapping, subjects
+from webhook.model.pods import Pod, Subject, group_of, mapping, subjects
 from webhook.model.review import Review
+from webhook.model.workloads import Kinds
 from webhook.packs.match import Known, Out, narrow, outside
 from webhook.packs.rule import Chorus, Panel, Rule, Ruleset
 from webhook.packs.width import cut

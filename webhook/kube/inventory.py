@@ -9,7 +9,8 @@ from typing import Any
 from webhook.kube.client import ApiError, Client, Object
 from webhook.kube.owners import Owners
 from webhook.model.neighbours import Found, Ref
-from webhook.model.pods import KINDS, Kinds, mapping
+from webhook.model.pods import mapping
+from webhook.model.workloads import KINDS, Kinds
 from webhook.ports import Owner, OwnerReader, Unknown
 
 SECONDS = 30.0

@@ -10,8 +10,8 @@ from webhook.kube.cache import Bounds, Cache
 from webhook.kube.client import ApiError, Client, weight
 from webhook.model.kinds import OTHERS
 from webhook.model.neighbours import Found, Ref
-from webhook.model.pods import KINDS, Kinds
 from webhook.model.record import record
+from webhook.model.workloads import KINDS, Kinds
 from webhook.ports import Unknown
 
 BOUNDS = Bounds(entries=500, weight=16 * 1024 * 1024, fresh=0.0)

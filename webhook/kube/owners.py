@@ -10,8 +10,8 @@ from typing import Any
 
 from webhook.kube.cache import Bounds, Cache
 from webhook.kube.client import ApiError, Client, weight
-from webhook.model.pods import KINDS, Kinds, Row
 from webhook.model.record import record
+from webhook.model.workloads import KINDS, Kinds, Row
 from webhook.ports import Owner, Unknown
 
 BOUNDS = Bounds(entries=2000, weight=32 * 1024 * 1024, fresh=300.0)

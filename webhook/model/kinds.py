@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from webhook.model.pods import Kinds
+from webhook.model.workloads import Kinds
 
 # (group, kind) -> plural; kinds without a pod template. Source: the API reference of Kubernetes 1.37.
 _OTHERS: Mapping[str, tuple[tuple[str, str], ...]] = {

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from webhook.model.neighbours import Found, Ref
-from webhook.model.pods import KINDS, Subject, listing, mapping
+from webhook.model.pods import Subject, listing, mapping
 from webhook.model.record import record
+from webhook.model.workloads import KINDS
 
 AUTOSCALERS = Ref("autoscaling/v2", "HorizontalPodAutoscaler")
 LIMITS = Ref("v1", "LimitRange")

@@ -9,8 +9,8 @@ from webhook.checks import Module
 from webhook.checks.check import Check, ParamError
 from webhook.model import pointer
 from webhook.model.kinds import find
-from webhook.model.pods import KINDS
 from webhook.model.record import record
+from webhook.model.workloads import KINDS
 from webhook.packs.mentions import mentions, on_replicas
 from webhook.packs.notes import Notes, entries
 from webhook.packs.parse import Path

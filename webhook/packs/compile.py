@@ -11,8 +11,8 @@ from webhook.checks import CHECKS, Module, cel
 from webhook.errors import ConfigError, Problem
 from webhook.model import pointer as pointers
 from webhook.model.decision import About, Action
-from webhook.model.pods import KINDS, Kinds
 from webhook.model.record import record
+from webhook.model.workloads import KINDS, Kinds
 from webhook.packs import bodies, scopes
 from webhook.packs.bodies import Body
 from webhook.packs.chorus import choruses

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from webhook.model.pods import Kinds
+from webhook.model.workloads import Kinds
 from webhook.packs.rule import Key, Rule
 
 

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from webhook.model.kinds import OTHERS
-from webhook.model.pods import TABLE, Kinds
 from webhook.model.record import record
+from webhook.model.workloads import TABLE, Kinds
 from webhook.packs.rule import NAMESPACE, Rule, Ruleset
 
 Kind = tuple[str, str]

@@ -13,9 +13,9 @@ from typing import TypeVar
 from webhook.checks.cellib.total import Unknown, wider
 from webhook.checks.spoken import globbed, literal
 from webhook.model.glob import Globs, compile_globs
-from webhook.model.pods import Kinds
 from webhook.model.record import record
 from webhook.model.review import MIRROR
+from webhook.model.workloads import Kinds
 from webhook.packs.match import Clause
 from webhook.packs.needs import VERSIONS, Kind
 from webhook.packs.rule import Rule

@@ -11,9 +11,10 @@ from webhook.checks.cel import Program, Several
 from webhook.checks.check import Check
 from webhook.model.decision import About, Action
 from webhook.model.kinds import CLUSTER_SCOPED
-from webhook.model.pods import KINDS, Kinds, Pod, mapping
+from webhook.model.pods import Pod, mapping
 from webhook.model.record import record
 from webhook.model.review import Review
+from webhook.model.workloads import KINDS, Kinds
 from webhook.packs.exempt import Exemption
 from webhook.packs.match import Out, Scope
 from webhook.packs.mentions import Mentions

@@ -8,7 +8,7 @@ from typing import Any
 
 from webhook.model import image
 from webhook.model.kinds import find, names
-from webhook.model.pods import Kinds
+from webhook.model.workloads import Kinds
 from webhook.packs.exempt import Exemption
 from webhook.packs.match import Scope, selector
 from webhook.packs.notes import Notes, entries, globs

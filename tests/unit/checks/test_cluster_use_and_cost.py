@@ -10,7 +10,7 @@ import pytest
 from webhook.checks import CHECKS
 from webhook.checks.check import ParamError
 from webhook.model.decision import Decision
-from webhook.model.pods import row, table
+from webhook.model.workloads import row, table
 from webhook.packs.rule import Ruleset
 
 

@@ -27,7 +27,8 @@ from webhook.model.neighbours import Found, Ref
 from webhook.model.neighbours import alone as nobody
 from webhook.model.oci import Inspected, Lookup
 from webhook.model.patch import Draft, apply
-from webhook.model.pods import TABLE, Row, Subject, group_of, mapping, row, subjects, table
+from webhook.model.pods import Subject, group_of, mapping, subjects
+from webhook.model.workloads import TABLE, Row, row, table
 from webhook.packs.rule import Ruleset
 
 ROOM = Path(webhook.checks.__file__).parent

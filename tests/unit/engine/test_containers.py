@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from webhook.model.pods import TABLE, Row
+from webhook.model.workloads import TABLE, Row
 
 PACK = """
 rules:
@@ -111,7 +111,7 @@ def test_a_rollout_that_refers_to_a_deployment_has_no_template_of_its_own(judge,
 
 
 def test_kinds_of_custom_workloads_come_as_rows(judge, load, deployment):
-    from webhook.model.pods import Row, table
+    from webhook.model.workloads import Row, table
 
     custom = deployment(image=EVIL, apiVersion="acme.example/v1", kind="Service")
     kinds = table([Row("acme.example", "Service", "services", (("spec", "template"),))])

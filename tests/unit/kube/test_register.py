@@ -16,7 +16,7 @@ import pytest
 from webhook.errors import ConfigError
 from webhook.kube import register
 from webhook.kube.client import Access, Credential
-from webhook.model.pods import TABLE
+from webhook.model.workloads import TABLE
 
 API = "/apis/admissionregistration.k8s.io/v1"
 VALIDATING = f"{API}/validatingwebhookconfigurations"

@@ -8,7 +8,8 @@ import pytest
 
 from webhook.model import pointer as pointers
 from webhook.model.neighbours import Found
-from webhook.model.pods import KINDS, TABLE, Row, group_of, listing, mapping, subjects, table
+from webhook.model.pods import group_of, listing, mapping, subjects
+from webhook.model.workloads import KINDS, TABLE, Row, table
 
 SPEC = {
     "initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}],

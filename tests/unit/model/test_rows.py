@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from webhook.model.pods import Row, row, subjects, table
+from webhook.model.pods import subjects
+from webhook.model.workloads import Row, row, table
 
 
 def test_a_row_is_a_kind_its_resource_and_where_its_template_stands() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from webhook.advice.cel import table
 from webhook.model.kinds import OTHERS
-from webhook.model.pods import KINDS
+from webhook.model.workloads import KINDS
 from webhook.packs.fields import Types, absent, absent_below, gives, names
 
 TABLE = table()

@@ -15,8 +15,8 @@ from webhook.checks import cel
 from webhook.engine.evaluate import evaluate
 from webhook.engine.facts import Facts
 from webhook.kube.entries import Terms, wanted
-from webhook.model.pods import KINDS
 from webhook.model.review import Review, parse
+from webhook.model.workloads import KINDS
 from webhook.packs.compile import ruleset
 from webhook.packs.match import selector
 from webhook.packs.needs import RESOURCES, needs

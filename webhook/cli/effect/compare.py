@@ -13,8 +13,9 @@ from webhook.engine.view import controller
 from webhook.errors import Problem, ReviewError
 from webhook.model.decision import Decision
 from webhook.model.patch import apply
-from webhook.model.pods import Kinds, group_of, mapping, subjects
+from webhook.model.pods import group_of, mapping, subjects
 from webhook.model.review import Review
+from webhook.model.workloads import Kinds
 from webhook.packs.rule import Ruleset
 from webhook.ports import Clock, ImageReader, NamespaceReader, NeighbourReader, OwnerReader, Unknown
 from webhook.service import Service

@@ -8,7 +8,8 @@ from typing import Any
 from webhook.cli.foreign.outcome import Refusal
 from webhook.cli.foreign.words import either, glob, quote
 from webhook.model import kinds
-from webhook.model.pods import KINDS, mapping
+from webhook.model.pods import mapping
+from webhook.model.workloads import KINDS
 
 CONTROLLERS = (
     ("CronJob", "cronjobs"),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from webhook.checks.spoken import literal
 from webhook.model.kinds import OTHERS
-from webhook.model.pods import LISTS, Kinds, Row
+from webhook.model.pods import LISTS
+from webhook.model.workloads import Kinds, Row
 from webhook.packs.rule import Rule
 
 Kind = tuple[str, str]

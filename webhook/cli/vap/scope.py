@@ -12,8 +12,8 @@ from webhook.cli.vap import places
 from webhook.cli.vap.places import Place
 from webhook.cli.vap.text import decided, translated
 from webhook.model.glob import Globs
-from webhook.model.pods import Kinds
 from webhook.model.review import MIRROR
+from webhook.model.workloads import Kinds
 from webhook.packs.exempt import Exemption, active
 from webhook.packs.match import Scope
 from webhook.packs.rule import Rule
