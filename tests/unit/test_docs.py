@@ -446,6 +446,24 @@ def test_the_table_of_metrics_is_what_is_counted() -> None:
     assert {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows} == counted
 
 
+def test_the_table_of_alerts_is_what_the_chart_alerts_of() -> None:
+    (group,) = yaml.safe_load((ROOT / "charts/plimsoll/files/alerts.yaml").read_text())
+    rows = re.findall(r"^\| (\w+) \| `(.*?)` \| (\w*) ?\| \S.*\|$", section("docs/metrics.md", "Worth an alert"), re.M)
+    assert sorted(rows) == sorted((rule["alert"], rule["expr"], rule.get("for", "")) for rule in group["rules"])
+
+
+def test_bounds_of_alerts_stand_in_their_table_alone_and_other_pages_name_them() -> None:
+    table = section("docs/metrics.md", "Worth an alert")
+    alerts = {row: name for name, row in re.findall(r"^\| (\w+) \| `(.*?)`", table, re.M)}
+    figures = {figure for row in alerts for figure in re.findall(r"plimsoll_\w+", row)}
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.name != "metrics.md"]
+    for page in pages:
+        text = page.read_text()
+        compared = re.findall(r"(plimsoll_\w+)[^`|\n]*? [<>] ?[\d.]", text)
+        assert not figures & set(compared), page
+        assert set(re.findall(r"^\| (Plimsoll[A-Z]\w+) \|", text, re.M)) <= set(alerts.values()), page
+
+
 def test_every_command_has_its_section() -> None:
     sections = re.findall(r"^## plimsoll (\w+)$", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
     assert sorted(sections) == sorted(commands())

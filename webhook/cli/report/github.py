@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from webhook.cli.judge import Judged
 from webhook.cli.report.tally import Tally
-from webhook.cli.report.words import details, failure, title
+from webhook.cli.report.words import ask, contacts, details, failure, title
 from webhook.errors import Problem
-from webhook.model.decision import Finding
+from webhook.model.decision import Fault, Finding
 
 _LEVELS = {"deny": "error", "warn": "warning", "audit": "notice"}
 
@@ -33,7 +33,8 @@ class GitHub:
                 "line": str(one.manifest.line("")),
                 "title": f"{fault.pack}/{fault.rule}",
             }
-            lines.append(_line(_LEVELS.get(fault.effective, "notice"), spot, f"{one.review.title}: {failure(fault)}"))
+            text = [f"{one.review.title}: {failure(fault)}", *_asked(fault)]
+            lines.append(_line(_LEVELS.get(fault.effective, "notice"), spot, "\n".join(text)))
         return "".join(lines)
 
     def pieces(self, blocks: Iterator[str], tally: Tally) -> Iterator[str]:
@@ -50,7 +51,11 @@ def _command(one: Judged, finding: Finding) -> str:
     line = str(one.manifest.line(finding.violation.pointer))
     spot = {"file": one.manifest.file, "line": line, "title": f"{finding.pack}/{finding.rule}"}
     text = [f"{one.review.title}: {title(finding)}", *(f"{name}: {what}" for name, what in details(finding))]
-    return _line(_LEVELS[finding.effective], spot, "\n".join(text))
+    return _line(_LEVELS[finding.effective], spot, "\n".join([*text, *_asked(finding)]))
+
+
+def _asked(item: Finding | Fault) -> list[str]:
+    return [ask(*one) for one in contacts([item])]
 
 
 def _line(level: str, spot: dict[str, str], message: str) -> str:

@@ -7,12 +7,12 @@ from itertools import chain
 
 from webhook.cli.judge import Judged
 from webhook.cli.report.tally import Tally
-from webhook.cli.report.words import details, failure, place, title
+from webhook.cli.report.words import ask, contacts, details, failure, place, title
 from webhook.cli.report.xml import attribute, body, case, document
 from webhook.cli.report.xml import failure as failed
 from webhook.cli.spool import kept
 from webhook.errors import Problem
-from webhook.model.decision import Finding
+from webhook.model.decision import Fault, Finding
 
 
 class JUnit:
@@ -25,16 +25,14 @@ class JUnit:
     def block(self, one: Judged) -> str:
         """Return the case of one object."""
         found = [finding for finding in one.decision.findings if finding.exempt is None]
-        denied = [_text(one, finding) for finding in found if finding.effective == "deny"]
-        noted = [_text(one, finding) for finding in found if finding.effective != "deny"]
-        for fault in (*one.decision.errors, *one.decision.unknown):
-            listed = denied if fault.effective == "deny" else noted
-            listed.append(f"{one.manifest.source}: {fault.effective}: {fault.pack}/{fault.rule}: {failure(fault)}\n")
+        items: list[Finding | Fault] = [*found, *one.decision.errors, *one.decision.unknown]
+        denied = _text(one, [item for item in items if item.effective == "deny"])
+        noted = _text(one, [item for item in items if item.effective != "deny"])
         inner = ""
         if denied:
-            inner += failed("deny", denied[0].partition("\n")[0], "".join(denied))
+            inner += failed("deny", denied.partition("\n")[0], denied)
         if noted:
-            inner += f"      <system-out>{body(''.join(noted))}</system-out>\n"
+            inner += f"      <system-out>{body(noted)}</system-out>\n"
         return case(one.manifest.file, f"{one.review.title} ({one.manifest.source})", inner)
 
     def pieces(self, blocks: Iterator[str], tally: Tally) -> Iterator[str]:
@@ -51,7 +49,16 @@ class JUnit:
         yield from document("plimsoll check", counts, chain(unread, cases))
 
 
-def _text(one: Judged, finding: Finding) -> str:
-    head = f"{place(one, finding.violation.pointer)}: {finding.effective}: {finding.pack}/{finding.rule}"
-    lines = [f"{head}: {title(finding)}", *(f"  {name}: {text}" for name, text in details(finding))]
-    return "\n".join(lines) + "\n"
+def _text(one: Judged, items: Sequence[Finding | Fault]) -> str:
+    """Return what is said of an object, and whom to ask about it."""
+    lines = [line for item in items for line in _lines(one, item)] + [ask(*each) for each in sorted(contacts(items))]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _lines(one: Judged, item: Finding | Fault) -> Iterator[str]:
+    tail = f"{item.effective}: {item.pack}/{item.rule}"
+    if isinstance(item, Finding):
+        yield f"{place(one, item.violation.pointer)}: {tail}: {title(item)}"
+        yield from (f"  {name}: {text}" for name, text in details(item))
+    else:
+        yield f"{one.manifest.source}: {tail}: {failure(item)}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from webhook.cli.baseline import KNOWN, Key
 from webhook.cli.judge import Judged
+from webhook.cli.report.words import contacts
 
 _VERDICTS = {"deny": "denied", "warn": "warned", "audit": "audited"}
 FIGURES = ("objects", "skipped", "denied", "warned", "audited", "findings", "exempt", "known", "unknown", "errors")
@@ -49,9 +50,7 @@ class Tally:
         verdict = _VERDICTS.get(one.strongest)
         if verdict:
             self.figures[verdict] += 1
-        abouts = [finding.about for finding in found]
-        abouts += [fault.about for fault in (*decision.errors, *decision.unknown) if fault.effective == "deny"]
-        self.contacts.update((about.pack, about.contact) for about in abouts if about.contact)
+        self.contacts |= contacts((*found, *decision.errors, *decision.unknown))
         self.allowed = self.allowed and decision.allowed
 
     def join(self, other: Tally) -> None:

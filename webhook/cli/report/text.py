@@ -8,7 +8,7 @@ from functools import lru_cache
 from webhook.cli.judge import Judged
 from webhook.cli.report.place import excerpt, lines
 from webhook.cli.report.tally import Tally
-from webhook.cli.report.words import WOULD, details, failure, place
+from webhook.cli.report.words import WOULD, ask, details, failure, place
 from webhook.model import pointer as pointers
 from webhook.model.decision import Fault, Finding, Violation
 
@@ -108,7 +108,7 @@ class Page:
 
     def end(self, tally: Tally) -> str:
         """Return whom to ask, and the line of figures."""
-        asked = [plain(f"Contact for pack {pack}: {contact}") for pack, contact in sorted(tally.contacts)]
+        asked = [plain(ask(pack, contact)) for pack, contact in sorted(tally.contacts)]
         figures = tally.summary()
         counts = [
             self._paint("deny" if figures["denied"] else "", f"{figures['denied']} denied"),

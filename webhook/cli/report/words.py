@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from webhook.cli.judge import Judged
 from webhook.model.decision import Fault, Finding
@@ -40,6 +40,17 @@ def failure(fault: Fault) -> str:
         return f"could not be decided: {fault.message}"
     cure = ABSENT if fault.message.startswith("no such key: ") else ""
     return f"the rule failed: {fault.message}{cure}"
+
+
+def contacts(items: Iterable[Finding | Fault]) -> set[tuple[str, str]]:
+    """Return (pack, whom to ask) of what was found, and of what is denied since it could not be judged."""
+    told = [item.about for item in items if isinstance(item, Finding) or item.effective == "deny"]
+    return {(about.pack, about.contact) for about in told if about.contact}
+
+
+def ask(pack: str, contact: str) -> str:
+    """Return whom to ask about a pack."""
+    return f"Contact for pack {pack}: {contact}"
 
 
 def place(one: Judged, pointer: str) -> str:
