@@ -144,8 +144,18 @@ def _top(names: Sequence[str], program: str) -> argparse.ArgumentParser:
         + f"\n\n`{program} <command> --help` explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"plimsoll {__version__}")
-    parser.add_argument("command", choices=names, metavar="command", help="one of those below")
+    parser.add_argument("command", type=partial(_named, names), metavar="command", help="one of those below")
     return parser
+
+
+def _named(names: Sequence[str], word: str) -> str:
+    """Return the name of a command. Raises ArgumentTypeError with all that there are, and the one that was meant."""
+    if word in names:
+        return word
+    from webhook.packs.suggest import hint
+
+    quoted = ", ".join(map(repr, names))
+    raise argparse.ArgumentTypeError(f"invalid choice: {word!r} ({hint(word, names)}choose from {quoted})")
 
 
 def _help(name: str) -> str | None:

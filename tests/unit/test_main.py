@@ -126,11 +126,22 @@ def test_the_end_of_a_command_does_what_was_to_be_done_then_and_waits_for_thread
     assert (waits.returncode, waits.stdout.splitlines()[-1:]) == (2, ["done"])
 
 
-@pytest.mark.parametrize("word", ["no-such", "judge", "../main", "check.py", ""])
+@pytest.mark.parametrize("word", ["no-such", "judge", "../main", ""])
 def test_what_is_no_command_is_wrong_use(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main.main([word])
     assert f"invalid choice: {word!r} (choose from 'bench', 'certs'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("chek", "check"), ("Check", "check"), ("check.py", "check"), ("unistall", "uninstall")]
+)
+def test_a_mistyped_command_is_told_the_one_that_was_meant(
+    word: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main.main([word])
+    assert f"invalid choice: {word!r} (did you mean {meant}? choose from 'bench'," in capsys.readouterr().err
 
 
 def uncounted(result: str) -> None:
