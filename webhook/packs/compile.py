@@ -22,9 +22,18 @@ from webhook.packs.match import Scope
 from webhook.packs.notes import Notes, entries
 from webhook.packs.parse import Document, Path, render
 from webhook.packs.rule import Pack, Rule, Ruleset
+from webhook.packs.schema import rule_keys
+from webhook.packs.suggest import near
 from webhook.packs.width import widths
 
 OPERATIONS = frozenset({"CREATE", "UPDATE"})
+PLAIN = frozenset(
+    {"name", "message", "action", "enforceFrom", "quiet", "existing", "onError", "onUnknown", "severity"}
+    | {"responsible", "description", "remediation", "docs"}
+)
+"""Keys of a rule on which nothing else of it depends: what is wrong with one keeps the others from nothing."""
+TEXTS = frozenset({"expression", "when", "messageExpression"})
+"""Keys of a rule whose CEL is compiled under a misspelt name as well."""
 
 
 def ruleset(
@@ -121,21 +130,26 @@ def _more_problems(
     spec = document.value.get("spec")
     wrong = {(problem.source, problem.path) for problem in known}
 
-    def right(path: Path) -> bool:
+    def inside(path: Path) -> set[str]:
         place = document.place(path)  # what is inherited is wrong where it was written
         text, source = render(place.path), place.source
-        inside = (p for s, p in wrong if source == s and (p == text or p.startswith((text + ".", text + "["))))
-        return all(p == f"{text}.name" for p in inside)  # a name that stands twice spoils nothing else
+        return {p for s, p in wrong if source == s and (p == text or p.startswith((text + ".", text + "[")))}
 
+    keys = rule_keys(checks)
     for part in ("match", "rules", "exemptions"):
         found = spec.get(part) if isinstance(spec, dict) else None
         for i, entry in enumerate(found if isinstance(found, list) else [found] if found else []):
             path: Path = ("spec", part, i) if isinstance(found, list) else ("spec", part)
-            if not isinstance(entry, dict) or not right(path):
+            if not isinstance(entry, dict):
+                continue
+            # a name that stands twice spoils nothing else
+            harmless = _harmless(entry, keys) if part == "rules" else {"name": "name"}
+            if inside(path) - {p for key in harmless for p in inside((*path, key))}:
                 continue
             try:
                 if part == "rules":
-                    _compiled(notes, path, entry, scopes.WHOLE, number, kinds, checks)
+                    meant = {str(harmless.get(key, key)): value for key, value in entry.items()}
+                    _compiled(_renamed(notes, path, harmless), path, meant, scopes.WHOLE, number, kinds, checks)
                 elif part == "exemptions":
                     scopes.exemption(notes, path, entry, kinds)
                 else:
@@ -143,6 +157,29 @@ def _more_problems(
             except (TypeError, ValueError, AttributeError, LookupError):
                 continue  # what is wrong with it is known, but at another path: that of a value or of its base
     return notes.problems
+
+
+def _harmless(entry: Mapping[str, Any], keys: Iterable[str]) -> dict[str, str]:
+    """Return the keys of a rule in which a mistake keeps nothing else from being compiled, each with what it means."""
+    found: dict[str, str] = {}
+    free = [key for key in keys if key not in entry]
+    for key, value in entry.items():
+        meant = near(key, free) if key not in keys else key if key in PLAIN else None
+        if meant in PLAIN or (meant in TEXTS and isinstance(value, str)):
+            found[key] = meant
+            free = [one for one in free if one != meant]
+    return found
+
+
+def _renamed(notes: Notes, path: Path, meant: Mapping[str, str]) -> Notes:
+    """Return notes that find under the names that were meant what stands under others."""
+    document = notes.document
+    names = {(*path, name): (*path, key) for key, name in meant.items() if name != key}
+    if not names:
+        return notes
+    places = {**document.places, **{name: document.place(key) for name, key in names.items()}}
+    starts = {**document.starts, **{name: document.value_place(key) for name, key in names.items()}}
+    return Notes(replace(document, places=places, starts=starts), notes.problems)
 
 
 def _pack(

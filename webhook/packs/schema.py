@@ -78,6 +78,11 @@ def params(check: CheckModule) -> dict[str, Any]:
     return {"type": "object", **schema, "properties": properties, "required": required}
 
 
+def rule_keys(checks: Mapping[str, CheckModule]) -> tuple[str, ...]:
+    """Return the keys that a rule may have."""
+    return tuple(_rule(checks, waiting=False)["properties"])
+
+
 def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema with unknown keys forbidden wherever it names keys and does not say otherwise."""
     closed = dict(schema)

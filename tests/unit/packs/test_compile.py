@@ -66,6 +66,41 @@ def test_mistakes_of_structure_and_of_meaning_are_said_together_each_at_its_plac
     assert {problem.source for problem in caught.value.problems} == {"p.yaml"}
 
 
+def problems(*rules: str) -> list[tuple[int, str]]:
+    head = "apiVersion: plimsoll.dev/v1\nkind: RulePack\nmetadata: {name: a}\nspec:\n  rules:\n"
+    with pytest.raises(ConfigError) as caught:
+        ruleset([("p.yaml", head + "".join(f"    - {{{rule}}}\n" for rule in rules))])
+    return [(problem.line, problem.path) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("rule", "paths"),
+    [
+        ('name: a, action: deny, remediatoin: x, expression: "a =="', ["remediatoin", "expression"]),
+        ('name: a, action: denny, expression: "a =="', ["action", "expression"]),
+        ('name: a, action: deny, severity: [hgih], expression: "a =="', ["severity", "expression"]),
+        ('name: a, action: deny, expresion: "a =="', ["expresion", "expresion"]),
+        ('name: a, action: deny, wen: "a ==", patch: [{op: remove, path: /spec/x}]', ["wen", "wen"]),
+        ('name: a, action: deny, messageExpresion: "a ==", expression: "true"', ["messageExpresion"] * 2),
+        ('name: a, actoin: deny, expression: "a =="', ["actoin", "expression"]),
+    ],
+)
+def test_a_wrong_key_keeps_no_cel_of_its_rule_from_being_checked(rule: str, paths: list[str]) -> None:
+    assert sorted(problems(rule)) == sorted((6, f"spec.rules[0].{path}") for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("rule", "path"),
+    [
+        ('name: a, action: deny, variabels: [{name: v, expression: "1"}], expression: "variables.v > 0"', "variabels"),
+        ('name: a, action: deny, let: [{name: v, expression: "1"}], expression: "variables.v > 0"', "let"),
+        ("name: a, action: deny, expresion: [a]", "expresion"),
+    ],
+)
+def test_cel_that_may_depend_on_a_wrong_key_is_not_blamed(rule: str, path: str) -> None:
+    assert problems(rule) == [(6, f"spec.rules[0].{path}")]
+
+
 def test_a_rule_whose_kinds_leave_nothing_is_told_once() -> None:
     head = "apiVersion: plimsoll.dev/v1\nkind: RulePack\nmetadata: {name: a}\nspec:\n  match: {kinds: [Deployment]}\n"
     rule = "  rules: [{name: a, check: no-host-path, action: deny, match: {kinds: [Job]}}]\n"
