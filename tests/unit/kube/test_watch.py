@@ -203,6 +203,7 @@ def test_silence_is_counted_until_something_is_heard(feed: Feed, begin: Begin, c
     until(lambda: followed.quiet is not None)
     clock.now += 70
     assert followed.quiet == 70
+    until(lambda: feed.streams)  # it is told that it is followed before there is something to tell
     feed.tell("BOOKMARK", {"metadata": {"resourceVersion": "11"}})
     until(lambda: followed.quiet == 0)
 
