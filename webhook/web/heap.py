@@ -1,4 +1,4 @@
-"""Memory of processes that are forked from one: what they share, where threads allocate, what they set aside."""
+"""Memory of processes forked from one: what they can share, where their threads allocate, what they set aside."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ are in hand at once."""
 _M_ARENA_MAX = -8  # mallopt(3)
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+_MAPPED = 4 << 20
+"""Bytes from which malloc maps a block by itself, and unmaps it when it is freed, so that its pages are taken anew the
+next time. To read a body orjson takes twelve times its size for a moment: those of up to 340 KB stay below."""
 _BLOCK = 96 * 1024  # below what malloc maps by itself, and larger than most gaps
 _SMALL = 450  # bytes of text: with what Python adds, below what it leaves to malloc
 _ARENA = 1 << 20
@@ -39,16 +42,15 @@ def reserve() -> None:
     """Have this process take now, and keep, the memory that busy moments would have it take one after the other.
 
     How much reviews need depends on how many are in hand at once, and pages are touched for the first time ever more
-    seldom, for days: a worker would look as if it leaked, and a limit that was enough today would not be tomorrow.
-    What is set aside here is given back to the allocators, not to the system.
+    seldom, for days: a worker would look as if it leaked, and a limit that was enough today would not be tomorrow. What
+    is set aside here is given back to the allocators, not to the system.
     """
     with contextlib.suppress(OSError, AttributeError):  # elsewhere than with glibc
         libc = ctypes.CDLL(None)
         libc.malloc.restype = ctypes.c_void_p
-        # To say either keeps glibc from moving both by what was freed last, so that one large body would stay for ever.
-        # orjson maps twelve times a body while it reads it: those up to 340 KB don't pay for their pages each time.
-        libc.mallopt(_M_MMAP_THRESHOLD, 4 << 20)
-        libc.mallopt(_M_TRIM_THRESHOLD, 8 << 20)
+        # either of them ends that glibc moves both by itself, and leaves them wherever loading happened to
+        libc.mallopt(_M_MMAP_THRESHOLD, _MAPPED)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2 * _MAPPED)
         blocks = [libc.malloc(ctypes.c_size_t(_BLOCK)) for _ in range(RESERVE // _BLOCK)]
         for block in filter(None, blocks):
             ctypes.memset(block, 0, _BLOCK)
