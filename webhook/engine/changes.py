@@ -91,7 +91,9 @@ class Changes:
             return self._equal(_labels(new), _labels(old))
         if part == "object":  # its metadata last: it is copied nowhere, and most updates change something else
             return self._but(new, old, _APART) and self.same("object.metadata")
-        field = part.partition(".")[2]
+        whole, _, field = part.partition(".")
+        if whole != "object":  # a part that nobody compares must not count as unchanged
+            raise KeyError(part)
         if field == "metadata":
             return self._but(mapping(new.get(field)), mapping(old.get(field)), _BOOKKEEPING)
         return field == "status" or self._equal(new.get(field), old.get(field))

@@ -22,7 +22,6 @@ from webhook.packs.rule import Chorus, Panel, Rule, Ruleset
 from webhook.packs.width import cut
 
 NOT_KNOWN = Known("not asked yet", "not asked yet")
-# without a frame for each of many rules
 UNASKED = "no reader of the cluster is at hand"
 LATE = "not judged within the time that the API server waits"
 
