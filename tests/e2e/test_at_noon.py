@@ -173,7 +173,10 @@ def unlooked(admin: Kubectl) -> Iterator[None]:
     try:
         eventually(lambda: admin.apply(broken).code == 0, what="nobody to look at packs")
         own.apply(labelled).must()
+        uid = own.get("configmap/more")["metadata"]["uid"]
         eventually(lambda: "False" in standing(admin), what="the status")
+        # a ConfigMap that is gone before its Event is written gets none
+        eventually(lambda: uid in [each["involvedObject"].get("uid") for each in own.all("events")], what="its Event")
         yield
     finally:
         admin.patch(f"{kind}/{name}", [{"op": "add", "path": path, "value": hooks[entry]["rules"]}], "json").must()
