@@ -211,8 +211,8 @@ class View:
         bindings["pod"] = cut({"metadata": dict(found.metadata), "spec": found.spec}, widths.get("pod"))
         width = widths.get("containers")
         bindings["containers"] = [cut(container.spec, width) for container in found.containers]
-        for rule in [rule for rule in self.rules if rule.narrows]:
-            if rule.check is None:
+        for rule in self.rules:
+            if rule.narrows and rule.check is None:
                 narrowed = narrow(rule.scopes, found)
                 bindings[rule.containers_key] = [c.spec for c in narrowed.containers] if narrowed else []
         return bindings

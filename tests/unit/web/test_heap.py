@@ -5,12 +5,16 @@ import sys
 
 import pytest
 
-BUSY = """
+PROCESS = """
 import resource, sys, threading
+import orjson
 from webhook.web import heap
 
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def faults(who=resource.RUSAGE_SELF):
+    return resource.getrusage(who).ru_minflt
+"""
+
+BUSY = """
 
 def busy():
     # what several reviews have in hand: small values of Python's, and texts in C's heap
@@ -26,13 +30,6 @@ print(faults() - before)
 
 
 LARGE = """
-import resource, sys
-import orjson
-from webhook.web import heap
-
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-
 body = orjson.dumps({"text": "x" * int(sys.argv[1])})
 heap.share()
 heap.reserve()
@@ -45,12 +42,6 @@ print(faults() - before)
 """
 
 FRAMES = """
-import resource, sys, threading
-from webhook.web import heap
-
-def faults():
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
-
 def down(frames):
     if frames:
         down(frames - 1)
@@ -58,9 +49,9 @@ def down(frames):
 def run():
     if sys.argv[1] == "deepens":
         heap.deepen()
-    before = faults()
+    before = faults(resource.RUSAGE_THREAD)
     down(40)
-    found.append(faults() - before)
+    found.append(faults(resource.RUSAGE_THREAD) - before)
 
 found = []
 for _ in range(4):
@@ -73,7 +64,7 @@ print(sum(found[1:]))  # of the first one's, what is code
 
 def faults(code: str, argument: str) -> int:
     """Return how many pages a process touches for the first time in what it prints that number for."""
-    done = subprocess.run([sys.executable, "-c", code, argument], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", PROCESS + code, argument], check=True, capture_output=True, text=True)
     return int(done.stdout)
 
 
